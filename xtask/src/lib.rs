@@ -1,0 +1,1 @@
+//! Developer tasks, and the servers that tests start.
