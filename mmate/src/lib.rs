@@ -1,1 +1,7 @@
-//! Crate.
+//! Mmate.
+pub mod contract;
+#[cfg(feature = "runtime")]
+pub mod transport;
+#[doc(hidden)]
+pub use schemars;
+pub use serde;

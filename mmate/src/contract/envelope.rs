@@ -1,0 +1,497 @@
+//! The wire envelope: `id, type, timestamp, correlationId?, replyTo?, headers?, payload`.
+//!
+//! Written in this order, in camelCase, with empty parts left out. Read with more patience than it
+//! is written: keys in any case, ids that are no UUIDs, timestamps with a fraction, an offset or no
+//! zone, absent or null parts.
+
+use std::borrow::Cow;
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::Message;
+use super::decode_error::{self, DecodeError, Reason};
+use super::headers::{Headers, names};
+
+/// The longest id, correlation id or causation id that is accepted, in bytes: what an AMQP short
+/// string holds.
+pub const ID_BYTES_MAX: usize = 255;
+
+/// How deep a body may nest; serde_json stops at the same depth.
+pub const NESTING_DEPTH_MAX: usize = 128;
+
+/// What an envelope says about its payload.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// The message's id.
+    pub id: String,
+    /// The type's name on the wire.
+    pub message_type: String,
+    /// When the message was made.
+    pub timestamp: Timestamp,
+    /// What the message belongs to: the same for all messages of one flow.
+    pub correlation_id: Option<String>,
+    /// Where an answer is to be sent.
+    pub reply_to: Option<String>,
+    /// Free headers.
+    pub headers: Headers,
+}
+
+impl Meta {
+    /// The description of a message that begins a flow: its correlation id is its own.
+    #[must_use]
+    pub fn new(id: String, message_type: String, timestamp: Timestamp) -> Self {
+        let correlation_id = Some(id.clone());
+        Self {
+            id,
+            message_type,
+            timestamp,
+            correlation_id,
+            reply_to: None,
+            headers: Headers::new(),
+        }
+    }
+
+    /// The id of the message that caused this one.
+    #[must_use]
+    pub fn causation_id(&self) -> Option<&str> {
+        self.headers
+            .text(names::CAUSATION_ID)
+            .or_else(|| self.headers.text(names::MIRROR_CAUSATION_ID))
+    }
+}
+
+/// A message with all that came with it. A handler may take it in place of the bare message.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Envelope<M> {
+    /// Id, time, correlation and headers.
+    pub meta: Meta,
+    /// The message itself.
+    pub message: M,
+}
+
+impl<M> Envelope<M> {
+    /// Puts a message into an envelope.
+    #[must_use]
+    pub const fn new(meta: Meta, message: M) -> Self {
+        Self { meta, message }
+    }
+}
+
+/// The family's own fields that travel inside the payload, beside the user's.
+///
+/// The Go sibling reads them there and nowhere else. A user field of the same name wins.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct KindFields<'a> {
+    /// The service that a command is meant for.
+    pub target_service: Option<&'a str>,
+    /// Where a request wants its answer.
+    pub reply_to: Option<&'a str>,
+    /// The id of the thing that an event is about.
+    pub aggregate_id: Option<&'a str>,
+    /// Whether a reply answers or refuses.
+    pub success: Option<bool>,
+    /// The code of a refusal.
+    pub error_code: Option<&'a str>,
+    /// The text of a refusal; also written as `error`.
+    pub error_message: Option<&'a str>,
+}
+
+/// Serializes an envelope around `payload`.
+///
+/// # Errors
+/// If the payload cannot be written as JSON, for example a map with keys that are no text.
+pub fn encode<P: Serialize + ?Sized>(
+    meta: &Meta,
+    payload: &P,
+    fields: &KindFields<'_>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body = Vec::with_capacity(512);
+    begin(&mut body, meta)?;
+    let start = body.len();
+    serde_json::to_writer(&mut body, payload)?;
+    add_kind_fields(&mut body, start, fields)?;
+    body.push(b'}');
+    Ok(body)
+}
+
+/// Writes everything up to the payload. Not generic: one copy serves all messages.
+fn begin(body: &mut Vec<u8>, meta: &Meta) -> Result<(), serde_json::Error> {
+    body.push(b'{');
+    field(body, "id", meta.id.as_str())?;
+    field(body, "type", meta.message_type.as_str())?;
+    field(body, "timestamp", format_timestamp(meta.timestamp).as_str())?;
+    if let Some(correlation_id) = meta.correlation_id.as_deref().filter(|id| !id.is_empty()) {
+        field(body, "correlationId", correlation_id)?;
+    }
+    if let Some(reply_to) = meta.reply_to.as_deref().filter(|queue| !queue.is_empty()) {
+        field(body, "replyTo", reply_to)?;
+    }
+    if !meta.headers.is_empty() {
+        field(body, "headers", &meta.headers)?;
+    }
+    body.extend_from_slice(b",\"payload\":");
+    Ok(())
+}
+
+/// Appends `"name":value`, with a comma before it unless the object has just begun.
+fn field<V: Serialize + ?Sized>(
+    body: &mut Vec<u8>,
+    name: &str,
+    value: &V,
+) -> Result<(), serde_json::Error> {
+    if body.last() != Some(&b'{') {
+        body.push(b',');
+    }
+    body.push(b'"');
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(b"\":");
+    serde_json::to_writer(body, value)
+}
+
+/// Appends the kind fields to the object that starts at `start`, if it is one.
+fn add_kind_fields(
+    body: &mut Vec<u8>,
+    start: usize,
+    fields: &KindFields<'_>,
+) -> Result<(), serde_json::Error> {
+    if body.get(start) != Some(&b'{') {
+        return Ok(());
+    }
+    let texts = [
+        ("targetService", fields.target_service),
+        ("replyTo", fields.reply_to),
+        ("aggregateId", fields.aggregate_id),
+        ("errorCode", fields.error_code),
+        ("errorMessage", fields.error_message),
+        ("error", fields.error_message),
+    ];
+    let wanted = texts.iter().any(|(_, value)| value.is_some()) || fields.success.is_some();
+    if !wanted {
+        return Ok(());
+    }
+    let end = body.pop();
+    debug_assert_eq!(end, Some(b'}'));
+    let payload_end = body.len();
+    if let Some(success) = fields.success
+        && !has_field(&body[start..payload_end], "success")
+    {
+        field(body, "success", &success)?;
+    }
+    for (name, value) in texts {
+        if let Some(value) = value
+            && !has_field(&body[start..payload_end], name)
+        {
+            field(body, name, value)?;
+        }
+    }
+    body.push(b'}');
+    Ok(())
+}
+
+/// True if the object (its closing brace cut off) has a field of this name at its top level.
+fn has_field(object: &[u8], name: &str) -> bool {
+    let quoted = format!("\"{name}\":");
+    let seen = object
+        .windows(quoted.len())
+        .any(|window| window == quoted.as_bytes());
+    seen && top_level_keys(object).iter().any(|key| key == name)
+}
+
+fn top_level_keys(object: &[u8]) -> Vec<String> {
+    let closed = [object, b"}"].concat();
+    serde_json::from_slice::<std::collections::BTreeMap<String, &RawValue>>(&closed)
+        .map(|map| map.into_keys().collect())
+        .unwrap_or_default()
+}
+
+/// A timestamp as the family writes it: RFC 3339, UTC, milliseconds where there are any.
+#[must_use]
+pub fn format_timestamp(timestamp: Timestamp) -> String {
+    let millis = Timestamp::from_millisecond(timestamp.as_millisecond()).unwrap_or(timestamp);
+    millis.to_string()
+}
+
+/// Reads a timestamp with or without fraction, offset and zone; without a zone it is UTC.
+fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().or_else(|| {
+        let local: civil::DateTime = text.parse().ok()?;
+        local
+            .to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp())
+    })
+}
+
+/// An envelope whose payload is still the bytes that came.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// Id, time, correlation and headers.
+    pub meta: Meta,
+    payload: &'a str,
+}
+
+/// Reads the envelope of a body and leaves the payload unparsed.
+///
+/// # Errors
+/// If the body is not UTF-8, not JSON, nested too deep, not an envelope, or lacks what an envelope
+/// must have. The error names the reason and never repeats the body.
+pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        DecodeError::new(
+            Reason::NotUtf8,
+            format!("the body stops being UTF-8 at byte {}", error.valid_up_to()),
+        )
+    })?;
+    check_depth(body)?;
+    let wire = serde_json::from_str::<Wire<'_>>(text).map_err(|error| {
+        let reason = if error.is_data() {
+            Reason::NotAnEnvelope
+        } else {
+            Reason::NotJson
+        };
+        DecodeError::from_json(reason, "the envelope", &error)
+    })?;
+    wire.into_opened()
+}
+
+/// Counts brackets only where there are enough of them to nest too deep.
+fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
+    let openers = body
+        .iter()
+        .filter(|byte| matches!(byte, b'[' | b'{'))
+        .count();
+    if openers <= NESTING_DEPTH_MAX || decode_error::depth(body) <= NESTING_DEPTH_MAX {
+        return Ok(());
+    }
+    Err(DecodeError::new(
+        Reason::TooDeep,
+        format!("the body nests deeper than {NESTING_DEPTH_MAX} levels"),
+    ))
+}
+
+#[derive(Default)]
+struct Wire<'a> {
+    id: Option<Cow<'a, str>>,
+    message_type: Option<Cow<'a, str>>,
+    timestamp: Option<Cow<'a, str>>,
+    correlation_id: Option<Cow<'a, str>>,
+    reply_to: Option<Cow<'a, str>>,
+    headers: Option<Headers>,
+    payload: Option<&'a RawValue>,
+}
+
+impl<'a> Wire<'a> {
+    fn into_opened(self) -> Result<Opened<'a>, DecodeError> {
+        let id = required(self.id, Reason::MissingId, "id")?;
+        let message_type = required(self.message_type, Reason::MissingType, "type")?;
+        check_length(&id, Reason::IdTooLong, "id")?;
+        if let Some(correlation_id) = &self.correlation_id {
+            check_length(
+                correlation_id,
+                Reason::CorrelationIdTooLong,
+                "correlationId",
+            )?;
+        }
+        let payload = self.payload.map_or(
+            "{}",
+            |raw| if raw.get() == "null" { "{}" } else { raw.get() },
+        );
+        let timestamp = match self.timestamp.as_deref() {
+            None | Some("") => Timestamp::UNIX_EPOCH,
+            Some(text) => parse_timestamp(text).ok_or_else(|| {
+                DecodeError::new(
+                    Reason::BadTimestamp,
+                    "`timestamp` is not an RFC 3339 time".to_owned(),
+                )
+            })?,
+        };
+        let headers = self.headers.unwrap_or_default();
+        let reply_to = self
+            .reply_to
+            .filter(|queue| !queue.is_empty())
+            .map(Cow::into_owned);
+        let correlation_id = self
+            .correlation_id
+            .filter(|id| !id.is_empty())
+            .map(Cow::into_owned);
+        let meta = Meta {
+            id,
+            message_type,
+            timestamp,
+            correlation_id,
+            reply_to,
+            headers,
+        };
+        Ok(Opened { meta, payload })
+    }
+}
+
+fn required(
+    value: Option<Cow<'_, str>>,
+    reason: Reason,
+    name: &str,
+) -> Result<String, DecodeError> {
+    value
+        .filter(|text| !text.is_empty())
+        .map(Cow::into_owned)
+        .ok_or_else(|| DecodeError::new(reason, format!("the envelope has no `{name}`")))
+}
+
+fn check_length(text: &str, reason: Reason, name: &str) -> Result<(), DecodeError> {
+    if text.len() <= ID_BYTES_MAX {
+        return Ok(());
+    }
+    let error = format!(
+        "`{name}` has {} bytes; at most {ID_BYTES_MAX} are accepted",
+        text.len()
+    );
+    Err(DecodeError::new(reason, error))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Wire<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an envelope object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
+                let mut wire = Wire::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    read_field(&mut wire, &key, &mut map)?;
+                }
+                Ok(wire)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+fn read_field<'de, A: MapAccess<'de>>(
+    wire: &mut Wire<'de>,
+    key: &str,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    let slot = match key.len() {
+        2 if key.eq_ignore_ascii_case("id") => &mut wire.id,
+        4 if key.eq_ignore_ascii_case("type") => &mut wire.message_type,
+        9 if key.eq_ignore_ascii_case("timestamp") => &mut wire.timestamp,
+        13 if key.eq_ignore_ascii_case("correlationId") => &mut wire.correlation_id,
+        7 if key.eq_ignore_ascii_case("replyTo") => &mut wire.reply_to,
+        7 if key.eq_ignore_ascii_case("headers") => {
+            wire.headers = map.next_value()?;
+            return Ok(());
+        }
+        7 if key.eq_ignore_ascii_case("payload") => {
+            wire.payload = map.next_value()?;
+            return Ok(());
+        }
+        _ => {
+            map.next_value::<serde::de::IgnoredAny>()?;
+            return Ok(());
+        }
+    };
+    *slot = map
+        .next_value::<Option<Text<'de>>>()?
+        .map(|Text(text)| text);
+    Ok(())
+}
+
+/// Text that is borrowed where it has no escapes; serde's own `Cow` always copies.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Any)
+    }
+}
+
+impl<'a> Opened<'a> {
+    /// The payload's JSON text; `{}` where the envelope had none.
+    #[must_use]
+    pub const fn payload(&self) -> &'a str {
+        self.payload
+    }
+
+    /// Parses the payload into the user's type, once.
+    ///
+    /// Whole numbers written as floats (`3.0`) are accepted for whole-number fields: siblings that
+    /// keep all numbers as floats write them so.
+    ///
+    /// # Errors
+    /// If the payload does not fit the type. The error names the place and never repeats a value.
+    pub fn message<M: Message>(&self) -> Result<M, DecodeError> {
+        decode_error::parse(self.payload, M::INFO.name)
+    }
+
+    /// Where the answer goes: `payload.replyTo`, as the Go sibling writes it, then the envelope's.
+    /// An empty text counts as absent.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<String> {
+        self.payload_reply_to()
+            .or_else(|| self.meta.reply_to.clone())
+    }
+
+    fn payload_reply_to(&self) -> Option<String> {
+        if !self.payload.contains("replyTo") {
+            return None;
+        }
+        #[derive(Deserialize)]
+        struct ReplyTo {
+            #[serde(rename = "replyTo")]
+            reply_to: Option<String>,
+        }
+        let found: ReplyTo = serde_json::from_str(self.payload).ok()?;
+        found.reply_to.filter(|queue| !queue.is_empty())
+    }
+}
+
+/// The kind fields of a message that is about to be sent.
+#[must_use]
+pub fn kind_fields<'a, M: Message>(service: &'a str, key: Option<&'a str>) -> KindFields<'a> {
+    let kind = M::INFO.kind;
+    KindFields {
+        target_service: (kind == super::Kind::Command).then_some(service),
+        aggregate_id: key.filter(|_| kind == super::Kind::Event),
+        success: (kind == super::Kind::Reply).then_some(true),
+        ..KindFields::default()
+    }
+}
+
+/// Reads a body whole: the envelope and the typed payload.
+///
+/// # Errors
+/// Those of [`open`] and [`Opened::message`], and if the envelope's type is not `M`'s.
+pub fn decode<M: Message>(body: &[u8]) -> Result<Envelope<M>, DecodeError> {
+    let opened = open(body)?;
+    if !M::INFO.names().any(|name| name == opened.meta.message_type) {
+        let error = format!(
+            "the body is a `{}`, not a `{}`",
+            opened.meta.message_type,
+            M::INFO.name
+        );
+        return Err(DecodeError::new(Reason::UnknownType, error));
+    }
+    let message = opened.message()?;
+    Ok(Envelope::new(opened.meta, message))
+}

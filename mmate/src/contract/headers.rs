@@ -1,0 +1,306 @@
+//! Headers: small named values that travel beside the payload.
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// The names of headers that Mmate writes or reads.
+pub mod names {
+    /// How many times the message was handed to a handler, this time included. From 1.
+    pub const ATTEMPT: &str = "x-attempt";
+    /// The contract's version, written where it is not 1.
+    pub const SCHEMA_VERSION: &str = "x-schema-version";
+    /// The id of the message that caused this one; stands in the envelope's headers.
+    pub const CAUSATION_ID: &str = "causationId";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// W3C trace state.
+    pub const TRACESTATE: &str = "tracestate";
+    /// Why a message was dead-lettered: a short word.
+    pub const DEATH_REASON: &str = "x-death-reason";
+    /// The error that a person reads, at most 1,024 bytes.
+    pub const DEATH_ERROR: &str = "x-death-error";
+    /// The queue that the message was taken from.
+    pub const DEATH_QUEUE: &str = "x-death-queue";
+    /// When, RFC 3339.
+    pub const DEATH_TIME: &str = "x-death-time";
+    /// How many attempts were made.
+    pub const DEATH_ATTEMPTS: &str = "x-death-attempts";
+    /// The exchange that the message came through.
+    pub const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
+    /// The routing key that the message came with.
+    pub const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
+    /// The service and handler that gave up.
+    pub const DEATH_HANDLER: &str = "x-death-handler";
+    /// How often the broker delivered the message before; quorum queues write it.
+    pub const DELIVERY_COUNT: &str = "x-delivery-count";
+    /// The message's id again, for tools that look at headers (`wire.mirror_headers`).
+    pub const MIRROR_MESSAGE_ID: &str = "X-Message-ID";
+    /// The correlation id again (`wire.mirror_headers`).
+    pub const MIRROR_CORRELATION_ID: &str = "X-Correlation-ID";
+    /// The causation id again (`wire.mirror_headers`).
+    pub const MIRROR_CAUSATION_ID: &str = "X-Causation-ID";
+}
+
+/// The value of a header: what an AMQP field table can hold, by meaning and not by width.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HeaderValue {
+    /// No value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number of any width.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// A time in whole seconds since 1970.
+    Time(u64),
+    /// A decimal number, `value / 10^scale`.
+    Decimal {
+        /// Digits after the point.
+        scale: u8,
+        /// All digits as one number.
+        value: u32,
+    },
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Several values.
+    List(Vec<HeaderValue>),
+    /// A nested table.
+    Table(Headers),
+}
+
+impl HeaderValue {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, also from a text of digits, as the Go sibling writes some of them.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// What kind of value it is, in words for an error.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "a whole number",
+            Self::Float(_) => "a float",
+            Self::Text(_) => "text",
+            Self::Time(_) => "a timestamp",
+            Self::Decimal { .. } => "a decimal",
+            Self::Bytes(_) => "a byte array",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+
+    /// True for values that a JSON envelope can carry as one value.
+    #[must_use]
+    pub const fn is_scalar(&self) -> bool {
+        matches!(
+            self,
+            Self::Null
+                | Self::Bool(_)
+                | Self::Int(_)
+                | Self::Float(_)
+                | Self::Text(_)
+                | Self::Time(_)
+        )
+    }
+
+    fn from_json(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(flag),
+            Value::Number(number) => match number.as_i64() {
+                Some(whole) => Self::Int(whole),
+                None => Self::Float(number.as_f64().unwrap_or(f64::MAX)),
+            },
+            Value::String(text) => Self::Text(text),
+            Value::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
+            Value::Object(map) => Self::Table(
+                map.into_iter()
+                    .map(|(key, value)| (key, Self::from_json(value)))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl Serialize for HeaderValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Time(seconds) => serializer.serialize_u64(*seconds),
+            Self::Decimal { scale, value } => {
+                serializer.serialize_f64(f64::from(*value) / 10_f64.powi(i32::from(*scale)))
+            }
+            Self::Bytes(bytes) => bytes.serialize(serializer),
+            Self::List(items) => items.serialize(serializer),
+            Self::Table(table) => table.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HeaderValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::from_json)
+    }
+}
+
+macro_rules! from_value {
+    ($($source:ty => |$value:ident| $target:expr;)*) => {$(
+        impl From<$source> for HeaderValue {
+            fn from($value: $source) -> Self {
+                $target
+            }
+        }
+    )*};
+}
+
+from_value! {
+    bool => |value| Self::Bool(value);
+    i32 => |value| Self::Int(value.into());
+    u32 => |value| Self::Int(value.into());
+    i64 => |value| Self::Int(value);
+    f64 => |value| Self::Float(value);
+    &str => |value| Self::Text(value.to_owned());
+    String => |value| Self::Text(value);
+    &String => |value| Self::Text(value.clone());
+}
+
+/// Headers in the order in which they were set; names are compared without regard to case.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Headers(Vec<(String, HeaderValue)>);
+
+impl Headers {
+    /// No headers.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value of a header.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&HeaderValue> {
+        self.0
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The text of a header, if it is one.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(HeaderValue::as_str)
+    }
+
+    /// Sets a header, replacing one of the same name.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<HeaderValue>) {
+        let (name, value) = (name.into(), value.into());
+        match self
+            .0
+            .iter_mut()
+            .find(|(key, _)| key.eq_ignore_ascii_case(&name))
+        {
+            Some(entry) => *entry = (name, value),
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Takes a header out.
+    pub fn remove(&mut self, name: &str) -> Option<HeaderValue> {
+        let at = self
+            .0
+            .iter()
+            .position(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Sets every header of `other` that is not set here.
+    pub fn fill_from(&mut self, other: &Headers) {
+        for (name, value) in other.iter() {
+            if self.get(name).is_none() {
+                self.0.push((name.to_owned(), value.clone()));
+            }
+        }
+    }
+
+    /// All headers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, HeaderValue)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, HeaderValue)>>(iter: I) -> Self {
+        let mut headers = Self::new();
+        for (name, value) in iter {
+            headers.set(name, value);
+        }
+        headers
+    }
+}
+
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Headers;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of headers")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+                let mut headers = Headers::new();
+                while let Some((name, value)) = map.next_entry::<String, HeaderValue>()? {
+                    headers.0.push((name, value));
+                }
+                Ok(headers)
+            }
+        }
+        deserializer.deserialize_map(Table)
+    }
+}

@@ -1,0 +1,79 @@
+//! A message on its way to the broker.
+
+use bytes::Bytes;
+
+use crate::contract::Headers;
+use crate::contract::address::Address;
+
+/// What stands beside a body: the AMQP properties, which other brokers carry as headers.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Properties {
+    /// The message's id.
+    pub message_id: Option<String>,
+    /// What the message belongs to.
+    pub correlation_id: Option<String>,
+    /// The type's name.
+    pub message_type: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub timestamp: Option<u64>,
+    /// The media type of the body.
+    pub content_type: Option<String>,
+    /// The encoding of the body.
+    pub content_encoding: Option<String>,
+    /// Where an answer goes.
+    pub reply_to: Option<String>,
+    /// How long it may wait in a queue, in milliseconds.
+    pub expiration_ms: Option<u64>,
+    /// From 0 to 9 (to 255 from foreign senders).
+    pub priority: Option<u8>,
+    /// The sending service.
+    pub app_id: Option<String>,
+    /// True if it survives a restart of the broker.
+    pub persistent: bool,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// A body with an address.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outgoing {
+    /// Where to.
+    pub address: Address,
+    /// What stands beside the body.
+    pub properties: Properties,
+    /// The body.
+    pub body: Bytes,
+    /// True if it is an error that no queue takes it.
+    pub mandatory: bool,
+}
+
+impl Outgoing {
+    /// A persistent message that must reach a queue.
+    #[must_use]
+    pub fn new(address: Address, properties: Properties, body: impl Into<Bytes>) -> Self {
+        Self {
+            address,
+            properties: Properties {
+                persistent: true,
+                ..properties
+            },
+            body: body.into(),
+            mandatory: true,
+        }
+    }
+
+    /// Says whether it is an error that no queue takes it.
+    #[must_use]
+    pub const fn mandatory(mut self, mandatory: bool) -> Self {
+        self.mandatory = mandatory;
+        self
+    }
+
+    /// The message's id for errors; `-` where it has none.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.properties.message_id.as_deref().unwrap_or("-")
+    }
+}
