@@ -1,7 +1,13 @@
 //! Mmate.
+#[doc(hidden)]
+pub mod __private;
 pub mod contract;
 #[cfg(feature = "runtime")]
+pub mod handler;
+#[cfg(feature = "runtime")]
+pub mod publish;
+pub mod reliability;
+#[cfg(feature = "runtime")]
 pub mod transport;
-#[doc(hidden)]
 pub use schemars;
 pub use serde;

@@ -1,0 +1,159 @@
+//! What is known while a message is being handled.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::resources::Resources;
+use crate::contract::envelope::{Meta, Opened};
+use crate::contract::{DecodeError, Headers, Message};
+use crate::publish::Outbox;
+
+/// Facts about the message being handled and about this attempt. Cheap to clone.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) meta: Meta,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) queue: Arc<str>,
+    pub(crate) handler: &'static str,
+    pub(crate) attempt: u32,
+    pub(crate) deadline: Instant,
+    pub(crate) resources: Resources,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Context {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The message's id.
+    #[must_use]
+    pub fn message_id(&self) -> &str {
+        &self.0.meta.id
+    }
+
+    /// The type's name on the wire.
+    #[must_use]
+    pub fn message_type(&self) -> &str {
+        &self.0.meta.message_type
+    }
+
+    /// When the message was made.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.0.meta.timestamp
+    }
+
+    /// What the message belongs to: the same for all messages of one flow.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        self.0
+            .meta
+            .correlation_id
+            .as_deref()
+            .unwrap_or(&self.0.meta.id)
+    }
+
+    /// The id of the message that caused this one.
+    #[must_use]
+    pub fn causation_id(&self) -> Option<&str> {
+        self.0.meta.causation_id()
+    }
+
+    /// Where an answer goes, if somebody waits for one.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<&str> {
+        self.0.reply_to.as_deref()
+    }
+
+    /// The headers of the envelope and of the transport; the envelope's win.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.0.meta.headers
+    }
+
+    /// The queue that the message came from.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    /// The name of the handler function.
+    #[must_use]
+    pub fn handler(&self) -> &str {
+        self.0.handler
+    }
+
+    /// How many times the message was handed to a handler, this time included.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// The time that is left for this call.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.0.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// True once the service has begun to stop. A long loop looks at it and ends early with an error,
+    /// so that the message comes again elsewhere.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
+    /// Waits until the service begins to stop.
+    pub async fn stopping(&self) {
+        let mut stopping = self.0.stopping.clone();
+        // An error means that the runtime is gone, which is as stopped as it can be.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("message_id", &self.message_id())
+            .field("message_type", &self.message_type())
+            .field("queue", &self.queue())
+            .field("handler", &self.handler())
+            .field("attempt", &self.attempt())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One call of a handler: the opened envelope and the context. The shim takes its arguments from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    opened: &'a Opened<'a>,
+    context: &'a Context,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) const fn new(opened: &'a Opened<'a>, context: &'a Context) -> Self {
+        Self { opened, context }
+    }
+
+    /// The context.
+    #[must_use]
+    pub const fn context(&self) -> &Context {
+        self.context
+    }
+
+    pub(super) fn message<M: Message>(&self) -> Result<M, DecodeError> {
+        self.opened.message()
+    }
+}

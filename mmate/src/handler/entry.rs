@@ -1,0 +1,224 @@
+//! The descriptions of handlers and providers that the macros write down at compile time.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::context::Call;
+use super::error::HandlerError;
+use super::outcome::Outcome;
+use super::resources::{Requirements, Resources};
+use crate::contract::{Location, MessageInfo, summary};
+use crate::reliability::RetryPolicy;
+use crate::transport::QueueKind;
+
+/// A handler call that is under way.
+pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// What a shim gives: the running call, or why it could not begin.
+pub type Started = Result<Running, HandlerError>;
+
+/// What a user may say about a handler; what is left out follows from the message and the config.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct HandlerOptions {
+    /// The queue, instead of the one that follows from message and service.
+    pub queue: Option<&'static str>,
+    /// The pattern that binds the queue, instead of the keys that follow from the message.
+    pub topic: Option<&'static str>,
+    /// The consumer group, instead of the service's name.
+    pub group: Option<&'static str>,
+    /// How many messages are handled at a time, per process.
+    pub concurrency: Option<u16>,
+    /// How many messages the broker may hand over in advance.
+    pub prefetch: Option<u16>,
+    /// How long one call may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How failures are tried again.
+    pub retry: Option<RetryPolicy>,
+    /// Every running instance gets its own copy.
+    pub broadcast: bool,
+    /// The queue for what failed for good, instead of `dlq.<queue>`.
+    pub dead_letter: Option<&'static str>,
+    /// How the queue keeps its messages.
+    pub queue_kind: Option<QueueKind>,
+    /// The highest priority that the queue distinguishes.
+    pub max_priority: Option<u8>,
+}
+
+/// A handler: its description, and the shim that calls the user's function.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HandlerEntry {
+    /// The function's name.
+    pub name: &'static str,
+    /// Where it stands.
+    pub location: Location,
+    /// Its doc comment.
+    pub docs: &'static str,
+    /// The message that it takes.
+    pub message: &'static MessageInfo,
+    /// What the user said.
+    pub options: HandlerOptions,
+    /// Collects what its parameters need.
+    pub requires: fn(&mut Requirements),
+    /// Decodes, extracts and calls.
+    pub start: fn(&Call<'_>) -> Started,
+}
+
+impl HandlerEntry {
+    /// A handler with no options.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        location: Location,
+        message: &'static MessageInfo,
+        requires: fn(&mut Requirements),
+        start: fn(&Call<'_>) -> Started,
+    ) -> Self {
+        let options = HandlerOptions {
+            queue: None,
+            topic: None,
+            group: None,
+            concurrency: None,
+            prefetch: None,
+            timeout_ms: None,
+            retry: None,
+            broadcast: false,
+            dead_letter: None,
+            queue_kind: None,
+            max_priority: None,
+        };
+        Self {
+            name,
+            location,
+            docs: "",
+            message,
+            options,
+            requires,
+            start,
+        }
+    }
+
+    /// Sets the doc comment.
+    #[must_use]
+    pub const fn docs(mut self, docs: &'static str) -> Self {
+        self.docs = docs;
+        self
+    }
+
+    /// The first line of the doc comment.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        summary(self.docs)
+    }
+}
+
+macro_rules! option_setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
+        impl HandlerEntry {
+            $($(#[$doc])* #[must_use] pub const fn $name(mut self, $name: $type) -> Self {
+                self.options.$name = Some($name);
+                self
+            })*
+        }
+    };
+}
+
+option_setters! {
+    /// Names the queue.
+    queue: &'static str;
+    /// Names the binding pattern.
+    topic: &'static str;
+    /// Names the consumer group.
+    group: &'static str;
+    /// Sets how many messages are handled at a time.
+    concurrency: u16;
+    /// Sets how many messages are handed over in advance.
+    prefetch: u16;
+    /// Sets the time limit of one call in milliseconds.
+    timeout_ms: u64;
+    /// Sets the retry policy.
+    retry: RetryPolicy;
+    /// Names the dead-letter queue.
+    dead_letter: &'static str;
+    /// Sets the kind of queue.
+    queue_kind: QueueKind;
+    /// Sets the highest priority.
+    max_priority: u8;
+}
+
+impl HandlerEntry {
+    /// Gives every running instance its own copy.
+    #[must_use]
+    pub const fn broadcast(mut self) -> Self {
+        self.options.broadcast = true;
+        self
+    }
+}
+
+inventory::collect!(HandlerEntry);
+
+/// All handlers that are linked into this program, by queue, message, module and name.
+#[must_use]
+pub fn registered_handlers() -> Vec<&'static HandlerEntry> {
+    let mut all: Vec<&'static HandlerEntry> = inventory::iter::<HandlerEntry>.into_iter().collect();
+    all.sort_by_key(|entry| {
+        (
+            entry.options.queue,
+            entry.message.name,
+            entry.location.module,
+            entry.name,
+        )
+    });
+    all
+}
+
+/// A value that is being built at boot.
+pub type Building<'a> = Pin<Box<dyn Future<Output = Result<Resources, HandlerError>> + Send + 'a>>;
+
+/// A provider: its description, and the shim that calls the user's function.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ProviderEntry {
+    /// The function's name.
+    pub name: &'static str,
+    /// Where it stands.
+    pub location: Location,
+    /// Says which type it provides, as a requirement that it fulfils.
+    pub provides: fn(&mut Requirements),
+    /// Collects what its parameters need.
+    pub requires: fn(&mut Requirements),
+    /// Calls it; the result holds the one value.
+    pub build: fn(Resources) -> Building<'static>,
+}
+
+impl ProviderEntry {
+    /// A provider.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        location: Location,
+        provides: fn(&mut Requirements),
+        requires: fn(&mut Requirements),
+        build: fn(Resources) -> Building<'static>,
+    ) -> Self {
+        Self {
+            name,
+            location,
+            provides,
+            requires,
+            build,
+        }
+    }
+}
+
+inventory::collect!(ProviderEntry);
+
+/// All providers that are linked into this program, by module and name.
+#[must_use]
+pub fn registered_providers() -> Vec<&'static ProviderEntry> {
+    let mut all: Vec<&'static ProviderEntry> =
+        inventory::iter::<ProviderEntry>.into_iter().collect();
+    all.sort_by_key(|entry| (entry.location.module, entry.name));
+    all
+}

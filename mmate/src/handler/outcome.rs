@@ -1,0 +1,88 @@
+//! What a handler's return value means.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::error::HandlerError;
+use crate::contract::{Message, MessageInfo, Reply, Request};
+use crate::publish::erased::Payload;
+
+/// What came of handling a message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Handled.
+    Done,
+    /// Handled, with an answer for the caller if one waits.
+    Answered(Answer),
+    /// Not handled; the error's class decides what follows.
+    Failed(HandlerError),
+}
+
+/// An answer that is serialized only if somebody waits for it.
+pub struct Answer {
+    pub(crate) info: &'static MessageInfo,
+    pub(crate) payload: Box<dyn Payload>,
+}
+
+impl Answer {
+    /// The answer `reply`.
+    #[must_use]
+    pub fn new<R: Reply>(reply: R) -> Self {
+        Self {
+            info: R::INFO,
+            payload: Box::new(reply),
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Answer").field(&self.info.name).finish()
+    }
+}
+
+/// What a handler of message `M` may return: nothing, `Result`, `Result<Reply>`, `Result<Reply, E>`,
+/// where `E` is any error and `Reply` is the answer that `M` names.
+#[diagnostic::on_unimplemented(
+    message = "a handler of `{M}` cannot return `{Self}`",
+    label = "not a result that a handler of `{M}` may return",
+    note = "return nothing, `Result`, or `Result<Reply, E>` with the reply named in `#[message(.., reply = ..)]` and any error type `E`"
+)]
+pub trait IntoOutcome<M> {
+    /// The meaning of the value.
+    fn into_outcome(self) -> Outcome;
+}
+
+impl<M: Message> IntoOutcome<M> for () {
+    fn into_outcome(self) -> Outcome {
+        Outcome::Done
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<M: Message, E: Into<Box<dyn StdError + Send + Sync>>> IntoOutcome<M> for Result<(), E> {
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Ok(()) => Outcome::Done,
+            Err(error) => failed(error.into()),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<M: Request<Reply = R>, R: Reply, E: Into<Box<dyn StdError + Send + Sync>>> IntoOutcome<M>
+    for Result<R, E>
+{
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Ok(reply) => Outcome::Answered(Answer::new(reply)),
+            Err(error) => failed(error.into()),
+        }
+    }
+}
+
+#[cold]
+fn failed(error: Box<dyn StdError + Send + Sync>) -> Outcome {
+    Outcome::Failed(HandlerError::from_boxed(error))
+}

@@ -1,0 +1,277 @@
+//! Message and options -> envelope -> outgoing bytes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::options::PublishOptions;
+use super::outbox::Origin;
+use crate::contract::address::{Address, check_name};
+use crate::contract::envelope::{self, Meta};
+use crate::contract::headers::{Headers, names};
+use crate::contract::{Message, MessageInfo, Source};
+use crate::transport::{Outgoing, Properties, PublishError, PublishErrorKind};
+
+/// Which properties and headers are written beside the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WireOptions {
+    /// Also write message, correlation and causation id as `X-..-ID` headers. Costs the broker time.
+    pub mirror_headers: bool,
+    /// Check payloads against their schema before they are published.
+    pub validate: bool,
+}
+
+/// Turns messages into bytes for one service.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    /// The service's name, written as `app_id`.
+    pub service: std::sync::Arc<str>,
+    /// Where ids and times come from.
+    pub source: Source,
+    /// What is written beside the body.
+    pub wire: WireOptions,
+    /// The largest body, in bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Encoder {
+    /// Encodes a message. `origin` is the message that is being handled, if any.
+    ///
+    /// # Errors
+    /// [`PublishErrorKind::Invalid`] for a mistake in the options, an address that is too long, a
+    /// payload that is no JSON or breaks its schema; [`PublishErrorKind::TooLarge`].
+    pub(super) fn encode<M: Message>(
+        &self,
+        message: &M,
+        mut options: PublishOptions,
+        origin: Option<&Origin>,
+    ) -> Result<Outgoing, PublishError> {
+        let key = message.key();
+        let meta = self.meta(M::INFO, &mut options, origin)?;
+        let service = M::INFO.service.unwrap_or(&self.service);
+        let mut fields = envelope::kind_fields::<M>(service, key.as_deref());
+        fields.reply_to = meta.reply_to.as_deref();
+        let body =
+            envelope::encode(&meta, message, &fields).map_err(|error| unwritable(&meta, &error))?;
+        let address = Address::of(M::INFO, &self.service, key.as_deref());
+        self.finish(M::INFO, address, meta, options, body)
+    }
+
+    /// Encodes an answer to a request, for the request's reply address.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub(crate) fn encode_reply(
+        &self,
+        info: &'static MessageInfo,
+        payload: &dyn erased::Payload,
+        to: &str,
+        origin: &Origin,
+    ) -> Result<Outgoing, PublishError> {
+        let mut options = PublishOptions {
+            optional: true,
+            ..PublishOptions::default()
+        };
+        let meta = self.meta(info, &mut options, Some(origin))?;
+        let body = payload
+            .encode(&meta)
+            .map_err(|error| unwritable(&meta, &error))?;
+        self.finish(info, Address::queue(to), meta, options, body)
+    }
+
+    fn meta(
+        &self,
+        info: &MessageInfo,
+        options: &mut PublishOptions,
+        origin: Option<&Origin>,
+    ) -> Result<Meta, PublishError> {
+        let id = options.message_id.take().unwrap_or_else(|| match origin {
+            Some(origin) => origin.next_id(),
+            None => self.source.id().to_string(),
+        });
+        if let Some(mistake) = options.mistake.take() {
+            return Err(invalid(
+                &id,
+                format!("`{}` was not published: {mistake}", info.name),
+            ));
+        }
+        let mut meta = Meta::new(id, info.name.to_owned(), self.now());
+        meta.reply_to = options.reply_to.take();
+        meta.headers = std::mem::take(&mut options.headers);
+        if let Some(origin) = origin {
+            meta.correlation_id = Some(origin.correlation_id.clone());
+            meta.headers.set(names::CAUSATION_ID, origin.id.as_str());
+        }
+        if let Some(correlation_id) = options.correlation_id.take() {
+            meta.correlation_id = Some(correlation_id);
+        }
+        for id in [
+            Some(&meta.id),
+            meta.correlation_id.as_ref(),
+            meta.reply_to.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            check_name(id)
+                .map_err(|why| invalid(&meta.id, format!("an id or reply address {why}")))?;
+        }
+        if let Some(origin) = origin {
+            origin.trace_into(&mut meta.headers);
+        }
+        Ok(meta)
+    }
+
+    /// Milliseconds are what the envelope carries; cutting here keeps property and body equal.
+    fn now(&self) -> Timestamp {
+        let now = self.source.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    fn finish(
+        &self,
+        info: &'static MessageInfo,
+        address: Address,
+        meta: Meta,
+        options: PublishOptions,
+        body: Vec<u8>,
+    ) -> Result<Outgoing, PublishError> {
+        check_name(&address.routing_key).map_err(|why| {
+            invalid(
+                &meta.id,
+                format!("the routing key of `{}` {why}", info.name),
+            )
+        })?;
+        if body.len() > self.body_bytes_max {
+            let text = format!(
+                "`{}` has {} bytes; at most {} are sent (`limits.message_bytes_max`)",
+                info.name,
+                body.len(),
+                self.body_bytes_max
+            );
+            return Err(PublishError::new(
+                PublishErrorKind::TooLarge,
+                &meta.id,
+                text,
+            ));
+        }
+        self.validate(info, &meta, &body)?;
+        let properties = self.properties(info, meta, &options);
+        Ok(Outgoing::new(address, properties, Bytes::from(body)).mandatory(!options.optional))
+    }
+
+    #[cfg(feature = "validation")]
+    fn validate(
+        &self,
+        info: &'static MessageInfo,
+        meta: &Meta,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
+        if !self.wire.validate {
+            return Ok(());
+        }
+        let validator =
+            crate::contract::validate::Validator::of(info).map_err(|why| invalid(&meta.id, why))?;
+        let checked = envelope::open(body).and_then(|opened| validator.check(opened.payload()));
+        checked.map_err(|error| invalid(&meta.id, error.to_string()))
+    }
+
+    #[cfg(not(feature = "validation"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the other build has something to check"
+    )]
+    fn validate(&self, _: &'static MessageInfo, _: &Meta, _: &[u8]) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    fn properties(&self, info: &MessageInfo, meta: Meta, options: &PublishOptions) -> Properties {
+        let ttl_ms = options.ttl.map(millis).or(info.ttl_ms);
+        Properties {
+            headers: self.headers(info, &meta),
+            priority: options.priority.or(info.priority),
+            expiration_ms: ttl_ms,
+            timestamp: u64::try_from(meta.timestamp.as_second()).ok(),
+            message_id: Some(meta.id),
+            correlation_id: meta.correlation_id,
+            message_type: Some(meta.message_type),
+            reply_to: meta.reply_to,
+            content_type: Some("application/json".to_owned()),
+            app_id: Some(self.service.to_string()),
+            ..Properties::default()
+        }
+    }
+
+    /// The envelope's headers without the causation id, which has its place in the body.
+    fn headers(&self, info: &MessageInfo, meta: &Meta) -> Headers {
+        let mut headers = meta.headers.clone();
+        let causation = headers.remove(names::CAUSATION_ID);
+        if info.version > 1 {
+            headers.set(names::SCHEMA_VERSION, info.version);
+        }
+        if self.wire.mirror_headers {
+            headers.set(names::MIRROR_MESSAGE_ID, &meta.id);
+            if let Some(correlation_id) = &meta.correlation_id {
+                headers.set(names::MIRROR_CORRELATION_ID, correlation_id);
+            }
+            if let Some(causation) = causation {
+                headers.set(names::MIRROR_CAUSATION_ID, causation);
+            }
+        }
+        headers
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn invalid(id: &str, text: String) -> PublishError {
+    PublishError::new(PublishErrorKind::Invalid, id, text)
+}
+
+fn unwritable(meta: &Meta, error: &serde_json::Error) -> PublishError {
+    invalid(
+        &meta.id,
+        format!("`{}` cannot be written as JSON: {error}", meta.message_type),
+    )
+}
+
+/// Answers whose type is known only to the handler that made them.
+pub(crate) mod erased {
+    use crate::contract::Reply;
+    use crate::contract::envelope::{self, KindFields, Meta};
+
+    /// A payload that can write itself into an envelope.
+    pub(crate) trait Payload: Send {
+        /// Serializes the envelope.
+        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error>;
+    }
+
+    impl<R: Reply> Payload for R {
+        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
+            envelope::encode(meta, self, &envelope::kind_fields::<R>("", None))
+        }
+    }
+
+    /// An error reply as the family writes it.
+    pub(crate) struct Refusal<'a> {
+        pub(crate) code: &'a str,
+        pub(crate) message: &'a str,
+    }
+
+    impl Payload for Refusal<'_> {
+        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
+            let fields = KindFields {
+                success: Some(false),
+                error_code: Some(self.code),
+                error_message: Some(self.message),
+                ..KindFields::default()
+            };
+            envelope::encode(meta, &serde_json::Map::new(), &fields)
+        }
+    }
+}

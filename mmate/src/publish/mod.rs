@@ -1,0 +1,15 @@
+//! From a typed value to bytes on the wire.
+//!
+//! In: a message and options. Out: an [`crate::transport::Outgoing`] given to the transport, or, inside
+//! a handler, kept in an [`Outbox`] until the handler has succeeded. Services and handlers call it.
+
+mod encode;
+mod options;
+mod outbox;
+mod publisher;
+
+pub(crate) use encode::erased;
+pub use encode::{Encoder, WireOptions};
+pub use options::{IntoDuration, PublishOptions};
+pub use outbox::{OUTBOX_MESSAGES_MAX, Origin, Outbox};
+pub use publisher::{BatchError, PUBLISH_WINDOW, Publish, Published, Publisher};

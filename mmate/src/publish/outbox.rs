@@ -1,0 +1,106 @@
+//! What a handler publishes, kept until the handler has succeeded.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::contract::headers::{Headers, names};
+use crate::transport::Outgoing;
+
+/// How many messages one handler call may publish.
+pub const OUTBOX_MESSAGES_MAX: usize = 10_000;
+
+/// The message that is being handled, as far as its descendants need it.
+#[derive(Debug)]
+pub struct Origin {
+    /// Its id: the causation id of what is published.
+    pub id: String,
+    /// Its correlation id, or its own id if it has none.
+    pub correlation_id: String,
+    namespace: Uuid,
+    position: AtomicU32,
+    trace: Headers,
+}
+
+impl Origin {
+    /// The origin for what `handler` publishes while it handles the message with this id.
+    #[must_use]
+    pub fn new(id: &str, correlation_id: Option<&str>, handler: &str, headers: &Headers) -> Self {
+        let message = Uuid::parse_str(id)
+            .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()));
+        let mut trace = Headers::new();
+        for name in [names::TRACEPARENT, names::TRACESTATE] {
+            if let Some(value) = headers.text(name) {
+                trace.set(name, value);
+            }
+        }
+        Self {
+            id: id.to_owned(),
+            correlation_id: correlation_id.unwrap_or(id).to_owned(),
+            namespace: Uuid::new_v5(&message, handler.as_bytes()),
+            position: AtomicU32::new(0),
+            trace,
+        }
+    }
+
+    /// The id of the next message: the same for the same message, handler and position, so that a
+    /// redelivery publishes the same ids again.
+    pub(super) fn next_id(&self) -> String {
+        let position = self.position.fetch_add(1, Ordering::Relaxed);
+        Uuid::new_v5(&self.namespace, &position.to_be_bytes()).to_string()
+    }
+
+    pub(super) fn trace_into(&self, headers: &mut Headers) {
+        headers.fill_from(&self.trace);
+    }
+}
+
+/// Messages that leave only if the handler succeeds.
+#[derive(Debug)]
+pub struct Outbox {
+    pub(super) origin: Origin,
+    /// `None` once the handler has ended: what comes later would be lost in silence.
+    messages: Mutex<Option<Vec<Outgoing>>>,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    #[must_use]
+    pub const fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            messages: Mutex::new(Some(Vec::new())),
+        }
+    }
+
+    /// The message that is being handled.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Keeps messages, all or none of them.
+    pub(super) fn push(&self, new: Vec<Outgoing>) -> Result<(), &'static str> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = messages.as_mut().ok_or(
+            "the handler has already ended, so nothing can be published in its name; await what it starts, or take a \
+             `Publisher` from the running app",
+        )?;
+        if kept.len() + new.len() > OUTBOX_MESSAGES_MAX {
+            return Err("one handler call may publish at most 10,000 messages; split the work");
+        }
+        kept.extend(new);
+        Ok(())
+    }
+
+    /// Takes what was published, and accepts nothing more.
+    #[must_use]
+    pub fn close(&self) -> Vec<Outgoing> {
+        self.messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .unwrap_or_default()
+    }
+}

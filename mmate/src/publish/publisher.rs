@@ -1,0 +1,296 @@
+//! The publisher that services and handlers hold.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::encode::Encoder;
+use super::options::{IntoDuration, PublishOptions};
+use super::outbox::Outbox;
+use crate::contract::{Command, Event, HeaderValue, Message};
+use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
+
+/// How many messages of one [`Publisher::publish_all`] wait for their confirm at a time.
+pub const PUBLISH_WINDOW: usize = 256;
+
+/// Publishes events and sends commands. Cheap to clone.
+///
+/// Outside a handler a publish goes at once and `Ok` means that the broker has the message and has a
+/// queue for it. Inside a handler it is kept, and leaves only if the handler succeeds.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+    outbox: Option<Arc<Outbox>>,
+}
+
+struct Shared {
+    encoder: Encoder,
+    transport: Arc<dyn Transport>,
+}
+
+/// A message that was published, or kept for the end of the handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// The id under which it travels.
+    pub id: String,
+}
+
+impl Publisher {
+    /// A publisher on a transport.
+    #[must_use]
+    pub fn new(encoder: Encoder, transport: Arc<dyn Transport>) -> Self {
+        Self {
+            shared: Arc::new(Shared { encoder, transport }),
+            outbox: None,
+        }
+    }
+
+    /// The same publisher, which keeps what it is given in `outbox`.
+    pub(crate) fn within(&self, outbox: Arc<Outbox>) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            outbox: Some(outbox),
+        }
+    }
+
+    /// Publishes an event to whoever listens.
+    pub fn publish<M: Event>(&self, event: M) -> Publish<'_, M> {
+        Publish {
+            publisher: self,
+            message: event,
+            options: PublishOptions::default(),
+        }
+    }
+
+    /// Sends a command to its one service.
+    pub fn send<M: Command>(&self, command: M) -> Publish<'_, M> {
+        Publish {
+            publisher: self,
+            message: command,
+            options: PublishOptions::default(),
+        }
+    }
+
+    /// Publishes many events with one wait.
+    ///
+    /// # Errors
+    /// If any was not published; the error holds the result of each, in order.
+    pub async fn publish_all<M: Event>(
+        &self,
+        events: impl IntoIterator<Item = M>,
+    ) -> Result<Vec<Published>, BatchError> {
+        let encoded: Vec<_> = events
+            .into_iter()
+            .map(|event| self.encode(&event, PublishOptions::default()))
+            .collect();
+        if let Some(outbox) = &self.outbox {
+            return keep_all(outbox, encoded);
+        }
+        let results: Vec<_> = stream::iter(encoded)
+            .map(|outgoing| async { self.deliver(outgoing?).await })
+            .buffered(PUBLISH_WINDOW)
+            .collect()
+            .await;
+        BatchError::from_results(results)
+    }
+
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.shared.encoder
+    }
+
+    /// Gives finished bytes to the transport.
+    pub(crate) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
+        let id = outgoing.id().to_owned();
+        self.shared.transport.publish(outgoing).await?;
+        Ok(Published { id })
+    }
+
+    /// Gives several to the transport, in order, and waits for all; stops at the first error.
+    pub(crate) async fn deliver_all(&self, messages: Vec<Outgoing>) -> Result<(), PublishError> {
+        let mut confirms = stream::iter(messages)
+            .map(|message| self.deliver(message))
+            .buffered(PUBLISH_WINDOW);
+        while let Some(confirm) = confirms.next().await {
+            confirm?;
+        }
+        Ok(())
+    }
+
+    fn encode<M: Message>(
+        &self,
+        message: &M,
+        options: PublishOptions,
+    ) -> Result<Outgoing, PublishError> {
+        let origin = self.outbox.as_deref().map(Outbox::origin);
+        self.shared.encoder.encode(message, options, origin)
+    }
+
+    async fn leave(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
+        let Some(outbox) = &self.outbox else {
+            return self.deliver(outgoing).await;
+        };
+        let id = outgoing.id().to_owned();
+        outbox
+            .push(vec![outgoing])
+            .map_err(|why| PublishError::new(PublishErrorKind::Closed, &id, why))?;
+        Ok(Published { id })
+    }
+}
+
+fn keep_all(
+    outbox: &Outbox,
+    encoded: Vec<Result<Outgoing, PublishError>>,
+) -> Result<Vec<Published>, BatchError> {
+    if encoded.iter().any(Result::is_err) {
+        let unkept = |outgoing: Outgoing| Published {
+            id: outgoing.id().to_owned(),
+        };
+        return BatchError::from_results(
+            encoded
+                .into_iter()
+                .map(|result| result.map(unkept))
+                .collect(),
+        );
+    }
+    let messages: Vec<Outgoing> = encoded.into_iter().flatten().collect();
+    let published: Vec<Published> = messages
+        .iter()
+        .map(|outgoing| Published {
+            id: outgoing.id().to_owned(),
+        })
+        .collect();
+    match outbox.push(messages) {
+        Ok(()) => Ok(published),
+        Err(why) => BatchError::from_results(
+            published
+                .into_iter()
+                .map(|published| {
+                    Err(PublishError::new(
+                        PublishErrorKind::Closed,
+                        published.id,
+                        why,
+                    ))
+                })
+                .collect(),
+        ),
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("transport", &self.shared.transport.name())
+            .field("inside_handler", &self.outbox.is_some())
+            .finish()
+    }
+}
+
+/// A publish with its options; awaiting it publishes.
+#[must_use = "nothing is published until it is awaited"]
+pub struct Publish<'a, M> {
+    publisher: &'a Publisher,
+    message: M,
+    options: PublishOptions,
+}
+
+impl<M: Message> Publish<'_, M> {
+    /// Adds a header: text, a number or a boolean.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+        self.options.set_header(name.into(), value.into());
+        self
+    }
+
+    /// Sets the priority, from 0 to 9; 5 is ordinary.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.options.set_priority(priority);
+        self
+    }
+
+    /// Sets how long the message is worth handling: a `Duration`, or text like `"10m"`.
+    pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
+        self.options.set_ttl(ttl.into_duration());
+        self
+    }
+
+    /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.options.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Sets the message's id instead of making one: publish again with the id of an
+    /// [`PublishErrorKind::Unknown`] error. At most 255 bytes.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.options.message_id = Some(id.into());
+        self
+    }
+
+    /// Names the queue that an answer is to be sent to.
+    pub fn reply_to(mut self, queue: impl Into<String>) -> Self {
+        self.options.reply_to = Some(queue.into());
+        self
+    }
+
+    /// Accepts that nobody may listen: without a queue for it the message is dropped, not an error.
+    pub fn optional(mut self) -> Self {
+        self.options.optional = true;
+        self
+    }
+}
+
+impl<'a, M: Message> IntoFuture for Publish<'a, M> {
+    type Output = Result<Published, PublishError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        // Encoded here, outside the future, so that the future is the same for all message types.
+        let encoded = self.publisher.encode(&self.message, self.options);
+        let publisher = self.publisher;
+        Box::pin(async move { publisher.leave(encoded?).await })
+    }
+}
+
+impl<M> fmt::Debug for Publish<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Some messages of a batch were not published.
+#[derive(Debug)]
+pub struct BatchError {
+    /// The result of each message, in the order in which they were given.
+    pub results: Vec<Result<Published, PublishError>>,
+}
+
+impl BatchError {
+    fn from_results(results: Vec<Result<Published, PublishError>>) -> Result<Vec<Published>, Self> {
+        if results.iter().any(Result::is_err) {
+            return Err(Self { results });
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.results.iter().filter(|result| result.is_err()).count();
+        write!(
+            f,
+            "{failed} of {} messages were not published",
+            self.results.len()
+        )?;
+        match self.results.iter().find_map(|result| result.as_ref().err()) {
+            Some(first) => write!(f, "; the first: {first}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for BatchError {}
