@@ -46,10 +46,7 @@ mod runtime_surface {
     /// The witness that `T` is a message or an envelope.
     #[must_use]
     pub const fn incoming<T: FromDelivery>() -> Incoming<T> {
-        Incoming {
-            info: <T::Message as crate::contract::Message>::INFO,
-            take: T::from_call,
-        }
+        Incoming { info: <T::Message as crate::contract::Message>::INFO, take: T::from_call }
     }
 
     /// Takes a further parameter.

@@ -1,7 +1,11 @@
 //! Mmate.
 #[doc(hidden)]
 pub mod __private;
+#[cfg(feature = "runtime")]
+pub mod consume;
 pub mod contract;
+#[cfg(feature = "runtime")]
+pub mod dispatch;
 #[cfg(feature = "runtime")]
 pub mod handler;
 #[cfg(feature = "runtime")]

@@ -38,10 +38,7 @@ impl Address {
     /// The address of a queue itself.
     #[must_use]
     pub fn queue(name: impl Into<String>) -> Self {
-        Self {
-            exchange: Cow::Borrowed(exchanges::DEFAULT),
-            routing_key: name.into(),
-        }
+        Self { exchange: Cow::Borrowed(exchanges::DEFAULT), routing_key: name.into() }
     }
 
     /// Where a message of this type goes. `service` is the sender's own name, used where a command
@@ -53,16 +50,11 @@ impl Address {
                 Some(queue) => queue.to_owned(),
                 None => format!("cmd.{}.{}", info.service.unwrap_or(service), info.name),
             },
-            Kind::Query => info
-                .queue
-                .map_or_else(|| format!("qry.{}", info.name), str::to_owned),
+            Kind::Query => info.queue.map_or_else(|| format!("qry.{}", info.name), str::to_owned),
             Kind::Event => format!("evt.{}.{}", key.or(info.aggregate).unwrap_or(""), info.name),
             Kind::Reply => format!("rpl.{}", info.name),
         };
-        Self {
-            exchange: Cow::Borrowed(exchange(info.kind)),
-            routing_key,
-        }
+        Self { exchange: Cow::Borrowed(exchange(info.kind)), routing_key }
     }
 }
 
@@ -141,10 +133,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Err("is empty".to_owned());
     }
     if name.len() > NAME_BYTES_MAX {
-        return Err(format!(
-            "has {} bytes; AMQP allows {NAME_BYTES_MAX}",
-            name.len()
-        ));
+        return Err(format!("has {} bytes; AMQP allows {NAME_BYTES_MAX}", name.len()));
     }
     if name.starts_with("amq.") {
         return Err("starts with `amq.`, which the broker keeps for itself".to_owned());

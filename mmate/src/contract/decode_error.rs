@@ -71,18 +71,12 @@ pub struct DecodeError {
 
 impl DecodeError {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 
     pub(crate) fn from_json(reason: Reason, what: &str, error: &serde_json::Error) -> Self {
         let place = format!("line {} column {}", error.line(), error.column());
-        Self::new(
-            reason,
-            format!("{what} at {place}: {}", without_values(&error.to_string())),
-        )
+        Self::new(reason, format!("{what} at {place}: {}", without_values(&error.to_string())))
     }
 
     /// The reason as a value to match on.
@@ -103,15 +97,13 @@ impl std::error::Error for DecodeError {}
 /// Parses a payload; on failure once more with whole floats turned into whole numbers.
 pub(super) fn parse<T: DeserializeOwned>(payload: &str, type_name: &str) -> Result<T, DecodeError> {
     serde_json::from_str(payload).or_else(|error| {
-        relaxed(payload)
-            .and_then(|value| serde_json::from_value(value).ok())
-            .ok_or_else(|| {
-                DecodeError::from_json(
-                    Reason::BadPayload,
-                    &format!("the payload of `{type_name}`"),
-                    &error,
-                )
-            })
+        relaxed(payload).and_then(|value| serde_json::from_value(value).ok()).ok_or_else(|| {
+            DecodeError::from_json(
+                Reason::BadPayload,
+                &format!("the payload of `{type_name}`"),
+                &error,
+            )
+        })
     })
 }
 
@@ -137,12 +129,12 @@ fn whole_floats_to_integers(value: &mut Value) -> bool {
             }
             _ => false,
         },
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |any, item| whole_floats_to_integers(item) | any),
-        Value::Object(map) => map
-            .values_mut()
-            .fold(false, |any, item| whole_floats_to_integers(item) | any),
+        Value::Array(items) => {
+            items.iter_mut().fold(false, |any, item| whole_floats_to_integers(item) | any)
+        }
+        Value::Object(map) => {
+            map.values_mut().fold(false, |any, item| whole_floats_to_integers(item) | any)
+        }
         _ => false,
     }
 }
@@ -168,9 +160,7 @@ pub(super) fn depth(body: &[u8]) -> usize {
 
 /// A serde_json message without the value that it quotes: what came may be anybody's secret.
 fn without_values(message: &str) -> String {
-    let message = message
-        .rfind(" at line ")
-        .map_or(message, |at| &message[..at]);
+    let message = message.rfind(" at line ").map_or(message, |at| &message[..at]);
     let safe = [
         "missing field ",
         "duplicate field ",
@@ -183,9 +173,8 @@ fn without_values(message: &str) -> String {
     if safe.iter().any(|start| message.starts_with(start)) {
         return message.to_owned();
     }
-    let Some((what, rest)) = message
-        .split_once(": ")
-        .filter(|(what, _)| what.starts_with("invalid "))
+    let Some((what, rest)) =
+        message.split_once(": ").filter(|(what, _)| what.starts_with("invalid "))
     else {
         return "the value is not one that the type accepts".to_owned();
     };
@@ -207,18 +196,9 @@ mod tests {
                 r#"invalid type: string "secret, expected x", expected u32 at line 1 column 9"#,
                 "invalid type: string, expected u32",
             ),
-            (
-                "invalid value: integer `300`, expected u8",
-                "invalid value: integer, expected u8",
-            ),
-            (
-                "missing field `id` at line 1 column 2",
-                "missing field `id`",
-            ),
-            (
-                "secret is not a date",
-                "the value is not one that the type accepts",
-            ),
+            ("invalid value: integer `300`, expected u8", "invalid value: integer, expected u8"),
+            ("missing field `id` at line 1 column 2", "missing field `id`"),
+            ("secret is not a date", "the value is not one that the type accepts"),
             (
                 "unknown variant `secret`, expected `a`",
                 "the value is not one that the type accepts",
@@ -231,10 +211,7 @@ mod tests {
     #[test]
     fn whole_numbers_written_as_floats_are_read() {
         assert_eq!(parse::<Vec<u32>>("[3.0, 4e2]", "T"), Ok(vec![3, 400]));
-        assert_eq!(
-            parse::<Vec<u32>>("[3.5]", "T").unwrap_err().reason(),
-            Reason::BadPayload
-        );
+        assert_eq!(parse::<Vec<u32>>("[3.5]", "T").unwrap_err().reason(), Reason::BadPayload);
     }
 
     #[test]

@@ -197,9 +197,7 @@ fn add_kind_fields(
 /// True if the object (its closing brace cut off) has a field of this name at its top level.
 fn has_field(object: &[u8], name: &str) -> bool {
     let quoted = format!("\"{name}\":");
-    let seen = object
-        .windows(quoted.len())
-        .any(|window| window == quoted.as_bytes());
+    let seen = object.windows(quoted.len()).any(|window| window == quoted.as_bytes());
     seen && top_level_keys(object).iter().any(|key| key == name)
 }
 
@@ -221,10 +219,7 @@ pub fn format_timestamp(timestamp: Timestamp) -> String {
 fn parse_timestamp(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| {
         let local: civil::DateTime = text.parse().ok()?;
-        local
-            .to_zoned(TimeZone::UTC)
-            .ok()
-            .map(|zoned| zoned.timestamp())
+        local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     })
 }
 
@@ -250,11 +245,7 @@ pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
     })?;
     check_depth(body)?;
     let wire = serde_json::from_str::<Wire<'_>>(text).map_err(|error| {
-        let reason = if error.is_data() {
-            Reason::NotAnEnvelope
-        } else {
-            Reason::NotJson
-        };
+        let reason = if error.is_data() { Reason::NotAnEnvelope } else { Reason::NotJson };
         DecodeError::from_json(reason, "the envelope", &error)
     })?;
     wire.into_opened()
@@ -262,10 +253,7 @@ pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
 
 /// Counts brackets only where there are enough of them to nest too deep.
 fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
-    let openers = body
-        .iter()
-        .filter(|byte| matches!(byte, b'[' | b'{'))
-        .count();
+    let openers = body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
     if openers <= NESTING_DEPTH_MAX || decode_error::depth(body) <= NESTING_DEPTH_MAX {
         return Ok(());
     }
@@ -292,16 +280,10 @@ impl<'a> Wire<'a> {
         let message_type = required(self.message_type, Reason::MissingType, "type")?;
         check_length(&id, Reason::IdTooLong, "id")?;
         if let Some(correlation_id) = &self.correlation_id {
-            check_length(
-                correlation_id,
-                Reason::CorrelationIdTooLong,
-                "correlationId",
-            )?;
+            check_length(correlation_id, Reason::CorrelationIdTooLong, "correlationId")?;
         }
-        let payload = self.payload.map_or(
-            "{}",
-            |raw| if raw.get() == "null" { "{}" } else { raw.get() },
-        );
+        let payload =
+            self.payload.map_or("{}", |raw| if raw.get() == "null" { "{}" } else { raw.get() });
         let timestamp = match self.timestamp.as_deref() {
             None | Some("") => Timestamp::UNIX_EPOCH,
             Some(text) => parse_timestamp(text).ok_or_else(|| {
@@ -312,22 +294,9 @@ impl<'a> Wire<'a> {
             })?,
         };
         let headers = self.headers.unwrap_or_default();
-        let reply_to = self
-            .reply_to
-            .filter(|queue| !queue.is_empty())
-            .map(Cow::into_owned);
-        let correlation_id = self
-            .correlation_id
-            .filter(|id| !id.is_empty())
-            .map(Cow::into_owned);
-        let meta = Meta {
-            id,
-            message_type,
-            timestamp,
-            correlation_id,
-            reply_to,
-            headers,
-        };
+        let reply_to = self.reply_to.filter(|queue| !queue.is_empty()).map(Cow::into_owned);
+        let correlation_id = self.correlation_id.filter(|id| !id.is_empty()).map(Cow::into_owned);
+        let meta = Meta { id, message_type, timestamp, correlation_id, reply_to, headers };
         Ok(Opened { meta, payload })
     }
 }
@@ -347,10 +316,7 @@ fn check_length(text: &str, reason: Reason, name: &str) -> Result<(), DecodeErro
     if text.len() <= ID_BYTES_MAX {
         return Ok(());
     }
-    let error = format!(
-        "`{name}` has {} bytes; at most {ID_BYTES_MAX} are accepted",
-        text.len()
-    );
+    let error = format!("`{name}` has {} bytes; at most {ID_BYTES_MAX} are accepted", text.len());
     Err(DecodeError::new(reason, error))
 }
 
@@ -398,9 +364,7 @@ fn read_field<'de, A: MapAccess<'de>>(
             return Ok(());
         }
     };
-    *slot = map
-        .next_value::<Option<Text<'de>>>()?
-        .map(|Text(text)| text);
+    *slot = map.next_value::<Option<Text<'de>>>()?.map(|Text(text)| text);
     Ok(())
 }
 
@@ -448,8 +412,7 @@ impl<'a> Opened<'a> {
     /// An empty text counts as absent.
     #[must_use]
     pub fn reply_to(&self) -> Option<String> {
-        self.payload_reply_to()
-            .or_else(|| self.meta.reply_to.clone())
+        self.payload_reply_to().or_else(|| self.meta.reply_to.clone())
     }
 
     fn payload_reply_to(&self) -> Option<String> {
@@ -485,11 +448,8 @@ pub fn kind_fields<'a, M: Message>(service: &'a str, key: Option<&'a str>) -> Ki
 pub fn decode<M: Message>(body: &[u8]) -> Result<Envelope<M>, DecodeError> {
     let opened = open(body)?;
     if !M::INFO.names().any(|name| name == opened.meta.message_type) {
-        let error = format!(
-            "the body is a `{}`, not a `{}`",
-            opened.meta.message_type,
-            M::INFO.name
-        );
+        let error =
+            format!("the body is a `{}`, not a `{}`", opened.meta.message_type, M::INFO.name);
         return Err(DecodeError::new(Reason::UnknownType, error));
     }
     let message = opened.message()?;

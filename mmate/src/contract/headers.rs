@@ -136,9 +136,7 @@ impl HeaderValue {
             Value::String(text) => Self::Text(text),
             Value::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
             Value::Object(map) => Self::Table(
-                map.into_iter()
-                    .map(|(key, value)| (key, Self::from_json(value)))
-                    .collect(),
+                map.into_iter().map(|(key, value)| (key, Self::from_json(value))).collect(),
             ),
         }
     }
@@ -204,10 +202,7 @@ impl Headers {
     /// The value of a header.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&HeaderValue> {
-        self.0
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The text of a header, if it is one.
@@ -219,11 +214,7 @@ impl Headers {
     /// Sets a header, replacing one of the same name.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<HeaderValue>) {
         let (name, value) = (name.into(), value.into());
-        match self
-            .0
-            .iter_mut()
-            .find(|(key, _)| key.eq_ignore_ascii_case(&name))
-        {
+        match self.0.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(&name)) {
             Some(entry) => *entry = (name, value),
             None => self.0.push((name, value)),
         }
@@ -231,10 +222,7 @@ impl Headers {
 
     /// Takes a header out.
     pub fn remove(&mut self, name: &str) -> Option<HeaderValue> {
-        let at = self
-            .0
-            .iter()
-            .position(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        let at = self.0.iter().position(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(self.0.remove(at).1)
     }
 

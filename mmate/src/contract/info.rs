@@ -168,10 +168,7 @@ impl MessageInfo {
 
 /// The first non-empty line of a doc comment.
 pub(crate) fn summary(docs: &'static str) -> &'static str {
-    docs.lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or("")
+    docs.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("")
 }
 
 /// The registration of a message type, collected at link time.
@@ -186,10 +183,8 @@ inventory::collect!(MessageEntry);
 /// All message types that are linked into this program, by name, then version.
 #[must_use]
 pub fn registered_messages() -> Vec<&'static MessageInfo> {
-    let mut all: Vec<_> = inventory::iter::<MessageEntry>
-        .into_iter()
-        .map(|entry| entry.info)
-        .collect();
+    let mut all: Vec<_> =
+        inventory::iter::<MessageEntry>.into_iter().map(|entry| entry.info).collect();
     all.sort_by_key(|info| (info.name, info.version, (info.rust_name)()));
     all
 }

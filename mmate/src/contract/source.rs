@@ -35,11 +35,7 @@ impl Source {
     pub fn seeded(seed: u64, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let epoch = Timestamp::constant(1_767_225_600, 0);
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self(Some(Arc::new(Seeded {
-            rng,
-            epoch,
-            elapsed: Box::new(elapsed),
-        })))
+        Self(Some(Arc::new(Seeded { rng, epoch, elapsed: Box::new(elapsed) })))
     }
 
     /// The time now, in UTC.
@@ -50,10 +46,7 @@ impl Source {
             Some(seeded) => {
                 let elapsed =
                     SignedDuration::try_from((seeded.elapsed)()).unwrap_or(SignedDuration::MAX);
-                seeded
-                    .epoch
-                    .saturating_add(elapsed)
-                    .unwrap_or(Timestamp::MAX)
+                seeded.epoch.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
             }
         }
     }
@@ -86,11 +79,7 @@ impl Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Source(seeded)"
-        } else {
-            "Source(system)"
-        })
+        f.write_str(if self.0.is_some() { "Source(seeded)" } else { "Source(system)" })
     }
 }
 

@@ -47,10 +47,7 @@ impl Validator {
         } else {
             None
         };
-        Ok(Self {
-            name: info.name,
-            compiled,
-        })
+        Ok(Self { name: info.name, compiled })
     }
 
     /// Checks the JSON text of a payload.
@@ -76,19 +73,13 @@ impl Validator {
             .take(VIOLATIONS_MAX)
             .map(|error| {
                 let place = error.instance_path().to_string();
-                let place = if place.is_empty() {
-                    "the payload".to_owned()
-                } else {
-                    format!("`{place}`")
-                };
+                let place =
+                    if place.is_empty() { "the payload".to_owned() } else { format!("`{place}`") };
                 format!("{place} {}", error.masked_with("the value"))
             })
             .collect();
-        let message = format!(
-            "the payload of `{}` breaks its schema: {}",
-            self.name,
-            violations.join("; ")
-        );
+        let message =
+            format!("the payload of `{}` breaks its schema: {}", self.name, violations.join("; "));
         DecodeError::new(Reason::SchemaViolation, message)
     }
 }
@@ -124,18 +115,16 @@ fn has_rules(schema: &Value) -> bool {
     ];
     match schema {
         Value::Object(map) => {
-            let bounded_by_type = map
-                .get("format")
-                .and_then(Value::as_str)
-                .is_some_and(|f| f.contains("int"));
+            let bounded_by_type =
+                map.get("format").and_then(Value::as_str).is_some_and(|f| f.contains("int"));
             map.iter().any(|(key, value)| match key.as_str() {
                 // schemars writes the bounds of integer types next to their format.
                 "minimum" | "maximum" if bounded_by_type && is_type_bound(value) => false,
                 "minimum" => true,
                 "examples" | "default" | "const" | "enum" | "description" | "title" => false,
-                "properties" | "$defs" => value
-                    .as_object()
-                    .is_some_and(|fields| fields.values().any(has_rules)),
+                "properties" | "$defs" => {
+                    value.as_object().is_some_and(|fields| fields.values().any(has_rules))
+                }
                 rule if RULES.contains(&rule) => true,
                 _ => has_rules(value),
             })
@@ -147,18 +136,7 @@ fn has_rules(schema: &Value) -> bool {
 
 /// True for the smallest and largest values of Rust's integer types.
 fn is_type_bound(value: &Value) -> bool {
-    const BOUNDS: [i64; 9] = [
-        0,
-        -128,
-        127,
-        255,
-        -32_768,
-        32_767,
-        65_535,
-        -2_147_483_648,
-        2_147_483_647,
-    ];
-    value
-        .as_i64()
-        .is_some_and(|bound| BOUNDS.contains(&bound) || bound == i64::from(u32::MAX))
+    const BOUNDS: [i64; 9] =
+        [0, -128, 127, 255, -32_768, 32_767, 65_535, -2_147_483_648, 2_147_483_647];
+    value.as_i64().is_some_and(|bound| BOUNDS.contains(&bound) || bound == i64::from(u32::MAX))
 }

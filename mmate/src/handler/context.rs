@@ -15,9 +15,9 @@ use crate::publish::Outbox;
 
 /// Facts about the message being handled and about this attempt. Cheap to clone.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context(Arc<ContextParts>);
 
-pub(crate) struct Inner {
+pub(crate) struct ContextParts {
     pub(crate) meta: Meta,
     pub(crate) reply_to: Option<String>,
     pub(crate) queue: Arc<str>,
@@ -30,8 +30,8 @@ pub(crate) struct Inner {
 }
 
 impl Context {
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    pub(crate) fn new(parts: ContextParts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// The message's id.
@@ -55,11 +55,7 @@ impl Context {
     /// What the message belongs to: the same for all messages of one flow.
     #[must_use]
     pub fn correlation_id(&self) -> &str {
-        self.0
-            .meta
-            .correlation_id
-            .as_deref()
-            .unwrap_or(&self.0.meta.id)
+        self.0.meta.correlation_id.as_deref().unwrap_or(&self.0.meta.id)
     }
 
     /// The id of the message that caused this one.
@@ -118,7 +114,7 @@ impl Context {
         let _ = stopping.wait_for(|stop| *stop).await;
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn parts(&self) -> &ContextParts {
         &self.0
     }
 }

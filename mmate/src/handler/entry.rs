@@ -88,15 +88,7 @@ impl HandlerEntry {
             queue_kind: None,
             max_priority: None,
         };
-        Self {
-            name,
-            location,
-            docs: "",
-            message,
-            options,
-            requires,
-            start,
-        }
+        Self { name, location, docs: "", message, options, requires, start }
     }
 
     /// Sets the doc comment.
@@ -163,12 +155,7 @@ inventory::collect!(HandlerEntry);
 pub fn registered_handlers() -> Vec<&'static HandlerEntry> {
     let mut all: Vec<&'static HandlerEntry> = inventory::iter::<HandlerEntry>.into_iter().collect();
     all.sort_by_key(|entry| {
-        (
-            entry.options.queue,
-            entry.message.name,
-            entry.location.module,
-            entry.name,
-        )
+        (entry.options.queue, entry.message.name, entry.location.module, entry.name)
     });
     all
 }
@@ -202,13 +189,7 @@ impl ProviderEntry {
         requires: fn(&mut Requirements),
         build: fn(Resources) -> Building<'static>,
     ) -> Self {
-        Self {
-            name,
-            location,
-            provides,
-            requires,
-            build,
-        }
+        Self { name, location, provides, requires, build }
     }
 }
 

@@ -40,10 +40,7 @@ impl<M: Message> FromDelivery for Envelope<M> {
     type Message = M;
 
     fn from_call(call: &Call<'_>) -> HandlerResult<Self> {
-        Ok(Self::new(
-            call.context().inner().meta.clone(),
-            call.message()?,
-        ))
+        Ok(Self::new(call.context().parts().meta.clone(), call.message()?))
     }
 }
 
@@ -83,8 +80,8 @@ impl FromContext for Headers {
 
 impl FromContext for Publisher {
     fn from_context(context: &Context) -> HandlerResult<Self> {
-        let publisher: Arc<Self> = find(&context.inner().resources)?;
-        Ok(publisher.within(Arc::clone(&context.inner().outbox)))
+        let publisher: Arc<Self> = find(&context.parts().resources)?;
+        Ok(publisher.within(Arc::clone(&context.parts().outbox)))
     }
 }
 
@@ -121,7 +118,7 @@ impl<T: Send + Sync + 'static> State<T> {
 
 impl<T: Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &Context) -> HandlerResult<Self> {
-        find(&context.inner().resources).map(Self)
+        find(&context.parts().resources).map(Self)
     }
 
     fn requires(requirements: &mut Requirements) {

@@ -14,6 +14,7 @@ mod extract;
 mod outcome;
 mod resources;
 
+pub(crate) use context::ContextParts;
 pub use context::{Call, Context};
 pub use entry::{
     Building, HandlerEntry, HandlerOptions, ProviderEntry, Running, Started, registered_handlers,

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::error::HandlerError;
-use crate::contract::{Message, MessageInfo, Reply, Request};
+use crate::contract::{Message, Reply, Request};
 use crate::publish::erased::Payload;
 
 /// What came of handling a message.
@@ -21,7 +21,7 @@ pub enum Outcome {
 
 /// An answer that is serialized only if somebody waits for it.
 pub struct Answer {
-    pub(crate) info: &'static MessageInfo,
+    pub(crate) name: &'static str,
     pub(crate) payload: Box<dyn Payload>,
 }
 
@@ -29,16 +29,13 @@ impl Answer {
     /// The answer `reply`.
     #[must_use]
     pub fn new<R: Reply>(reply: R) -> Self {
-        Self {
-            info: R::INFO,
-            payload: Box::new(reply),
-        }
+        Self { name: R::INFO.name, payload: Box::new(reply) }
     }
 }
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Answer").field(&self.info.name).finish()
+        f.debug_tuple("Answer").field(&self.name).finish()
     }
 }
 

@@ -29,10 +29,7 @@ impl Resources {
 
     /// Adds a value that is shared with others.
     pub fn insert_shared<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
-        let entry = Entry {
-            type_name: type_name::<T>(),
-            value,
-        };
+        let entry = Entry { type_name: type_name::<T>(), value };
         Arc::make_mut(&mut self.0).insert(TypeId::of::<T>(), entry);
     }
 
@@ -95,10 +92,7 @@ impl Requirements {
 
     /// Asks for a value of a type.
     pub fn need<T: Send + Sync + 'static>(&mut self) {
-        let requirement = Requirement {
-            type_id: TypeId::of::<T>(),
-            type_name: type_name::<T>(),
-        };
+        let requirement = Requirement { type_id: TypeId::of::<T>(), type_name: type_name::<T>() };
         if !self.0.contains(&requirement) {
             self.0.push(requirement);
         }

@@ -49,14 +49,14 @@ impl Encoder {
         origin: Option<&Origin>,
     ) -> Result<Outgoing, PublishError> {
         let key = message.key();
-        let meta = self.meta(M::INFO, &mut options, origin)?;
+        let meta = self.meta(M::INFO.name, &mut options, origin)?;
         let service = M::INFO.service.unwrap_or(&self.service);
         let mut fields = envelope::kind_fields::<M>(service, key.as_deref());
         fields.reply_to = meta.reply_to.as_deref();
         let body =
             envelope::encode(&meta, message, &fields).map_err(|error| unwritable(&meta, &error))?;
         let address = Address::of(M::INFO, &self.service, key.as_deref());
-        self.finish(M::INFO, address, meta, options, body)
+        self.finish(Some(M::INFO), address, meta, &options, body)
     }
 
     /// Encodes an answer to a request, for the request's reply address.
@@ -65,25 +65,20 @@ impl Encoder {
     /// As [`Encoder::encode`].
     pub(crate) fn encode_reply(
         &self,
-        info: &'static MessageInfo,
+        name: &'static str,
         payload: &dyn erased::Payload,
         to: &str,
         origin: &Origin,
     ) -> Result<Outgoing, PublishError> {
-        let mut options = PublishOptions {
-            optional: true,
-            ..PublishOptions::default()
-        };
-        let meta = self.meta(info, &mut options, Some(origin))?;
-        let body = payload
-            .encode(&meta)
-            .map_err(|error| unwritable(&meta, &error))?;
-        self.finish(info, Address::queue(to), meta, options, body)
+        let mut options = PublishOptions { optional: true, ..PublishOptions::default() };
+        let meta = self.meta(name, &mut options, Some(origin))?;
+        let body = payload.encode(&meta).map_err(|error| unwritable(&meta, &error))?;
+        self.finish(None, Address::queue(to), meta, &options, body)
     }
 
     fn meta(
         &self,
-        info: &MessageInfo,
+        name: &'static str,
         options: &mut PublishOptions,
         origin: Option<&Origin>,
     ) -> Result<Meta, PublishError> {
@@ -92,12 +87,9 @@ impl Encoder {
             None => self.source.id().to_string(),
         });
         if let Some(mistake) = options.mistake.take() {
-            return Err(invalid(
-                &id,
-                format!("`{}` was not published: {mistake}", info.name),
-            ));
+            return Err(invalid(&id, format!("`{name}` was not published: {mistake}")));
         }
-        let mut meta = Meta::new(id, info.name.to_owned(), self.now());
+        let mut meta = Meta::new(id, name.to_owned(), self.now());
         meta.reply_to = options.reply_to.take();
         meta.headers = std::mem::take(&mut options.headers);
         if let Some(origin) = origin {
@@ -107,13 +99,9 @@ impl Encoder {
         if let Some(correlation_id) = options.correlation_id.take() {
             meta.correlation_id = Some(correlation_id);
         }
-        for id in [
-            Some(&meta.id),
-            meta.correlation_id.as_ref(),
-            meta.reply_to.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
+        for id in [Some(&meta.id), meta.correlation_id.as_ref(), meta.reply_to.as_ref()]
+            .into_iter()
+            .flatten()
         {
             check_name(id)
                 .map_err(|why| invalid(&meta.id, format!("an id or reply address {why}")))?;
@@ -132,33 +120,28 @@ impl Encoder {
 
     fn finish(
         &self,
-        info: &'static MessageInfo,
+        info: Option<&'static MessageInfo>,
         address: Address,
         meta: Meta,
-        options: PublishOptions,
+        options: &PublishOptions,
         body: Vec<u8>,
     ) -> Result<Outgoing, PublishError> {
         check_name(&address.routing_key).map_err(|why| {
-            invalid(
-                &meta.id,
-                format!("the routing key of `{}` {why}", info.name),
-            )
+            invalid(&meta.id, format!("the routing key of `{}` {why}", meta.message_type))
         })?;
         if body.len() > self.body_bytes_max {
             let text = format!(
                 "`{}` has {} bytes; at most {} are sent (`limits.message_bytes_max`)",
-                info.name,
+                meta.message_type,
                 body.len(),
                 self.body_bytes_max
             );
-            return Err(PublishError::new(
-                PublishErrorKind::TooLarge,
-                &meta.id,
-                text,
-            ));
+            return Err(PublishError::new(PublishErrorKind::TooLarge, &meta.id, text));
         }
-        self.validate(info, &meta, &body)?;
-        let properties = self.properties(info, meta, &options);
+        if let Some(info) = info {
+            self.validate(info, &meta, &body)?;
+        }
+        let properties = self.properties(info, meta, options);
         Ok(Outgoing::new(address, properties, Bytes::from(body)).mandatory(!options.optional))
     }
 
@@ -188,11 +171,11 @@ impl Encoder {
         Ok(())
     }
 
-    fn properties(&self, info: &MessageInfo, meta: Meta, options: &PublishOptions) -> Properties {
-        let ttl_ms = options.ttl.map(millis).or(info.ttl_ms);
+    fn properties(&self, info: Option<&MessageInfo>, meta: Meta, options: &PublishOptions) -> Properties {
+        let ttl_ms = options.ttl.map(millis).or(info.and_then(|info| info.ttl_ms));
         Properties {
-            headers: self.headers(info, &meta),
-            priority: options.priority.or(info.priority),
+            headers: self.headers(info.map_or(1, |info| info.version), &meta),
+            priority: options.priority.or(info.and_then(|info| info.priority)),
             expiration_ms: ttl_ms,
             timestamp: u64::try_from(meta.timestamp.as_second()).ok(),
             message_id: Some(meta.id),
@@ -206,11 +189,11 @@ impl Encoder {
     }
 
     /// The envelope's headers without the causation id, which has its place in the body.
-    fn headers(&self, info: &MessageInfo, meta: &Meta) -> Headers {
+    fn headers(&self, version: u32, meta: &Meta) -> Headers {
         let mut headers = meta.headers.clone();
         let causation = headers.remove(names::CAUSATION_ID);
-        if info.version > 1 {
-            headers.set(names::SCHEMA_VERSION, info.version);
+        if version > 1 {
+            headers.set(names::SCHEMA_VERSION, version);
         }
         if self.wire.mirror_headers {
             headers.set(names::MIRROR_MESSAGE_ID, &meta.id);
@@ -234,10 +217,7 @@ fn invalid(id: &str, text: String) -> PublishError {
 }
 
 fn unwritable(meta: &Meta, error: &serde_json::Error) -> PublishError {
-    invalid(
-        &meta.id,
-        format!("`{}` cannot be written as JSON: {error}", meta.message_type),
-    )
+    invalid(&meta.id, format!("`{}` cannot be written as JSON: {error}", meta.message_type))
 }
 
 /// Answers whose type is known only to the handler that made them.
@@ -246,7 +226,7 @@ pub(crate) mod erased {
     use crate::contract::envelope::{self, KindFields, Meta};
 
     /// A payload that can write itself into an envelope.
-    pub(crate) trait Payload: Send {
+    pub(crate) trait Payload: Send + Sync {
         /// Serializes the envelope.
         fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error>;
     }

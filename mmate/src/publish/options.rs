@@ -22,9 +22,7 @@ impl PublishOptions {
     pub(super) fn set_header(&mut self, name: String, value: HeaderValue) {
         if name.is_empty() || name.len() > crate::contract::address::NAME_BYTES_MAX {
             let length = name.len();
-            self.note(format!(
-                "a header's name has {length} bytes; from 1 to 255 are allowed"
-            ));
+            self.note(format!("a header's name has {length} bytes; from 1 to 255 are allowed"));
         } else if !value.is_scalar() {
             self.note(format!(
                 "header `{name}` is {}; peers read text, numbers and booleans",

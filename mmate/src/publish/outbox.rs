@@ -1,7 +1,7 @@
 //! What a handler publishes, kept until the handler has succeeded.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use uuid::Uuid;
 
@@ -18,7 +18,9 @@ pub struct Origin {
     pub id: String,
     /// Its correlation id, or its own id if it has none.
     pub correlation_id: String,
-    namespace: Uuid,
+    handler: &'static str,
+    /// Hashed at the first publish: most handlers publish nothing.
+    namespace: OnceLock<Uuid>,
     position: AtomicU32,
     trace: Headers,
 }
@@ -26,9 +28,12 @@ pub struct Origin {
 impl Origin {
     /// The origin for what `handler` publishes while it handles the message with this id.
     #[must_use]
-    pub fn new(id: &str, correlation_id: Option<&str>, handler: &str, headers: &Headers) -> Self {
-        let message = Uuid::parse_str(id)
-            .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()));
+    pub fn new(
+        id: &str,
+        correlation_id: Option<&str>,
+        handler: &'static str,
+        headers: &Headers,
+    ) -> Self {
         let mut trace = Headers::new();
         for name in [names::TRACEPARENT, names::TRACESTATE] {
             if let Some(value) = headers.text(name) {
@@ -38,7 +43,8 @@ impl Origin {
         Self {
             id: id.to_owned(),
             correlation_id: correlation_id.unwrap_or(id).to_owned(),
-            namespace: Uuid::new_v5(&message, handler.as_bytes()),
+            handler,
+            namespace: OnceLock::new(),
             position: AtomicU32::new(0),
             trace,
         }
@@ -48,7 +54,12 @@ impl Origin {
     /// redelivery publishes the same ids again.
     pub(super) fn next_id(&self) -> String {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
-        Uuid::new_v5(&self.namespace, &position.to_be_bytes()).to_string()
+        let namespace = self.namespace.get_or_init(|| {
+            let message = Uuid::parse_str(&self.id)
+                .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id.as_bytes()));
+            Uuid::new_v5(&message, self.handler.as_bytes())
+        });
+        Uuid::new_v5(namespace, &position.to_be_bytes()).to_string()
     }
 
     pub(super) fn trace_into(&self, headers: &mut Headers) {
@@ -68,10 +79,7 @@ impl Outbox {
     /// An empty outbox.
     #[must_use]
     pub const fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            messages: Mutex::new(Some(Vec::new())),
-        }
+        Self { origin, messages: Mutex::new(Some(Vec::new())) }
     }
 
     /// The message that is being handled.
@@ -97,10 +105,6 @@ impl Outbox {
     /// Takes what was published, and accepts nothing more.
     #[must_use]
     pub fn close(&self) -> Vec<Outgoing> {
-        self.messages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .unwrap_or_default()
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 }

@@ -43,36 +43,22 @@ impl Publisher {
     /// A publisher on a transport.
     #[must_use]
     pub fn new(encoder: Encoder, transport: Arc<dyn Transport>) -> Self {
-        Self {
-            shared: Arc::new(Shared { encoder, transport }),
-            outbox: None,
-        }
+        Self { shared: Arc::new(Shared { encoder, transport }), outbox: None }
     }
 
     /// The same publisher, which keeps what it is given in `outbox`.
     pub(crate) fn within(&self, outbox: Arc<Outbox>) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            outbox: Some(outbox),
-        }
+        Self { shared: Arc::clone(&self.shared), outbox: Some(outbox) }
     }
 
     /// Publishes an event to whoever listens.
     pub fn publish<M: Event>(&self, event: M) -> Publish<'_, M> {
-        Publish {
-            publisher: self,
-            message: event,
-            options: PublishOptions::default(),
-        }
+        Publish { publisher: self, message: event, options: PublishOptions::default() }
     }
 
     /// Sends a command to its one service.
     pub fn send<M: Command>(&self, command: M) -> Publish<'_, M> {
-        Publish {
-            publisher: self,
-            message: command,
-            options: PublishOptions::default(),
-        }
+        Publish { publisher: self, message: command, options: PublishOptions::default() }
     }
 
     /// Publishes many events with one wait.
@@ -111,9 +97,8 @@ impl Publisher {
 
     /// Gives several to the transport, in order, and waits for all; stops at the first error.
     pub(crate) async fn deliver_all(&self, messages: Vec<Outgoing>) -> Result<(), PublishError> {
-        let mut confirms = stream::iter(messages)
-            .map(|message| self.deliver(message))
-            .buffered(PUBLISH_WINDOW);
+        let mut confirms =
+            stream::iter(messages).map(|message| self.deliver(message)).buffered(PUBLISH_WINDOW);
         while let Some(confirm) = confirms.next().await {
             confirm?;
         }
@@ -146,34 +131,21 @@ fn keep_all(
     encoded: Vec<Result<Outgoing, PublishError>>,
 ) -> Result<Vec<Published>, BatchError> {
     if encoded.iter().any(Result::is_err) {
-        let unkept = |outgoing: Outgoing| Published {
-            id: outgoing.id().to_owned(),
-        };
+        let unkept = |outgoing: Outgoing| Published { id: outgoing.id().to_owned() };
         return BatchError::from_results(
-            encoded
-                .into_iter()
-                .map(|result| result.map(unkept))
-                .collect(),
+            encoded.into_iter().map(|result| result.map(unkept)).collect(),
         );
     }
     let messages: Vec<Outgoing> = encoded.into_iter().flatten().collect();
-    let published: Vec<Published> = messages
-        .iter()
-        .map(|outgoing| Published {
-            id: outgoing.id().to_owned(),
-        })
-        .collect();
+    let published: Vec<Published> =
+        messages.iter().map(|outgoing| Published { id: outgoing.id().to_owned() }).collect();
     match outbox.push(messages) {
         Ok(()) => Ok(published),
         Err(why) => BatchError::from_results(
             published
                 .into_iter()
                 .map(|published| {
-                    Err(PublishError::new(
-                        PublishErrorKind::Closed,
-                        published.id,
-                        why,
-                    ))
+                    Err(PublishError::new(PublishErrorKind::Closed, published.id, why))
                 })
                 .collect(),
         ),
@@ -256,9 +228,7 @@ impl<'a, M: Message> IntoFuture for Publish<'a, M> {
 
 impl<M> fmt::Debug for Publish<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publish")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Publish").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -281,11 +251,7 @@ impl BatchError {
 impl fmt::Display for BatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = self.results.iter().filter(|result| result.is_err()).count();
-        write!(
-            f,
-            "{failed} of {} messages were not published",
-            self.results.len()
-        )?;
+        write!(f, "{failed} of {} messages were not published", self.results.len())?;
         match self.results.iter().find_map(|result| result.as_ref().err()) {
             Some(first) => write!(f, "; the first: {first}"),
             None => Ok(()),

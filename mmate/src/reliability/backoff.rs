@@ -71,13 +71,7 @@ mod tests {
     fn waits_follow_the_plan_and_never_exceed_the_cap() {
         let waits = |backoff: Backoff| [1, 2, 3, 9, u32::MAX].map(|n| backoff.wait(n).as_millis());
         assert_eq!(waits(Backoff::fixed_ms(5)), [5, 5, 5, 5, 5]);
-        assert_eq!(
-            waits(Backoff::linear_ms(100, 400)),
-            [100, 200, 300, 400, 400]
-        );
-        assert_eq!(
-            waits(Backoff::exponential_ms(100, 5_000)),
-            [100, 200, 400, 5_000, 5_000]
-        );
+        assert_eq!(waits(Backoff::linear_ms(100, 400)), [100, 200, 300, 400, 400]);
+        assert_eq!(waits(Backoff::exponential_ms(100, 5_000)), [100, 200, 400, 5_000, 5_000]);
     }
 }

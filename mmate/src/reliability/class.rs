@@ -62,9 +62,7 @@ impl ErrorEntry {
     /// The registration of `E`.
     #[must_use]
     pub const fn of<E: MessageError>() -> Self {
-        Self {
-            class_of: |error| error.downcast_ref::<E>().map(MessageError::class),
-        }
+        Self { class_of: |error| error.downcast_ref::<E>().map(MessageError::class) }
     }
 }
 
@@ -83,10 +81,7 @@ impl Reject {
     /// A refusal with a code and a text.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -177,9 +172,8 @@ fn verdict_of(error: &(dyn StdError + 'static)) -> Option<Verdict> {
     if error.is::<Discard>() {
         return Some(Verdict::Discard);
     }
-    let class = inventory::iter::<ErrorEntry>
-        .into_iter()
-        .find_map(|entry| (entry.class_of)(error))?;
+    let class =
+        inventory::iter::<ErrorEntry>.into_iter().find_map(|entry| (entry.class_of)(error))?;
     match class {
         // An unclassified wrapper: the error that it wraps may say more.
         ErrorClass::Unknown => None,

@@ -34,11 +34,7 @@ impl RetryPolicy {
     /// A policy with a jitter of 10 %.
     #[must_use]
     pub const fn new(attempts: u32, backoff: Backoff) -> Self {
-        Self {
-            attempts,
-            backoff,
-            jitter: 0.1,
-        }
+        Self { attempts, backoff, jitter: 0.1 }
     }
 
     /// Sets the jitter, as a part of the wait from 0 to 1.
@@ -86,23 +82,14 @@ mod tests {
     fn attempts_are_total_calls() {
         let policy = RetryPolicy::new(3, Backoff::fixed_ms(100)).jitter(0.0);
         let wait = Step::RetryAfter(Duration::from_millis(100));
-        assert_eq!(
-            [1, 2, 3].map(|n| policy.next(n, None, 0.5)),
-            [wait, wait, Step::GiveUp]
-        );
+        assert_eq!([1, 2, 3].map(|n| policy.next(n, None, 0.5)), [wait, wait, Step::GiveUp]);
     }
 
     #[test]
     fn jitter_spreads_both_ways_and_an_asked_wait_is_kept() {
         let policy = RetryPolicy::new(9, Backoff::fixed_ms(100));
-        assert_eq!(
-            policy.next(1, None, 0.0),
-            Step::RetryAfter(Duration::from_millis(90))
-        );
-        assert_eq!(
-            policy.next(1, None, 1.0),
-            Step::RetryAfter(Duration::from_millis(110))
-        );
+        assert_eq!(policy.next(1, None, 0.0), Step::RetryAfter(Duration::from_millis(90)));
+        assert_eq!(policy.next(1, None, 1.0), Step::RetryAfter(Duration::from_millis(110)));
         let asked = Duration::from_secs(7);
         assert_eq!(policy.next(1, Some(asked), 1.0), Step::RetryAfter(asked));
     }
@@ -110,11 +97,9 @@ mod tests {
     #[test]
     fn invalid_and_permanent_are_never_retried_whatever_the_handler_says() {
         let generous = Some(RetryPolicy::new(9, Backoff::fixed_ms(1)));
-        for class in [
-            ErrorClass::Invalid,
-            ErrorClass::Permanent,
-            ErrorClass::Rejected { code: "X" },
-        ] {
+        for class in
+            [ErrorClass::Invalid, ErrorClass::Permanent, ErrorClass::Rejected { code: "X" }]
+        {
             assert_eq!(RetryPolicy::of(class, generous).attempts, 1);
         }
         assert_eq!(RetryPolicy::of(ErrorClass::Unknown, generous).attempts, 9);

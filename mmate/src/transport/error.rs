@@ -45,11 +45,7 @@ impl TransportError {
     /// An error with a text that a person can act on.
     #[must_use]
     pub fn new(kind: TransportErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// Adds the cause.
@@ -69,10 +65,7 @@ impl TransportError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         use TransportErrorKind as Kind;
-        matches!(
-            self.kind,
-            Kind::Unreachable | Kind::Lost | Kind::Timeout | Kind::Other
-        )
+        matches!(self.kind, Kind::Unreachable | Kind::Lost | Kind::Timeout | Kind::Other)
     }
 }
 
@@ -121,12 +114,7 @@ impl PublishError {
     /// An error of the message with this id.
     #[must_use]
     pub fn new(kind: PublishErrorKind, id: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            id: id.into(),
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, id: id.into(), message: message.into(), source: None }
     }
 
     /// Adds the cause.

@@ -50,11 +50,7 @@ impl SubscribeOptions {
     #[must_use]
     pub fn new(queue: impl Into<String>, prefetch: u16) -> Self {
         let queue = queue.into();
-        Self {
-            consumer: queue.clone(),
-            queue,
-            prefetch: prefetch.max(1),
-        }
+        Self { consumer: queue.clone(), queue, prefetch: prefetch.max(1) }
     }
 
     /// Sets the consumer's name.

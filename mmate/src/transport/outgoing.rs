@@ -55,10 +55,7 @@ impl Outgoing {
     pub fn new(address: Address, properties: Properties, body: impl Into<Bytes>) -> Self {
         Self {
             address,
-            properties: Properties {
-                persistent: true,
-                ..properties
-            },
+            properties: Properties { persistent: true, ..properties },
             body: body.into(),
             mandatory: true,
         }

@@ -118,10 +118,7 @@ pub struct Topology {
 impl Topology {
     /// Adds an exchange unless it is there.
     pub fn exchange(&mut self, name: impl Into<Cow<'static, str>>, kind: ExchangeKind) {
-        let exchange = Exchange {
-            name: name.into(),
-            kind,
-        };
+        let exchange = Exchange { name: name.into(), kind };
         if !self.exchanges.contains(&exchange) {
             self.exchanges.push(exchange);
         }
@@ -141,11 +138,8 @@ impl Topology {
         queue: impl Into<String>,
         pattern: impl Into<String>,
     ) {
-        let binding = Binding {
-            exchange: exchange.into(),
-            queue: queue.into(),
-            pattern: pattern.into(),
-        };
+        let binding =
+            Binding { exchange: exchange.into(), queue: queue.into(), pattern: pattern.into() };
         if !self.bindings.contains(&binding) {
             self.bindings.push(binding);
         }

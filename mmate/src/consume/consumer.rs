@@ -1,0 +1,139 @@
+//! A queue's consumer: subscribes, runs the flow, and does both again after every loss.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::flow::{End, Flow};
+use super::job::Worker;
+use super::settle::Settler;
+use super::status::{Counters, Readiness};
+use crate::dispatch::Dispatcher;
+use crate::reliability::Backoff;
+use crate::transport::{SubscribeOptions, Topology, Transport, TransportError};
+
+/// Waits between attempts to consume again: without end, at most 5 s apart.
+const RESUBSCRIBE_BACKOFF: Backoff = Backoff::exponential_ms(50, 5_000);
+
+/// How a queue is consumed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConsumerOptions {
+    /// The queue, the prefetch and the consumer's name.
+    pub subscribe: SubscribeOptions,
+    /// How many messages are handled at a time.
+    pub concurrency: u16,
+    /// How often the broker may deliver a message that never ends an attempt.
+    pub redeliveries_max: u32,
+    /// The part of the service's topology that this consumer needs, for declaring it again.
+    pub topology: Topology,
+}
+
+impl ConsumerOptions {
+    /// Options of a queue's consumer.
+    #[must_use]
+    pub const fn new(
+        subscribe: SubscribeOptions,
+        concurrency: u16,
+        redeliveries_max: u32,
+        topology: Topology,
+    ) -> Self {
+        Self { subscribe, concurrency, redeliveries_max, topology }
+    }
+}
+
+/// Consumes one queue until the app stops.
+#[derive(Debug)]
+pub struct Consumer {
+    options: ConsumerOptions,
+    transport: Arc<dyn Transport>,
+    worker: Arc<Worker>,
+    readiness: watch::Sender<Readiness>,
+    counters: Arc<Counters>,
+}
+
+impl Consumer {
+    /// A consumer that has not begun.
+    #[must_use]
+    pub fn new(
+        options: ConsumerOptions,
+        transport: Arc<dyn Transport>,
+        dispatcher: Dispatcher,
+        settler: Settler,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let redeliveries_max = options.redeliveries_max;
+        let worker = Arc::new(Worker { dispatcher, settler, redeliveries_max });
+        Self {
+            options,
+            transport,
+            worker,
+            readiness: watch::Sender::new(Readiness::Starting),
+            counters,
+        }
+    }
+
+    /// Shows whether it consumes.
+    #[must_use]
+    pub fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.subscribe()
+    }
+
+    /// What became of its messages so far.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.options.subscribe.queue
+    }
+
+    /// Consumes until `stopping` says true and everything in flight has ended. Whatever is still in
+    /// flight when the caller drops this future stays unacknowledged and comes again.
+    pub async fn run(self, mut stopping: watch::Receiver<bool>) {
+        let mut failures: u32 = 0;
+        while !*stopping.borrow_and_update() {
+            let error = match self.life(&stopping, &mut failures).await {
+                End::Drained => break,
+                End::Lost(error) => error,
+            };
+            failures = failures.saturating_add(1);
+            let wait = RESUBSCRIBE_BACKOFF.wait(failures);
+            self.report_loss(&error, wait);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        }
+        self.readiness.send_replace(Readiness::Stopped);
+    }
+
+    async fn life(&self, stopping: &watch::Receiver<bool>, failures: &mut u32) -> End {
+        let subscribed = async {
+            // After a loss the queue itself may be gone; declaring what is there costs little.
+            if *failures > 0 {
+                self.transport.declare(&self.options.topology).await?;
+            }
+            self.transport.subscribe(self.options.subscribe.clone()).await
+        };
+        let subscription = match subscribed.await {
+            Ok(subscription) => subscription,
+            Err(error) => return End::Lost(error),
+        };
+        if *failures > 0 {
+            tracing::info!(queue = self.queue(), "consuming again");
+        }
+        *failures = 0;
+        self.readiness.send_replace(Readiness::Consuming);
+        Flow::new(subscription, &self.worker, self.options.concurrency).run(stopping.clone()).await
+    }
+
+    fn report_loss(&self, error: &TransportError, wait: Duration) {
+        tracing::warn!(queue = self.queue(), %error, ?wait, "not consuming; subscribing again");
+        self.readiness.send_replace(Readiness::Unready(error.to_string()));
+    }
+}

@@ -1,0 +1,80 @@
+//! One delivery on its way through the handler.
+
+use std::time::Duration;
+
+use super::settle::{Decision, Failure, Settler};
+use crate::contract::headers::names;
+use crate::dispatch::Dispatcher;
+use crate::handler::HandlerError;
+use crate::transport::{Delivery, Settlement, Tag};
+
+/// A delivery and the number of the attempt that is due (from 1).
+#[derive(Debug)]
+pub(super) struct Job {
+    delivery: Delivery,
+    attempt: u32,
+}
+
+/// What is to be done after an attempt.
+#[derive(Debug)]
+pub(super) enum Finished {
+    Settle(Tag, Settlement),
+    Retry(Job, Duration),
+    Leave,
+}
+
+/// What an attempt needs.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) settler: Settler,
+    /// How often the broker may deliver a message that never ends an attempt.
+    pub(super) redeliveries_max: u32,
+}
+
+impl Job {
+    /// The attempt number goes on from the header that a republish wrote, and from the deliveries
+    /// that ended without a word: a handler that killed its process has used up an attempt.
+    pub(super) fn new(delivery: Delivery) -> Self {
+        let written = delivery
+            .properties
+            .headers
+            .get(names::ATTEMPT)
+            .and_then(crate::contract::HeaderValue::as_i64);
+        let first = written.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1);
+        let attempt = first.saturating_add(delivery.earlier_deliveries());
+        Self { delivery, attempt }
+    }
+}
+
+impl Worker {
+    pub(super) async fn run(&self, job: Job) -> Finished {
+        let Job { delivery, attempt } = job;
+        let queue = self.dispatcher.queue();
+        let decision = if delivery.earlier_deliveries() > self.redeliveries_max {
+            self.give_up(queue, &delivery, attempt).await
+        } else {
+            let handled = self.dispatcher.dispatch(&delivery, attempt).await;
+            self.settler.finish(queue, &delivery, handled, attempt).await
+        };
+        match decision {
+            Decision::Settle(settlement) => Finished::Settle(delivery.tag, settlement),
+            Decision::RetryAfter(wait) => {
+                Finished::Retry(Job { delivery, attempt: attempt + 1 }, wait)
+            }
+            Decision::Leave => Finished::Leave,
+        }
+    }
+
+    /// A message that kills every process that takes it would otherwise go round for ever.
+    async fn give_up(&self, queue: &str, delivery: &Delivery, attempt: u32) -> Decision {
+        let error = HandlerError::msg(format!(
+            "delivered {} times without an end of the attempt: the process was killed or lost its connection each time \
+             (`consume.redeliveries_max` is {})",
+            delivery.earlier_deliveries() + 1,
+            self.redeliveries_max
+        ));
+        let failure = Failure { queue, delivery, handler: "-", attempt, error };
+        self.settler.dead_letter(&failure, "redelivery_limit").await
+    }
+}

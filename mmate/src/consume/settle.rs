@@ -1,0 +1,282 @@
+//! Outcome -> acknowledge, try again, dead-letter. The only place that decides the fate of a delivery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::dead_letter::{Death, error_text};
+use super::status::{Counters, Fate};
+use crate::contract::DecodeError;
+use crate::dispatch::{Handled, Panicked, TimedOut};
+use crate::handler::{Answer, HandlerError, Outcome};
+use crate::publish::{Outbox, Publisher, erased};
+use crate::reliability::{Backoff, ErrorClass, Reject, RetryPolicy, Step, Verdict, classify};
+use crate::transport::{
+    Delivery, Outgoing, PublishError, PublishErrorKind, Queue, Settlement, Topology, Transport,
+};
+
+/// Waits between attempts to reach the dead-letter queue.
+const DEAD_LETTER_BACKOFF: Backoff = Backoff::exponential_ms(100, 30_000);
+
+/// What follows an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Tell the broker.
+    Settle(Settlement),
+    /// Hand it to the handler again after this wait.
+    RetryAfter(Duration),
+    /// Say nothing: the app stops, and the broker gives the message to somebody else.
+    Leave,
+}
+
+/// Decides the fate of the deliveries of one queue.
+#[derive(Clone, Debug)]
+pub struct Settler {
+    publisher: Publisher,
+    transport: Arc<dyn Transport>,
+    counters: Arc<Counters>,
+    dead_letter: Queue,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Settler {
+    /// A settler that dead-letters to `dead_letter`.
+    #[must_use]
+    pub fn new(
+        publisher: Publisher,
+        transport: Arc<dyn Transport>,
+        counters: Arc<Counters>,
+        dead_letter: Queue,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { publisher, transport, counters, dead_letter, stopping }
+    }
+
+    /// Finishes an attempt.
+    pub(super) async fn finish(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        handled: Handled,
+        attempt: u32,
+    ) -> Decision {
+        let Handled { outcome, route, outbox, reply_to } = handled;
+        // Taken in any case: what a leftover task of the handler publishes later is refused.
+        let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
+        let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let error = match self.complete(outcome, messages, reply).await {
+            Ok(()) => return self.settled(Fate::Handled),
+            Err(error) => error,
+        };
+        let handler = route.as_ref().map_or("-", |route| route.entry.name);
+        let policy = route.as_ref().and_then(|route| route.retry);
+        let failure = Failure { queue, delivery, handler, attempt, error };
+        self.failed(failure, policy, reply).await
+    }
+
+    /// What follows a success, in an order in which a crash leads to redelivery and never to loss.
+    async fn complete(
+        &self,
+        outcome: Outcome,
+        messages: Vec<Outgoing>,
+        reply: Option<(&str, &Outbox)>,
+    ) -> Result<(), HandlerError> {
+        let answer = match outcome {
+            Outcome::Failed(error) => return Err(error),
+            Outcome::Done => None,
+            Outcome::Answered(answer) => Some(answer),
+        };
+        // Crash window 1: the handler's effect is done and its messages have not left. The broker
+        // redelivers, the handler runs again.
+        self.publisher.deliver_all(messages).await?;
+        // Crash window 2: the messages are confirmed and the reply has not left. The redelivery
+        // publishes the same ids again, which an idempotent consumer sees once.
+        if let Some((answer, (to, outbox))) = answer.zip(reply) {
+            self.answer(&answer, to, outbox).await?;
+        }
+        // Crash window 3: everything has left and the ack has not. As window 2, with a second reply.
+        Ok(())
+    }
+
+    async fn answer(&self, answer: &Answer, to: &str, outbox: &Outbox) -> Result<(), PublishError> {
+        let encoded = self.publisher.encoder().encode_reply(
+            answer.name,
+            &*answer.payload,
+            to,
+            outbox.origin(),
+        )?;
+        self.publisher.deliver(encoded).await.map(|_| ())
+    }
+
+    async fn failed(
+        &self,
+        failure: Failure<'_>,
+        policy: Option<RetryPolicy>,
+        reply: Option<(&str, &Outbox)>,
+    ) -> Decision {
+        let error = failure.error.as_error();
+        if let Some(undecodable) = error.downcast_ref::<DecodeError>() {
+            return self.dead_letter(&failure, undecodable.reason().as_str()).await;
+        }
+        match classify(error) {
+            Verdict::Reject(reject) => self.reject(&failure, &reject, reply).await,
+            Verdict::DeadLetter => self.dead_letter(&failure, "asked_by_handler").await,
+            Verdict::Discard => {
+                failure.log("discarded at the handler's wish");
+                self.settled(Fate::Discarded)
+            }
+            Verdict::Policy(class, wait) => {
+                let next =
+                    RetryPolicy::of(class, policy).next(failure.attempt, wait, self.fraction());
+                match next {
+                    Step::RetryAfter(wait) => {
+                        failure.log_retry(class, wait);
+                        self.counters.count(Fate::Retried);
+                        Decision::RetryAfter(wait)
+                    }
+                    Step::GiveUp => self.dead_letter(&failure, failure.reason(class)).await,
+                }
+            }
+        }
+    }
+
+    fn fraction(&self) -> f64 {
+        self.publisher.encoder().source.fraction()
+    }
+
+    fn settled(&self, fate: Fate) -> Decision {
+        self.counters.count(fate);
+        Decision::Settle(Settlement::Ack)
+    }
+
+    /// Answers a refusal, then acknowledges. Without a caller it is only logged and counted.
+    async fn reject(
+        &self,
+        failure: &Failure<'_>,
+        reject: &Reject,
+        reply: Option<(&str, &Outbox)>,
+    ) -> Decision {
+        failure.log("refused by the handler, never retried");
+        if let Some((to, outbox)) = reply {
+            let refusal = erased::Refusal { code: &reject.code, message: &reject.message };
+            let encoded =
+                self.publisher.encoder().encode_reply("ErrorReply", &refusal, to, outbox.origin());
+            // Crash window: answered and not acknowledged. The redelivery refuses and answers again.
+            let sent = match encoded {
+                Ok(outgoing) => self.publisher.deliver(outgoing).await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
+                tracing::warn!(queue = failure.queue, %error, "a refusal could not be answered; the caller will time out");
+            }
+        }
+        self.settled(Fate::Rejected)
+    }
+
+    /// Moves a message to the dead-letter queue: the copy is confirmed before the original is
+    /// acknowledged. Crash window: both exist for a moment; the redelivery is dead-lettered again.
+    pub(super) async fn dead_letter(&self, failure: &Failure<'_>, reason: &str) -> Decision {
+        let service = &self.publisher.encoder().service;
+        let death = Death {
+            reason,
+            error: error_text(&failure.error),
+            attempts: failure.attempt,
+            queue: failure.queue,
+            handler: &format!("{service}.{}", failure.handler),
+            time: self.publisher.encoder().source.now(),
+        };
+        let copy = death.copy(failure.delivery, &self.dead_letter.name);
+        if !self.park(failure, copy).await {
+            return Decision::Leave;
+        }
+        tracing::error!(
+            queue = failure.queue,
+            dead_letter_queue = %self.dead_letter.name,
+            message_id = failure.message_id(),
+            reason,
+            attempts = failure.attempt,
+            error = %death.error,
+            "dead-lettered"
+        );
+        self.settled(Fate::DeadLettered)
+    }
+
+    /// Publishes the copy, however long it takes: the original stays unacknowledged meanwhile. False
+    /// if the app stops first.
+    async fn park(&self, failure: &Failure<'_>, copy: Outgoing) -> bool {
+        let mut stopping = self.stopping.clone();
+        for attempt in 1.. {
+            let Err(error) = self.publisher.deliver(copy.clone()).await else { return true };
+            tracing::error!(
+                queue = failure.queue,
+                dead_letter_queue = %self.dead_letter.name,
+                message_id = failure.message_id(),
+                %error,
+                "could not be dead-lettered; the message stays unacknowledged and it is tried again"
+            );
+            if error.kind() == PublishErrorKind::Unroutable {
+                self.declare_dead_letter_queue().await;
+            }
+            let wait = tokio::time::sleep(DEAD_LETTER_BACKOFF.wait(attempt));
+            tokio::select! {
+                () = wait => {}
+                _ = stopping.wait_for(|stop| *stop) => return false,
+            }
+        }
+        false
+    }
+
+    /// Somebody deleted the queue: without it failed messages would pile up unacknowledged.
+    async fn declare_dead_letter_queue(&self) {
+        let mut topology = Topology::default();
+        topology.queue(self.dead_letter.clone());
+        if let Err(error) = self.transport.declare(&topology).await {
+            tracing::error!(dead_letter_queue = %self.dead_letter.name, %error, "could not be declared again");
+        }
+    }
+}
+
+/// A failed attempt.
+#[derive(Debug)]
+pub(super) struct Failure<'a> {
+    pub(super) queue: &'a str,
+    pub(super) delivery: &'a Delivery,
+    pub(super) handler: &'a str,
+    pub(super) attempt: u32,
+    pub(super) error: HandlerError,
+}
+
+impl Failure<'_> {
+    fn message_id(&self) -> &str {
+        self.delivery.properties.message_id.as_deref().unwrap_or("-")
+    }
+
+    /// The word for the dead letter of an error that used up its attempts.
+    fn reason(&self, class: ErrorClass) -> &'static str {
+        let error = self.error.as_error();
+        if error.is::<Panicked>() {
+            "panic"
+        } else if error.is::<TimedOut>() {
+            "timeout"
+        } else if error.is::<PublishError>() {
+            "publish_failed"
+        } else {
+            match class {
+                ErrorClass::Invalid | ErrorClass::Permanent => class.as_str(),
+                _ => "retries_exhausted",
+            }
+        }
+    }
+
+    fn log(&self, what: &str) {
+        let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
+        tracing::warn!(queue, handler, message_id, attempt = self.attempt, error = %error_text(&self.error), "{what}");
+    }
+
+    fn log_retry(&self, class: ErrorClass, wait: Duration) {
+        let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
+        let (class, error) = (class.as_str(), error_text(&self.error));
+        tracing::warn!(queue, handler, message_id, attempt = self.attempt, class, ?wait, %error, "failed, will be retried");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a consumer shows of itself: whether it consumes, and what became of its messages.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether a consumer consumes. Computed from what the broker confirmed, not from an open socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Readiness {
+    /// Not yet confirmed by the broker.
+    Starting,
+    /// Confirmed by the broker.
+    Consuming,
+    /// Not consuming, with the reason; it is being re-established.
+    Unready(String),
+    /// Stopped by the app.
+    Stopped,
+}
+
+/// Counts of what became of messages, by fate.
+#[derive(Debug, Default)]
+pub struct Counters {
+    handled: AtomicU64,
+    retried: AtomicU64,
+    rejected: AtomicU64,
+    discarded: AtomicU64,
+    dead_lettered: AtomicU64,
+}
+
+/// A reading of [`Counters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Handled with success.
+    pub handled: u64,
+    /// Failed attempts after which another follows.
+    pub retried: u64,
+    /// Refused by the business and acknowledged.
+    pub rejected: u64,
+    /// Acknowledged and forgotten at the handler's wish.
+    pub discarded: u64,
+    /// Moved to the dead-letter queue.
+    pub dead_lettered: u64,
+}
+
+/// A fate that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Handled,
+    Retried,
+    Rejected,
+    Discarded,
+    DeadLettered,
+}
+
+impl Counters {
+    pub(super) fn count(&self, fate: Fate) {
+        let counter = match fate {
+            Fate::Handled => &self.handled,
+            Fate::Retried => &self.retried,
+            Fate::Rejected => &self.rejected,
+            Fate::Discarded => &self.discarded,
+            Fate::DeadLettered => &self.dead_lettered,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn read(&self) -> Counts {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            handled: get(&self.handled),
+            retried: get(&self.retried),
+            rejected: get(&self.rejected),
+            discarded: get(&self.discarded),
+            dead_lettered: get(&self.dead_lettered),
+        }
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            handled: self.handled + other.handled,
+            retried: self.retried + other.retried,
+            rejected: self.rejected + other.rejected,
+            discarded: self.discarded + other.discarded,
+            dead_lettered: self.dead_lettered + other.dead_lettered,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Delivery -> envelope -> route -> outcome.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::invoke::invoke;
+use super::routes::{QueueRoutes, Route};
+use crate::contract::envelope::{self, Opened};
+use crate::contract::headers::names;
+use crate::contract::{DecodeError, HeaderValue, Reason};
+use crate::handler::{Call, Context, ContextParts, HandlerError, Outcome, Resources};
+use crate::publish::{Origin, Outbox};
+use crate::transport::Delivery;
+
+/// What all dispatchers of an app share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// What handlers may ask for.
+    pub resources: Resources,
+    /// True once the app has begun to stop.
+    pub stopping: watch::Receiver<bool>,
+    /// The largest body that is opened, in bytes.
+    pub body_bytes_max: usize,
+}
+
+/// Finds and calls the handlers of one queue.
+#[derive(Debug)]
+pub struct Dispatcher {
+    routes: QueueRoutes,
+    shared: Shared,
+}
+
+/// What came of a delivery.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Handled {
+    /// What the handler returned, or why it could not be called.
+    pub outcome: Outcome,
+    /// The handler, if one was found.
+    pub route: Option<Arc<Route>>,
+    /// What it published, and the message that it handled; nothing if the envelope was unreadable.
+    pub outbox: Option<Arc<Outbox>>,
+    /// Where an answer goes.
+    pub reply_to: Option<String>,
+}
+
+impl Dispatcher {
+    /// A dispatcher for a queue.
+    #[must_use]
+    pub const fn new(routes: QueueRoutes, shared: Shared) -> Self {
+        Self { routes, shared }
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.routes.queue
+    }
+
+    /// Handles a delivery for the given time (from 1).
+    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Handled {
+        let (opened, route) = match self.open(delivery) {
+            Ok(found) => found,
+            Err(error) => return Handled::unreadable(error),
+        };
+        let context = self.context(delivery, &opened, &route, attempt);
+        let parts = context.parts();
+        let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
+        let outcome = match check_schema(&route, &opened) {
+            Ok(()) => invoke(&route, Call::new(&opened, &context)).await,
+            Err(error) => Outcome::Failed(error.into()),
+        };
+        Handled { outcome, route: Some(route), outbox: Some(outbox), reply_to }
+    }
+
+    fn open<'a>(&self, delivery: &'a Delivery) -> Result<(Opened<'a>, Arc<Route>), DecodeError> {
+        let (size, max) = (delivery.body.len(), self.shared.body_bytes_max);
+        if size > max {
+            let text = format!(
+                "the body has {size} bytes; at most {max} are opened (`limits.message_bytes_max`)"
+            );
+            return Err(DecodeError::new(Reason::TooLarge, text));
+        }
+        let opened = envelope::open(&delivery.body)?;
+        check_headers(delivery)?;
+        let route =
+            self.routes.find(&opened.meta.message_type).ok_or_else(|| self.unknown(&opened))?;
+        Ok((opened, Arc::clone(route)))
+    }
+
+    #[cold]
+    fn unknown(&self, opened: &Opened<'_>) -> DecodeError {
+        let types = self.routes.types().join("`, `");
+        let text = format!(
+            "no handler of this queue takes `{}`; it takes `{types}`",
+            opened.meta.message_type
+        );
+        DecodeError::new(Reason::UnknownType, text)
+    }
+
+    fn context(
+        &self,
+        delivery: &Delivery,
+        opened: &Opened<'_>,
+        route: &Route,
+        attempt: u32,
+    ) -> Context {
+        let mut meta = opened.meta.clone();
+        // The envelope is the truth; what stands beside it fills the gaps.
+        meta.headers.fill_from(&delivery.properties.headers);
+        let correlation_id = meta.correlation_id.as_deref();
+        let origin = Origin::new(&meta.id, correlation_id, route.entry.name, &meta.headers);
+        Context::new(ContextParts {
+            reply_to: opened.reply_to().or_else(|| delivery.properties.reply_to.clone()),
+            meta,
+            queue: Arc::clone(&self.routes.queue),
+            handler: route.entry.name,
+            attempt,
+            deadline: Instant::now() + route.timeout,
+            resources: self.shared.resources.clone(),
+            outbox: Arc::new(Outbox::new(origin)),
+            stopping: self.shared.stopping.clone(),
+        })
+    }
+}
+
+impl Handled {
+    fn unreadable(error: DecodeError) -> Self {
+        Self {
+            outcome: Outcome::Failed(HandlerError::from(error)),
+            route: None,
+            outbox: None,
+            reply_to: None,
+        }
+    }
+}
+
+/// Refuses headers whose value no sibling could have meant. Headers that start with `x-` belong to
+/// brokers and their plugins (`x-death` is a list of tables) and are left alone, but for our own.
+fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
+    for (name, value) in delivery.properties.headers.iter() {
+        let broken = if name.eq_ignore_ascii_case(names::ATTEMPT) {
+            value.as_i64().is_none_or(|attempt| attempt < 1)
+        } else {
+            !starts_with_x(name) && !value.is_scalar()
+        };
+        if broken {
+            return Err(bad_header(name, value));
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn bad_header(name: &str, value: &HeaderValue) -> DecodeError {
+    let wanted = if name.eq_ignore_ascii_case(names::ATTEMPT) {
+        "a number from 1"
+    } else {
+        "text, a number or a boolean"
+    };
+    DecodeError::new(
+        Reason::BadHeader,
+        format!("header `{name}` is {}; expected {wanted}", value.type_name()),
+    )
+}
+
+fn starts_with_x(name: &str) -> bool {
+    name.as_bytes().get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
+}
+
+#[cfg(feature = "validation")]
+fn check_schema(route: &Route, opened: &Opened<'_>) -> Result<(), DecodeError> {
+    route.validator.as_ref().map_or(Ok(()), |validator| validator.check(opened.payload()))
+}
+
+#[cfg(not(feature = "validation"))]
+#[expect(clippy::unnecessary_wraps, reason = "the other build has something to check")]
+const fn check_schema(_: &Route, _: &Opened<'_>) -> Result<(), DecodeError> {
+    Ok(())
+}

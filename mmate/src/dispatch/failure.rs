@@ -1,0 +1,73 @@
+//! Failures of a call that are not errors of the handler's own.
+
+use std::any::Any;
+use std::fmt;
+use std::time::Duration;
+
+use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
+use crate::transport::{PublishError, PublishErrorKind};
+
+/// The handler panicked. The message is retried like any failed one; the process goes on.
+#[derive(Debug)]
+pub struct Panicked {
+    handler: &'static str,
+    text: String,
+}
+
+impl Panicked {
+    pub(super) fn new(handler: &'static str, payload: &(dyn Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no text".to_owned());
+        Self { handler, text }
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "handler `{}` panicked: {}", self.handler, self.text)
+    }
+}
+
+impl std::error::Error for Panicked {}
+
+/// The handler did not end in time and was cancelled.
+#[derive(Debug)]
+pub struct TimedOut {
+    pub(super) handler: &'static str,
+    pub(super) limit: Duration,
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "handler `{}` did not end within {:?} and was cancelled",
+            self.handler, self.limit
+        )
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+impl MessageError for TimedOut {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Transient
+    }
+}
+
+impl MessageError for PublishError {
+    fn class(&self) -> ErrorClass {
+        match self.kind() {
+            PublishErrorKind::Invalid | PublishErrorKind::TooLarge => ErrorClass::Permanent,
+            PublishErrorKind::Unknown => ErrorClass::Transient,
+            // A queue may be bound, or have room again, a moment later.
+            _ => ErrorClass::System,
+        }
+    }
+}
+
+inventory::submit!(ErrorEntry::of::<TimedOut>());
+inventory::submit!(ErrorEntry::of::<PublishError>());

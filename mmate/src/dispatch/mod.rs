@@ -1,0 +1,13 @@
+//! From a delivery to the right handler, and back with its outcome.
+//!
+//! In: a [`Delivery`](crate::transport::Delivery) and the [`QueueRoutes`] of its queue. Out: a
+//! [`Handled`]. `consume` calls this room; it never settles.
+
+mod dispatcher;
+mod failure;
+mod invoke;
+mod routes;
+
+pub use dispatcher::{Dispatcher, Handled, Shared};
+pub use failure::{Panicked, TimedOut};
+pub use routes::{QueueRoutes, Route};

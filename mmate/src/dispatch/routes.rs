@@ -1,0 +1,78 @@
+//! Which handler takes which type of a queue. Built at boot, immutable afterwards.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "validation")]
+use crate::contract::validate::Validator;
+use crate::handler::HandlerEntry;
+use crate::reliability::RetryPolicy;
+
+/// A handler with its options resolved.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Route {
+    /// The handler.
+    pub entry: &'static HandlerEntry,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// What the user said about retries.
+    pub retry: Option<RetryPolicy>,
+    /// Checks payloads, where that is switched on.
+    #[cfg(feature = "validation")]
+    pub validator: Option<Validator>,
+}
+
+impl Route {
+    /// The route to a handler, without validation.
+    #[must_use]
+    pub const fn new(entry: &'static HandlerEntry, timeout: Duration) -> Self {
+        Self {
+            entry,
+            timeout,
+            retry: entry.options.retry,
+            #[cfg(feature = "validation")]
+            validator: None,
+        }
+    }
+}
+
+/// The handlers of one queue.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct QueueRoutes {
+    /// The queue.
+    pub queue: Arc<str>,
+    by_type: HashMap<&'static str, Arc<Route>>,
+}
+
+impl QueueRoutes {
+    /// No handlers yet.
+    #[must_use]
+    pub fn new(queue: &str) -> Self {
+        Self { queue: queue.into(), by_type: HashMap::new() }
+    }
+
+    /// Adds a handler under all names of its message.
+    pub fn add(&mut self, route: Route) {
+        let route = Arc::new(route);
+        for name in route.entry.message.names() {
+            self.by_type.insert(name, Arc::clone(&route));
+        }
+    }
+
+    /// The handler of a type.
+    #[must_use]
+    pub fn find(&self, message_type: &str) -> Option<&Arc<Route>> {
+        self.by_type.get(message_type)
+    }
+
+    /// The types that the queue's handlers take, in order, for an error.
+    #[must_use]
+    pub fn types(&self) -> Vec<&'static str> {
+        let mut types: Vec<_> = self.by_type.keys().copied().collect();
+        types.sort_unstable();
+        types
+    }
+}
