@@ -1,39 +1,20 @@
 //! The life of a private RabbitMQ node, against the real server.
 
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-
-use xtask::servers::process::wait_until;
 use xtask::servers::rabbitmq::answers_amqp;
 use xtask::servers::{RabbitNode, StartOptions};
 
-/// Far longer than anything here takes; a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{Traces, eventually, is_alive};
 
 fn start(options: &StartOptions) -> RabbitNode {
     RabbitNode::start(options).expect("the node starts")
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let seen = wait_until(PATIENCE, || Ok(holds().then_some(()))).expect("nothing to fail");
-    assert!(seen.is_some(), "not within {PATIENCE:?}: {what}");
-}
-
-/// Whether the process exists; one that is dead but not yet waited for does not count.
-fn is_alive(pid: u32) -> bool {
-    let output = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-        .expect("ps runs");
-    let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    !state.is_empty() && !state.starts_with('Z')
-}
-
-fn assert_nothing_is_left(pids: &[u32], folder: &Path) {
-    let left: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
-    assert!(left.is_empty(), "processes {left:?} are left");
-    assert!(!folder.exists(), "{} is left", folder.display());
+fn traces(node: &RabbitNode) -> Traces {
+    let pids = vec![node.pid().expect("it runs"), node.epmd_pid()];
+    Traces {
+        pids,
+        folder: node.folder().to_path_buf(),
+    }
 }
 
 #[test]
@@ -69,15 +50,12 @@ fn a_frozen_node_is_silent_until_it_goes_on() {
 #[test]
 fn a_dropped_node_leaves_no_process_and_no_folder() {
     let node = start(&StartOptions::default());
-    let (pids, folder) = (
-        [node.pid().unwrap(), node.epmd_pid()],
-        node.folder().to_path_buf(),
-    );
-    assert!(folder.exists() && pids.iter().all(|pid| is_alive(*pid)));
+    let traces = traces(&node);
+    assert!(traces.are_all_there());
     // A frozen node must go as well.
     node.pause().unwrap();
     drop(node);
-    assert_nothing_is_left(&pids, &folder);
+    assert!(traces.are_all_gone(), "{traces:?}");
 }
 
 #[test]
@@ -87,12 +65,16 @@ fn a_stopped_node_leaves_no_process_and_no_folder() {
         ..StartOptions::default()
     });
     assert!(node.management_url().is_some());
-    let (pids, folder) = (
-        [node.pid().unwrap(), node.epmd_pid()],
-        node.folder().to_path_buf(),
-    );
+    let traces = traces(&node);
     node.stop().unwrap();
-    assert_nothing_is_left(&pids, &folder);
+    assert!(traces.are_all_gone(), "{traces:?}");
+}
+
+#[test]
+fn the_process_of_a_node_is_the_erlang_machine_itself() {
+    let node = start(&StartOptions::default());
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", node.pid().unwrap())).unwrap();
+    assert_eq!(name.trim(), "beam.smp");
 }
 
 #[test]
