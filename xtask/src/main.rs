@@ -1,2 +1,57 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask <task>`: what developers and CI run.
+
+mod interrupt;
+mod tasks;
+
+use std::env;
+use std::process::ExitCode;
+
+use tasks::{Failure, bench, broker, test};
+
+const USAGE: &str = "\
+Usage: cargo xtask <task> [options]
+
+Tasks:
+  test [--only STEP] [--no-broker-install]
+                        everything that CI checks, against a private RabbitMQ node;
+                        STEP is one of: format lint build broker test doctest doc example
+  bench [ARGUMENT..]    the benchmarks, in release mode, against a private RabbitMQ node
+  broker [--management] starts a RabbitMQ node, prints its URL, stops it on Ctrl-C
+  help                  this text
+
+RabbitMQ is used when it is on this machine, else `test`, `bench` and `broker` install it with
+apt-get (as root or with passwordless sudo; not with --no-broker-install). With the environment
+variable MMATE_TEST_AMQP_URL set, `test` and `bench` use that broker and start none.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match run(task, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = &failure.message {
+                eprintln!("xtask: {message}");
+            }
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+fn run(task: &str, rest: &[String]) -> Result<(), Failure> {
+    if let "help" | "--help" | "-h" = task {
+        println!("{USAGE}");
+        return Ok(());
+    }
+    interrupt::listen()?;
+    match task {
+        "test" => test::run(rest),
+        "bench" => bench::run(rest),
+        "broker" => broker::run(rest),
+        _ => Err(Failure::usage(&format!(
+            "there is no task `{task}`; try `cargo xtask help`"
+        ))),
+    }
+}

@@ -1,0 +1,24 @@
+//! Real servers for tests: private, on loopback, gone when their owner is gone.
+//!
+//! A test asks for a server by starting a value, such as [`RabbitNode`]; dropping the value ends
+//! every process of the server and removes its folder. A [`Guard`] does the same when the owner
+//! itself dies, even by `SIGKILL`. Nothing here touches servers that somebody else started, and
+//! nothing is ever looked for by process name.
+//!
+//! A further server is a folder beside [`rabbitmq`]. Its contract: found, else installed into a
+//! scratch folder, else [`Availability::Skipped`] with the reason, so that tests without their
+//! server are reported as skipped and never as passed.
+//!
+//! Unix only: process groups and signals are the substance of this module.
+
+mod availability;
+mod broker;
+mod ports;
+pub mod process;
+pub mod rabbitmq;
+mod scratch;
+
+pub use availability::Availability;
+pub use broker::{AMQP_URL_VARIABLE, TestBroker};
+pub use process::Guard;
+pub use rabbitmq::{Installation, RabbitNode, StartOptions, TlsFiles};

@@ -1,0 +1,70 @@
+//! A node must not outlive the process that started it, however that process ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use xtask::servers::process::wait_until;
+
+use super::{PATIENCE, Traces, eventually};
+
+/// An `xtask broker` that is ready, with what it said about its node.
+struct Owner {
+    process: Child,
+    /// Held, because the owner has something to say in the end.
+    _output: BufReader<ChildStdout>,
+    traces: Traces,
+}
+
+fn start_owner() -> Owner {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("broker")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("xtask starts");
+    let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
+    let (mut pids, mut folder) = (Vec::new(), PathBuf::new());
+    for line in output.by_ref().lines().map_while(Result::ok) {
+        if let Some(numbers) = line.strip_prefix("processes: ") {
+            pids = numbers
+                .split(' ')
+                .map(|pid| pid.parse().expect("a number"))
+                .collect();
+        } else if let Some(path) = line.strip_prefix("folder: ") {
+            folder = PathBuf::from(path);
+            break;
+        }
+    }
+    let traces = Traces { pids, folder };
+    assert!(
+        traces.pids.len() == 2 && traces.are_all_there(),
+        "{traces:?}"
+    );
+    Owner {
+        process,
+        _output: output,
+        traces,
+    }
+}
+
+#[test]
+fn a_node_dies_with_its_killed_owner() {
+    let mut owner = start_owner();
+    owner.process.kill().unwrap();
+    owner.process.wait().unwrap();
+    eventually("the node is gone", || owner.traces.are_all_gone());
+}
+
+#[test]
+fn an_owner_that_is_asked_to_end_stops_its_node_first() {
+    let mut owner = start_owner();
+    let pid = owner.process.id().to_string();
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s TERM \"$1\"", "sh", &pid])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let status = wait_until(PATIENCE, || owner.process.try_wait()).unwrap();
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    assert!(owner.traces.are_all_gone(), "{:?}", owner.traces);
+}
