@@ -50,8 +50,6 @@ fn run(task: &str, rest: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "broker" => broker::run(rest),
-        _ => Err(Failure::usage(&format!(
-            "there is no task `{task}`; try `cargo xtask help`"
-        ))),
+        _ => Err(Failure::usage(&format!("there is no task `{task}`; try `cargo xtask help`"))),
     }
 }

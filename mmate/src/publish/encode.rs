@@ -171,7 +171,12 @@ impl Encoder {
         Ok(())
     }
 
-    fn properties(&self, info: Option<&MessageInfo>, meta: Meta, options: &PublishOptions) -> Properties {
+    fn properties(
+        &self,
+        info: Option<&MessageInfo>,
+        meta: Meta,
+        options: &PublishOptions,
+    ) -> Properties {
         let ttl_ms = options.ttl.map(millis).or(info.and_then(|info| info.ttl_ms));
         Properties {
             headers: self.headers(info.map_or(1, |info| info.version), &meta),

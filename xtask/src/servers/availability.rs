@@ -43,9 +43,7 @@ mod tests {
 
     #[test]
     fn absence_of_a_required_server_is_an_error_that_says_why() {
-        let absent: Availability<()> = Availability::Skipped {
-            reason: "no node".to_owned(),
-        };
+        let absent: Availability<()> = Availability::Skipped { reason: "no node".to_owned() };
         assert_eq!(absent.skip_reason(), Some("no node"));
         assert_eq!(absent.required().unwrap_err().to_string(), "no node");
         assert_eq!(Availability::Ready(7).required().unwrap(), 7);

@@ -84,11 +84,7 @@ impl Guard {
         let mut child = command.stdin(Stdio::piped()).process_group(0).spawn()?;
         let gate = child.stdin.take();
         // From here on, dropping the group on an early return ends the child.
-        let group = ChildGroup {
-            child,
-            guard: Arc::clone(self),
-            status: None,
-        };
+        let group = ChildGroup { child, guard: Arc::clone(self), status: None };
         self.order("watch", group.pid())?;
         if let Some(mut gate) = gate {
             gate.write_all(b"go\n")?;
@@ -174,12 +170,7 @@ impl ChildGroup {
         }
         // The shell's own `kill`: slim images have no /bin/kill.
         let sent = Command::new(SHELL)
-            .args([
-                "-c",
-                r#"kill -s "$1" -- "-$2""#,
-                "mmate-kill",
-                signal.name(),
-            ])
+            .args(["-c", r#"kill -s "$1" -- "-$2""#, "mmate-kill", signal.name()])
             .arg(self.pid().to_string())
             .stdin(Stdio::null())
             .stderr(Stdio::null())
@@ -188,9 +179,7 @@ impl ChildGroup {
             return Ok(());
         }
         let (name, pid) = (signal.name(), self.pid());
-        Err(io::Error::other(format!(
-            "failed to send SIG{name} to process group {pid}"
-        )))
+        Err(io::Error::other(format!("failed to send SIG{name} to process group {pid}")))
     }
 
     /// The exit status, if the child has ended.
@@ -232,10 +221,7 @@ impl ChildGroup {
         self.child.kill()?;
         match self.wait(WATCHER_END_TIMEOUT)? {
             Some(_) => Ok(()),
-            None => Err(io::Error::other(format!(
-                "failed to kill process {}",
-                self.pid()
-            ))),
+            None => Err(io::Error::other(format!("failed to kill process {}", self.pid()))),
         }
     }
 }

@@ -24,14 +24,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let guard = Guard::new(None)?;
     let broker = broker::given_or_start(InstallPolicy::Install)?;
     let mut command = cargo(&["run", "--release", "--all-features"]);
-    command
-        .args(["--package", PACKAGE, "--bin", PROGRAM, "--"])
-        .args(arguments);
-    let finished = run_command(
-        &guard,
-        command.env(AMQP_URL_VARIABLE, broker.url()),
-        BENCH_TIMEOUT,
-    )?;
+    command.args(["--package", PACKAGE, "--bin", PROGRAM, "--"]).args(arguments);
+    let finished =
+        run_command(&guard, command.env(AMQP_URL_VARIABLE, broker.url()), BENCH_TIMEOUT)?;
     drop(broker);
     match finished.failure {
         None => Ok(()),
@@ -43,15 +38,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 /// Whether a manifest has a `[[bin]]` section with the program's name.
 fn has_program(manifest: &str) -> bool {
     let name = format!("\"{PROGRAM}\"");
-    manifest
-        .split("\n[")
-        .filter(|section| section.starts_with("[bin]]"))
-        .any(|section| {
-            let settings = section.lines().filter_map(|line| line.split_once('='));
-            settings
-                .map(|(key, value)| (key.trim(), value.trim()))
-                .any(|pair| pair == ("name", &*name))
-        })
+    manifest.split("\n[").filter(|section| section.starts_with("[bin]]")).any(|section| {
+        let settings = section.lines().filter_map(|line| line.split_once('='));
+        settings.map(|(key, value)| (key.trim(), value.trim())).any(|pair| pair == ("name", &*name))
+    })
 }
 
 #[cfg(test)]
@@ -60,9 +50,7 @@ mod tests {
 
     #[test]
     fn only_a_program_of_that_name_counts() {
-        assert!(has_program(
-            "[package]\n\n[[bin]]\nname = \"bench\"\npath = \"bench/main.rs\"\n"
-        ));
+        assert!(has_program("[package]\n\n[[bin]]\nname = \"bench\"\npath = \"bench/main.rs\"\n"));
         assert!(!has_program("[package]\n\n[[bench]]\nname = \"bench\"\n"));
         assert!(!has_program("[package]\n\n[[bin]]\nname = \"other\"\n"));
     }

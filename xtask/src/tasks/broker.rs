@@ -21,11 +21,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         _ => return Err(Failure::usage("`broker` takes only --management")),
     };
     let installation = Some(Installation::find_or_install(InstallPolicy::Install).required()?);
-    let options = StartOptions {
-        management,
-        installation,
-        ..StartOptions::default()
-    };
+    let options = StartOptions { management, installation, ..StartOptions::default() };
     let node = RabbitNode::start(&options)?;
     // Whoever reads this may be gone already; the node is up nevertheless.
     let _ = introduce(&node);
@@ -39,20 +35,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn given_or_start(policy: InstallPolicy) -> io::Result<TestBroker> {
     if let Some(given) = TestBroker::given() {
         // Not the URL: it may hold a password.
-        println!(
-            "using the broker that {} names",
-            xtask::servers::AMQP_URL_VARIABLE
-        );
+        println!("using the broker that {} names", xtask::servers::AMQP_URL_VARIABLE);
         return Ok(given);
     }
     let installation = Some(Installation::find_or_install(policy).required()?);
     // Publishers that are faster than consumers must not be blocked by the default of tests.
     let extra_config = "vm_memory_high_watermark.absolute = 2GiB".to_owned();
-    let options = StartOptions {
-        installation,
-        extra_config,
-        ..StartOptions::default()
-    };
+    let options = StartOptions { installation, extra_config, ..StartOptions::default() };
     let broker = TestBroker::given_or_start(&options)?;
     println!("RabbitMQ is ready: {}", broker.url());
     Ok(broker)
@@ -67,11 +56,7 @@ fn introduce(node: &RabbitNode) -> io::Result<()> {
     }
     writeln!(out, "processes: {pid} {}", node.epmd_pid())?;
     writeln!(out, "folder: {}", node.folder().display())?;
-    writeln!(
-        out,
-        "Try it in another terminal: MMATE_URL={} cargo run",
-        node.amqp_url()
-    )?;
+    writeln!(out, "Try it in another terminal: MMATE_URL={} cargo run", node.amqp_url())?;
     writeln!(out, "Ctrl-C stops it and removes its data.")?;
     out.flush()
 }

@@ -57,9 +57,7 @@ pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
 }
 
 fn describes_a_package(variable: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_"]
-        .iter()
-        .any(|prefix| variable.starts_with(prefix))
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Runs a command to its end, to its time limit, or to the interruption of the task.
@@ -84,10 +82,7 @@ pub(crate) fn run(
         Some(End::Interrupted) => Some("interrupted".to_owned()),
         None => Some(format!("killed after {} minutes", timeout.as_secs() / 60)),
     };
-    Ok(Finished {
-        failure,
-        counts: counts.unwrap_or_default(),
-    })
+    Ok(Finished { failure, counts: counts.unwrap_or_default() })
 }
 
 enum End {
@@ -107,10 +102,7 @@ fn show_and_count(output: impl Read + Send + 'static) -> Receiver<Counts> {
 fn copy_and_count(mut from: impl BufRead, to: &mut impl Write) -> Counts {
     let mut counts = Counts::default();
     let mut line = Vec::new();
-    while from
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|length| length > 0)
-    {
+    while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         if let Some(more) = Counts::of_line(&String::from_utf8_lossy(&line)) {
             counts += more;
         }
@@ -138,14 +130,7 @@ mod tests {
             test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured";
         let mut shown = Vec::new();
         let counts = copy_and_count(&output[..], &mut shown);
-        assert_eq!(
-            counts,
-            Counts {
-                passed: 5,
-                failed: 1,
-                skipped: 4
-            }
-        );
+        assert_eq!(counts, Counts { passed: 5, failed: 1, skipped: 4 });
         assert_eq!(shown, output);
     }
 
@@ -164,11 +149,7 @@ mod tests {
     #[test]
     fn a_command_that_is_missing_is_a_failure() {
         let guard = Guard::new(None).unwrap();
-        let missing = run(
-            &guard,
-            &mut program("mmate-no-such-program"),
-            COMMAND_TIMEOUT,
-        );
+        let missing = run(&guard, &mut program("mmate-no-such-program"), COMMAND_TIMEOUT);
         assert!(missing.unwrap().failure.is_some());
     }
 }

@@ -21,28 +21,18 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn usage(message: &str) -> Self {
-        Self {
-            message: Some(message.to_owned()),
-            exit_code: 2,
-        }
+        Self { message: Some(message.to_owned()), exit_code: 2 }
     }
 
     pub(crate) fn task(message: &str) -> Self {
-        Self {
-            message: Some(message.to_owned()),
-            exit_code: 1,
-        }
+        Self { message: Some(message.to_owned()), exit_code: 1 }
     }
 
     /// The task printed what is wrong itself.
     pub(crate) fn reported() -> Self {
         Self {
             message: None,
-            exit_code: if interrupt::is_requested() {
-                interrupt::EXIT_CODE
-            } else {
-                1
-            },
+            exit_code: if interrupt::is_requested() { interrupt::EXIT_CODE } else { 1 },
         }
     }
 }

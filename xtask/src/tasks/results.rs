@@ -15,14 +15,9 @@ impl Counts {
     /// Reads a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; ..`, which each test
     /// binary prints once.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
-        let (_verdict, numbers) = line
-            .trim()
-            .strip_prefix("test result: ")?
-            .split_once(". ")?;
+        let (_verdict, numbers) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
         let count_of = |what: &str| {
-            numbers
-                .split("; ")
-                .find_map(|part| part.strip_suffix(what)?.trim().parse().ok())
+            numbers.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse().ok())
         };
         Some(Self {
             passed: count_of("passed")?,
@@ -42,11 +37,7 @@ impl AddAssign for Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 
@@ -55,11 +46,7 @@ mod tests {
     use super::*;
 
     fn counts(passed: u64, failed: u64, skipped: u64) -> Counts {
-        Counts {
-            passed,
-            failed,
-            skipped,
-        }
+        Counts { passed, failed, skipped }
     }
 
     #[test]
@@ -74,13 +61,7 @@ mod tests {
 
     #[test]
     fn other_lines_are_not() {
-        for line in [
-            "",
-            "test a ... ok",
-            "running 3 tests",
-            "test result: ok.",
-            "all passed; 3",
-        ] {
+        for line in ["", "test a ... ok", "running 3 tests", "test result: ok.", "all passed; 3"] {
             assert_eq!(Counts::of_line(line), None, "{line}");
         }
     }

@@ -43,12 +43,7 @@ pub(crate) fn run_all<C>(steps: &[&Step<C>], context: &mut C) -> Vec<Record> {
             Some(reason) => (Verdict::Skipped(reason), Counts::default()),
             None => (step.action)(context),
         };
-        let record = Record {
-            name: step.name,
-            verdict,
-            counts,
-            took: begun.elapsed(),
-        };
+        let record = Record { name: step.name, verdict, counts, took: begun.elapsed() };
         println!("<== {}", record.line());
         records.push(record);
     }
@@ -72,9 +67,7 @@ pub(crate) fn summarize(records: &[Record]) -> bool {
         println!("{}", record.line());
     }
     println!("{}", total(records));
-    records
-        .iter()
-        .all(|record| !matches!(record.verdict, Verdict::Failed(_)))
+    records.iter().all(|record| !matches!(record.verdict, Verdict::Failed(_)))
 }
 
 /// Sums up the tests. A step that failed without a failed test, such as one that did not compile,
@@ -100,11 +93,8 @@ impl Record {
             Verdict::Failed(why) => ("FAILED", format!("{} ({why})", self.counts)),
             Verdict::Skipped(why) => ("skipped", why.clone()),
         };
-        let line = format!(
-            "{:<8} {word:<8} {:>7.1} s  {detail}",
-            self.name,
-            self.took.as_secs_f64()
-        );
+        let line =
+            format!("{:<8} {word:<8} {:>7.1} s  {detail}", self.name, self.took.as_secs_f64());
         line.trim_end().to_owned()
     }
 }
@@ -115,55 +105,23 @@ mod tests {
 
     fn passing(ran: &mut Vec<&'static str>) -> (Verdict, Counts) {
         ran.push("passing");
-        (
-            Verdict::Passed,
-            Counts {
-                passed: 4,
-                failed: 0,
-                skipped: 1,
-            },
-        )
+        (Verdict::Passed, Counts { passed: 4, failed: 0, skipped: 1 })
     }
 
     fn failing(ran: &mut Vec<&'static str>) -> (Verdict, Counts) {
         ran.push("failing");
-        (
-            Verdict::Failed("exit status: 101".to_owned()),
-            Counts::default(),
-        )
+        (Verdict::Failed("exit status: 101".to_owned()), Counts::default())
     }
 
     #[test]
     fn what_needs_a_failed_step_is_skipped_and_the_rest_runs() {
-        let build = Step {
-            name: "build",
-            title: "",
-            needs: &[],
-            action: failing,
-        };
-        let test = Step {
-            name: "test",
-            title: "",
-            needs: &["build"],
-            action: passing,
-        };
-        let doc = Step {
-            name: "doc",
-            title: "",
-            needs: &[],
-            action: passing,
-        };
+        let build = Step { name: "build", title: "", needs: &[], action: failing };
+        let test = Step { name: "test", title: "", needs: &["build"], action: passing };
+        let doc = Step { name: "doc", title: "", needs: &[], action: passing };
         let mut ran = Vec::new();
         let records = run_all(&[&build, &test, &doc], &mut ran);
         assert_eq!(ran, ["failing", "passing"]);
-        assert_eq!(
-            total(&records),
-            Counts {
-                passed: 4,
-                failed: 1,
-                skipped: 2
-            }
-        );
+        assert_eq!(total(&records), Counts { passed: 4, failed: 1, skipped: 2 });
         assert!(!summarize(&records));
     }
 
@@ -172,24 +130,13 @@ mod tests {
         let record = Record {
             name: "test",
             verdict: Verdict::Failed("exit status: 101".to_owned()),
-            counts: Counts {
-                passed: 5,
-                failed: 2,
-                skipped: 0,
-            },
+            counts: Counts { passed: 5, failed: 2, skipped: 0 },
             took: Duration::from_secs(1),
         };
         assert_eq!(
             record.line(),
             "test     FAILED       1.0 s  5 passed, 2 failed, 0 skipped (exit status: 101)"
         );
-        assert_eq!(
-            total(&[record]),
-            Counts {
-                passed: 5,
-                failed: 2,
-                skipped: 0
-            }
-        );
+        assert_eq!(total(&[record]), Counts { passed: 5, failed: 2, skipped: 0 });
     }
 }

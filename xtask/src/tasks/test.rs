@@ -21,30 +21,10 @@ const TEST_TARGETS: [&str; 2] = ["--tests", "--examples"];
 const EXAMPLE: &str = "ecommerce";
 
 const STEPS: [Step<Run>; 8] = [
-    Step {
-        name: "format",
-        title: "cargo fmt",
-        needs: &[],
-        action: format,
-    },
-    Step {
-        name: "lint",
-        title: "cargo clippy",
-        needs: &[],
-        action: lint,
-    },
-    Step {
-        name: "build",
-        title: "compile all tests",
-        needs: &[],
-        action: build,
-    },
-    Step {
-        name: "broker",
-        title: "start RabbitMQ",
-        needs: &[],
-        action: start_broker,
-    },
+    Step { name: "format", title: "cargo fmt", needs: &[], action: format },
+    Step { name: "lint", title: "cargo clippy", needs: &[], action: lint },
+    Step { name: "build", title: "compile all tests", needs: &[], action: build },
+    Step { name: "broker", title: "start RabbitMQ", needs: &[], action: start_broker },
     Step {
         name: "test",
         title: "unit, integration, ui and example tests",
@@ -57,12 +37,7 @@ const STEPS: [Step<Run>; 8] = [
         needs: &["build"],
         action: doctest,
     },
-    Step {
-        name: "doc",
-        title: "documentation without warnings",
-        needs: &[],
-        action: doc,
-    },
+    Step { name: "doc", title: "documentation without warnings", needs: &[], action: doc },
     Step {
         name: "example",
         title: "run the ecommerce example",
@@ -89,11 +64,7 @@ struct Options {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     let steps = select(options.only.as_deref());
-    let mut run = Run {
-        guard: Guard::new(None)?,
-        policy: options.policy,
-        broker: None,
-    };
+    let mut run = Run { guard: Guard::new(None)?, policy: options.policy, broker: None };
     let records = run_all(&steps, &mut run);
     // Stopped before the summary, whose last line must be the last line.
     drop(run);
@@ -105,23 +76,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        only: None,
-        policy: InstallPolicy::Install,
-    };
+    let mut options = Options { only: None, policy: InstallPolicy::Install };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--no-broker-install" => options.policy = InstallPolicy::FindOnly,
             "--only" => {
-                let name = arguments
-                    .next()
-                    .filter(|name| STEPS.iter().any(|s| s.name == **name));
+                let name = arguments.next().filter(|name| STEPS.iter().any(|s| s.name == **name));
                 let names = STEPS.map(|step| step.name).join(", ");
-                options.only = Some(
-                    name.ok_or(format!("--only takes one of these: {names}"))?
-                        .clone(),
-                );
+                options.only =
+                    Some(name.ok_or(format!("--only takes one of these: {names}"))?.clone());
             }
             other => return Err(format!("unknown option `{other}`; try `cargo xtask help`")),
         }
@@ -152,14 +116,8 @@ impl Run {
 
 fn verdict(outcome: io::Result<Finished>) -> (Verdict, Counts) {
     match outcome {
-        Ok(Finished {
-            failure: None,
-            counts,
-        }) => (Verdict::Passed, counts),
-        Ok(Finished {
-            failure: Some(why),
-            counts,
-        }) => (Verdict::Failed(why), counts),
+        Ok(Finished { failure: None, counts }) => (Verdict::Passed, counts),
+        Ok(Finished { failure: Some(why), counts }) => (Verdict::Failed(why), counts),
         Err(error) => (Verdict::Failed(error.to_string()), Counts::default()),
     }
 }
@@ -176,11 +134,7 @@ fn lint(run: &mut Run) -> (Verdict, Counts) {
 /// Apart from `test`, so that its outcome tells whether the rest makes sense, and its duration
 /// how long compiling took.
 fn build(run: &mut Run) -> (Verdict, Counts) {
-    run.command(
-        cargo(&["test", "--no-run"])
-            .args(SELECTION)
-            .args(TEST_TARGETS),
-    )
+    run.command(cargo(&["test", "--no-run"]).args(SELECTION).args(TEST_TARGETS))
 }
 
 fn start_broker(run: &mut Run) -> (Verdict, Counts) {
@@ -198,11 +152,7 @@ fn start_broker(run: &mut Run) -> (Verdict, Counts) {
 }
 
 fn test(run: &mut Run) -> (Verdict, Counts) {
-    run.command(
-        cargo(&["test", "--no-fail-fast"])
-            .args(SELECTION)
-            .args(TEST_TARGETS),
-    )
+    run.command(cargo(&["test", "--no-fail-fast"]).args(SELECTION).args(TEST_TARGETS))
 }
 
 fn doctest(run: &mut Run) -> (Verdict, Counts) {
@@ -210,18 +160,11 @@ fn doctest(run: &mut Run) -> (Verdict, Counts) {
 }
 
 fn doc(run: &mut Run) -> (Verdict, Counts) {
-    run.command(
-        cargo(&["doc", "--no-deps"])
-            .args(SELECTION)
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )
+    run.command(cargo(&["doc", "--no-deps"]).args(SELECTION).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn example(run: &mut Run) -> (Verdict, Counts) {
-    let source = workspace_root()
-        .join("examples")
-        .join(EXAMPLE)
-        .join("main.rs");
+    let source = workspace_root().join("examples").join(EXAMPLE).join("main.rs");
     if !source.is_file() {
         let reason = format!("there is no examples/{EXAMPLE}/main.rs");
         return (Verdict::Skipped(reason), Counts::default());
@@ -251,12 +194,7 @@ mod tests {
     use super::*;
 
     fn parsed(arguments: &[&str]) -> Result<Options, String> {
-        parse(
-            &arguments
-                .iter()
-                .map(|text| (*text).to_owned())
-                .collect::<Vec<_>>(),
-        )
+        parse(&arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
     }
 
     fn names(only: Option<&str>) -> Vec<&'static str> {
@@ -265,17 +203,8 @@ mod tests {
 
     #[test]
     fn options_are_parsed() {
-        assert_eq!(
-            parsed(&[]),
-            Ok(Options {
-                only: None,
-                policy: InstallPolicy::Install
-            })
-        );
-        let both = Options {
-            only: Some("doc".to_owned()),
-            policy: InstallPolicy::FindOnly,
-        };
+        assert_eq!(parsed(&[]), Ok(Options { only: None, policy: InstallPolicy::Install }));
+        let both = Options { only: Some("doc".to_owned()), policy: InstallPolicy::FindOnly };
         assert_eq!(parsed(&["--only", "doc", "--no-broker-install"]), Ok(both));
         assert!(parsed(&["--only"]).unwrap_err().contains("format, lint"));
         assert!(parsed(&["--only", "nonsense"]).is_err());

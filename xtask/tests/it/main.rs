@@ -36,8 +36,7 @@ fn is_alive(pid: u32) -> bool {
         return false;
     };
     // The state follows the name, which is in parentheses.
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

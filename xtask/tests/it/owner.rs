@@ -26,25 +26,15 @@ fn start_owner() -> Owner {
     let (mut pids, mut folder) = (Vec::new(), PathBuf::new());
     for line in output.by_ref().lines().map_while(Result::ok) {
         if let Some(numbers) = line.strip_prefix("processes: ") {
-            pids = numbers
-                .split(' ')
-                .map(|pid| pid.parse().expect("a number"))
-                .collect();
+            pids = numbers.split(' ').map(|pid| pid.parse().expect("a number")).collect();
         } else if let Some(path) = line.strip_prefix("folder: ") {
             folder = PathBuf::from(path);
             break;
         }
     }
     let traces = Traces { pids, folder };
-    assert!(
-        traces.pids.len() == 2 && traces.are_all_there(),
-        "{traces:?}"
-    );
-    Owner {
-        process,
-        _output: output,
-        traces,
-    }
+    assert!(traces.pids.len() == 2 && traces.are_all_there(), "{traces:?}");
+    Owner { process, _output: output, traces }
 }
 
 #[test]
@@ -59,10 +49,7 @@ fn a_node_dies_with_its_killed_owner() {
 fn an_owner_that_is_asked_to_end_stops_its_node_first() {
     let mut owner = start_owner();
     let pid = owner.process.id().to_string();
-    let sent = Command::new("sh")
-        .args(["-c", "kill -s TERM \"$1\"", "sh", &pid])
-        .status()
-        .unwrap();
+    let sent = Command::new("sh").args(["-c", "kill -s TERM \"$1\"", "sh", &pid]).status().unwrap();
     assert!(sent.success());
     let status = wait_until(PATIENCE, || owner.process.try_wait()).unwrap();
     assert!(status.is_some_and(|status| status.success()), "{status:?}");

@@ -11,10 +11,7 @@ fn start(options: &StartOptions) -> RabbitNode {
 
 fn traces(node: &RabbitNode) -> Traces {
     let pids = vec![node.pid().expect("it runs"), node.epmd_pid()];
-    Traces {
-        pids,
-        folder: node.folder().to_path_buf(),
-    }
+    Traces { pids, folder: node.folder().to_path_buf() }
 }
 
 #[test]
@@ -31,11 +28,7 @@ fn a_killed_node_starts_again_on_the_same_port_with_its_data() {
     node.start_again().unwrap();
     assert_ne!(node.pid().unwrap(), first_pid);
     assert!(answers_amqp(port));
-    assert!(
-        node.ctl(&["--quiet", "list_vhosts"])
-            .unwrap()
-            .contains("kept")
-    );
+    assert!(node.ctl(&["--quiet", "list_vhosts"]).unwrap().contains("kept"));
 }
 
 #[test]
@@ -60,10 +53,7 @@ fn a_dropped_node_leaves_no_process_and_no_folder() {
 
 #[test]
 fn a_stopped_node_leaves_no_process_and_no_folder() {
-    let node = start(&StartOptions {
-        management: true,
-        ..StartOptions::default()
-    });
+    let node = start(&StartOptions { management: true, ..StartOptions::default() });
     assert!(node.management_url().is_some());
     let traces = traces(&node);
     node.stop().unwrap();
@@ -80,24 +70,15 @@ fn the_process_of_a_node_is_the_erlang_machine_itself() {
 #[test]
 fn a_node_that_cannot_start_says_why() {
     let extra_config = "no_such_setting = 1".to_owned();
-    let error = RabbitNode::start(&StartOptions {
-        extra_config,
-        ..StartOptions::default()
-    });
+    let error = RabbitNode::start(&StartOptions { extra_config, ..StartOptions::default() });
     let text = error.unwrap_err().to_string();
-    assert!(
-        text.contains("failed to start RabbitMQ: it ended with"),
-        "{text}"
-    );
+    assert!(text.contains("failed to start RabbitMQ: it ended with"), "{text}");
     assert!(text.contains("no_such_setting"), "{text}");
 }
 
 #[test]
 fn a_failing_control_command_is_an_error_with_its_output() {
     let node = start(&StartOptions::default());
-    let text = node
-        .ctl(&["delete_vhost", "absent"])
-        .unwrap_err()
-        .to_string();
+    let text = node.ctl(&["delete_vhost", "absent"]).unwrap_err().to_string();
     assert!(text.contains("rabbitmqctl delete_vhost absent"), "{text}");
 }

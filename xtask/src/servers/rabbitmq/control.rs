@@ -31,11 +31,8 @@ impl RabbitNode {
         let mut command = guarded(self.installation.ctl());
         self.set_environment(&mut command);
         command.args(["-n", &self.name]).args(arguments);
-        let mut ctl = self.guard.spawn(
-            command
-                .stdout(File::create(&out)?)
-                .stderr(File::create(&err)?),
-        )?;
+        let mut ctl =
+            self.guard.spawn(command.stdout(File::create(&out)?).stderr(File::create(&err)?))?;
         let ended = ctl.wait(CONTROL_TIMEOUT)?;
         drop(ctl);
         let printed = String::from_utf8_lossy(&fs::read(&out)?).into_owned();
@@ -44,14 +41,8 @@ impl RabbitNode {
         fs::remove_file(err)?;
         match ended {
             Some(status) if status.success() => Ok(printed),
-            Some(status) => Err(failure(
-                arguments,
-                &format!("{status}: {printed}{complaint}"),
-            )),
-            None => Err(failure(
-                arguments,
-                &format!("no end within {CONTROL_TIMEOUT:?}"),
-            )),
+            Some(status) => Err(failure(arguments, &format!("{status}: {printed}{complaint}"))),
+            None => Err(failure(arguments, &format!("no end within {CONTROL_TIMEOUT:?}"))),
         }
     }
 }

@@ -10,11 +10,8 @@ use crate::servers::process::{Guard, guarded};
 
 /// Debian's `rabbitmq-server` on the PATH changes the user and the folders; the script below
 /// `/usr/lib` is the one it wraps, and the one other systems put on the PATH.
-const SERVER_FOLDERS: [&str; 3] = [
-    "/usr/lib/rabbitmq/bin",
-    "/opt/homebrew/sbin",
-    "/opt/rabbitmq/sbin",
-];
+const SERVER_FOLDERS: [&str; 3] =
+    ["/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/opt/rabbitmq/sbin"];
 const EPMD_FOLDERS: [&str; 2] = ["/usr/lib/erlang/bin", "/usr/local/lib/erlang/bin"];
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const WHAT_TO_DO: &str = "install RabbitMQ (Debian and Ubuntu: `apt-get install rabbitmq-server`), \
@@ -95,9 +92,7 @@ impl Installation {
 }
 
 fn skipped(what: &str) -> Availability<Installation> {
-    Availability::Skipped {
-        reason: format!("{what}: {WHAT_TO_DO}"),
-    }
+    Availability::Skipped { reason: format!("{what}: {WHAT_TO_DO}") }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,10 +109,7 @@ fn find_program(name: &str, listed: &[&str], prefer: Prefer) -> Option<PathBuf> 
         Prefer::Listed => listed.chain(on_path).collect(),
         Prefer::Path => on_path.chain(listed).collect(),
     };
-    folders
-        .into_iter()
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
+    folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 fn install() -> io::Result<()> {
@@ -144,11 +136,7 @@ fn install() -> io::Result<()> {
 
 /// The trimmed output of a command that succeeded.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
 }
@@ -159,23 +147,14 @@ mod tests {
 
     #[test]
     fn absence_says_what_to_do() {
-        let reason = skipped("failed to find RabbitMQ")
-            .required()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            reason.contains("apt-get install rabbitmq-server"),
-            "{reason}"
-        );
+        let reason = skipped("failed to find RabbitMQ").required().unwrap_err().to_string();
+        assert!(reason.contains("apt-get install rabbitmq-server"), "{reason}");
         assert!(reason.contains("MMATE_TEST_AMQP_URL"), "{reason}");
     }
 
     #[test]
     fn a_program_that_is_nowhere_is_not_found() {
-        assert_eq!(
-            find_program("mmate-no-such-program", &["/"], Prefer::Path),
-            None
-        );
+        assert_eq!(find_program("mmate-no-such-program", &["/"], Prefer::Path), None);
         assert!(find_program("sh", &["/bin"], Prefer::Listed).is_some());
     }
 }

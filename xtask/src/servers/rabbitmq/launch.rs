@@ -46,14 +46,8 @@ impl RabbitNode {
             .env("RUNNING_UNDER_SYSTEMD", "true")
             .env("RABBITMQ_NODENAME", &self.name)
             .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                format!("-start_epmd false {loopback}"),
-            )
-            .env(
-                "RABBITMQ_CTL_ERL_ARGS",
-                format!("-start_epmd false {loopback}"),
-            )
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", format!("-start_epmd false {loopback}"))
+            .env("RABBITMQ_CTL_ERL_ARGS", format!("-start_epmd false {loopback}"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_CONFIG_FILE", file_of("rabbitmq"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", file_of("enabled_plugins"))
@@ -70,20 +64,14 @@ impl RabbitNode {
 
 pub(super) fn write_files(folder: &Path, options: &StartOptions, ports: &Ports) -> io::Result<()> {
     fs::write(folder.join("rabbitmq.conf"), options.config_text(ports))?;
-    fs::write(
-        folder.join("enabled_plugins"),
-        options.enabled_plugins_text(),
-    )?;
+    fs::write(folder.join("enabled_plugins"), options.enabled_plugins_text())?;
     for name in ["data", "generated", "log", "schema"] {
         fs::create_dir(folder.join(name))?;
     }
     // Erlang refuses a cookie that others may read.
     let mut options = OpenOptions::new();
-    let mut cookie = options
-        .write(true)
-        .create_new(true)
-        .mode(0o400)
-        .open(folder.join(".erlang.cookie"))?;
+    let mut cookie =
+        options.write(true).create_new(true).mode(0o400).open(folder.join(".erlang.cookie"))?;
     write!(cookie, "{:016x}{:016x}", random_u64(), random_u64())
 }
 
@@ -95,22 +83,16 @@ pub(super) fn start_epmd(
     port: u16,
 ) -> io::Result<ChildGroup> {
     let mut command = guarded(installation.epmd());
-    command
-        .args(["-address", "127.0.0.1", "-port"])
-        .arg(port.to_string());
+    command.args(["-address", "127.0.0.1", "-port"]).arg(port.to_string());
     let mut epmd = guard.spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
     let listening = wait_until(EPMD_TIMEOUT, || {
         if let Some(status) = epmd.try_wait()? {
-            return Err(io::Error::other(format!(
-                "failed to start epmd: it ended with {status}"
-            )));
+            return Err(io::Error::other(format!("failed to start epmd: it ended with {status}")));
         }
         Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
     })?;
     match listening {
         Some(_) => Ok(epmd),
-        None => Err(io::Error::other(format!(
-            "failed to start epmd: no answer on port {port}"
-        ))),
+        None => Err(io::Error::other(format!("failed to start epmd: no answer on port {port}"))),
     }
 }

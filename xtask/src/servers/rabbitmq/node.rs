@@ -69,19 +69,14 @@ impl RabbitNode {
     #[must_use]
     pub fn amqps_url(&self) -> Option<String> {
         let port = self.ports.tls;
-        self.options
-            .tls
-            .as_ref()
-            .map(|_| format!("amqps://guest:guest@localhost:{port}/%2f"))
+        self.options.tls.as_ref().map(|_| format!("amqps://guest:guest@localhost:{port}/%2f"))
     }
 
     /// The management interface, if [`StartOptions::management`] asked for it.
     #[must_use]
     pub fn management_url(&self) -> Option<String> {
         let port = self.ports.management;
-        self.options
-            .management
-            .then(|| format!("http://guest:guest@127.0.0.1:{port}"))
+        self.options.management.then(|| format!("http://guest:guest@127.0.0.1:{port}"))
     }
 
     /// The port of the plain AMQP listener.
@@ -206,16 +201,7 @@ impl RabbitNode {
         let epmd = start_epmd(&guard, &installation, ports.epmd)?;
         let name = format!("mmate-{:016x}@localhost", random_u64());
         let node = Mutex::new(None);
-        Ok(Self {
-            node,
-            epmd,
-            guard,
-            folder,
-            installation,
-            options: options.clone(),
-            name,
-            ports,
-        })
+        Ok(Self { node, epmd, guard, folder, installation, options: options.clone(), name, ports })
     }
 
     fn wait_until_ready(&self, node: &mut ChildGroup) -> io::Result<()> {
@@ -247,24 +233,14 @@ impl RabbitNode {
     }
 
     fn lost_a_port(&self) -> bool {
-        let Ports {
-            amqp,
-            distribution,
-            management,
-            tls,
-            ..
-        } = self.ports;
-        ![amqp, distribution, management, tls]
-            .into_iter()
-            .all(is_free)
+        let Ports { amqp, distribution, management, tls, .. } = self.ports;
+        ![amqp, distribution, management, tls].into_iter().all(is_free)
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
         match lock(&self.node).as_ref() {
             Some(node) => node.signal(signal),
-            None => Err(io::Error::other(
-                "failed to signal the node: start it again first",
-            )),
+            None => Err(io::Error::other("failed to signal the node: start it again first")),
         }
     }
 }
@@ -272,8 +248,6 @@ impl RabbitNode {
 /// The first lines of a log that speak of an error. Erlang reports the cause first, and then at
 /// length that everything above it failed too.
 fn complaints(log: &str) -> String {
-    let lines = log
-        .lines()
-        .filter(|line| line.to_ascii_lowercase().contains("error"));
+    let lines = log.lines().filter(|line| line.to_ascii_lowercase().contains("error"));
     lines.take(LOG_LINES_MAX).collect::<Vec<_>>().join("\n")
 }

@@ -96,14 +96,8 @@ impl StartOptions {
         }
         if let Some(files) = &self.tls {
             settings.push(("listeners.ssl.1", format!("127.0.0.1:{}", ports.tls)));
-            settings.push((
-                "ssl_options.cacertfile",
-                files.authority.display().to_string(),
-            ));
-            settings.push((
-                "ssl_options.certfile",
-                files.certificate.display().to_string(),
-            ));
+            settings.push(("ssl_options.cacertfile", files.authority.display().to_string()));
+            settings.push(("ssl_options.certfile", files.certificate.display().to_string()));
             settings.push(("ssl_options.keyfile", files.key.display().to_string()));
             settings.push(("ssl_options.verify", "verify_peer".to_owned()));
             settings.push(("ssl_options.fail_if_no_peer_cert", "false".to_owned()));
@@ -112,10 +106,7 @@ impl StartOptions {
     }
 
     fn sets(&self, key: &str) -> bool {
-        let keys = self
-            .extra_config
-            .lines()
-            .filter_map(|line| line.split_once('='));
+        let keys = self.extra_config.lines().filter_map(|line| line.split_once('='));
         keys.map(|(name, _)| name.trim()).any(|name| name == key)
     }
 }
@@ -124,26 +115,13 @@ impl StartOptions {
 mod tests {
     use super::*;
 
-    const PORTS: Ports = Ports {
-        amqp: 1,
-        distribution: 2,
-        epmd: 3,
-        management: 4,
-        tls: 5,
-    };
+    const PORTS: Ports = Ports { amqp: 1, distribution: 2, epmd: 3, management: 4, tls: 5 };
 
     #[test]
     fn every_listener_is_on_loopback() {
-        let files = TlsFiles {
-            authority: "a".into(),
-            certificate: "c".into(),
-            key: "k".into(),
-        };
-        let options = StartOptions {
-            management: true,
-            tls: Some(files),
-            ..StartOptions::default()
-        };
+        let files = TlsFiles { authority: "a".into(), certificate: "c".into(), key: "k".into() };
+        let options =
+            StartOptions { management: true, tls: Some(files), ..StartOptions::default() };
         let text = options.config_text(&PORTS);
         assert!(text.contains("listeners.tcp.1 = 127.0.0.1:1\n"));
         assert!(text.contains("listeners.ssl.1 = 127.0.0.1:5\n"));
@@ -153,11 +131,7 @@ mod tests {
     #[test]
     fn an_extra_setting_replaces_the_default_one() {
         let extra_config = "disk_free_limit.absolute = 1GB\nheartbeat = 5".to_owned();
-        let text = StartOptions {
-            extra_config,
-            ..StartOptions::default()
-        }
-        .config_text(&PORTS);
+        let text = StartOptions { extra_config, ..StartOptions::default() }.config_text(&PORTS);
         assert!(!text.contains("50MB"));
         assert!(text.ends_with("disk_free_limit.absolute = 1GB\nheartbeat = 5\n"));
     }
@@ -167,14 +141,7 @@ mod tests {
         let none = StartOptions::default();
         assert_eq!(none.enabled_plugins_text(), "[].\n");
         let plugins = vec!["rabbitmq_stream".to_owned()];
-        let two = StartOptions {
-            management: true,
-            plugins,
-            ..StartOptions::default()
-        };
-        assert_eq!(
-            two.enabled_plugins_text(),
-            "[rabbitmq_management,rabbitmq_stream].\n"
-        );
+        let two = StartOptions { management: true, plugins, ..StartOptions::default() };
+        assert_eq!(two.enabled_plugins_text(), "[rabbitmq_management,rabbitmq_stream].\n");
     }
 }
