@@ -1,0 +1,94 @@
+//! The keys that Mmate itself reads: name, default, meaning.
+
+/// A key of the framework.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) default: Option<&'static str>,
+    /// Never shown.
+    pub(super) secret: bool,
+}
+
+const fn key(name: &'static str, default: &'static str) -> Key {
+    Key { name, default: Some(default), secret: false }
+}
+
+const fn unset(name: &'static str) -> Key {
+    Key { name, default: None, secret: false }
+}
+
+/// All of them. Durations are texts like `30s`; sizes are bytes.
+pub(super) const KEYS: [Key; 22] = [
+    // The broker: `memory://`, `amqp://..` or `amqps://..`.
+    key("url", "memory://"),
+    // Credentials may stand here instead of in the URL.
+    unset("username"),
+    Key { name: "password", default: None, secret: true },
+    unset("service.name"),
+    unset("service.version"),
+    // Unsettled deliveries per queue that the broker may hand over in advance.
+    key("consume.prefetch", "100"),
+    // Messages of one queue that are handled at a time.
+    key("consume.concurrency", "10"),
+    key("consume.timeout", "30s"),
+    // Deliveries of one message that may end without a word before it is dead-lettered.
+    key("consume.redeliveries_max", "20"),
+    key("consume.validate", "true"),
+    key("publish.timeout", "30s"),
+    key("publish.validate", "false"),
+    // `quorum` or `classic`.
+    key("queues.type", "quorum"),
+    key("wire.mirror_headers", "false"),
+    // What RabbitMQ 4 accepts by default.
+    key("limits.message_bytes_max", "16777216"),
+    key("boot.connect_timeout", "5s"),
+    // Keep trying while the broker cannot be reached.
+    key("boot.wait", "false"),
+    key("shutdown.drain", "20s"),
+    key("shutdown.force", "60s"),
+    unset("tls.ca_file"),
+    unset("tls.identity_file"),
+    Key { name: "tls.identity_password", default: None, secret: true },
+];
+
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that an environment variable (without `MMATE_`, in lower case) means.
+pub(super) fn from_variable(variable: &str) -> String {
+    let known = KEYS.iter().find(|key| key.name.replace('.', "_") == variable);
+    known.map_or_else(|| variable.replace("__", "."), |key| key.name.to_owned())
+}
+
+/// True if Mmate owns the section, so that an unknown key in it is a mistake.
+pub(super) fn owns(name: &str) -> bool {
+    let section = name.split('.').next().unwrap_or(name);
+    KEYS.iter().any(|key| key.name.split('.').next() == Some(section))
+}
+
+/// The known key that looks most like a wrong one.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let distance = |key: &Key| edit_distance(name, key.name);
+    let best = KEYS.iter().min_by_key(|key| distance(key))?;
+    (distance(best) <= name.len() / 2).then_some(best.name)
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut previous = i + 1;
+        for (cell, right) in row.iter_mut().skip(1).zip(&b) {
+            let cost = diagonal + usize::from(left != *right);
+            diagonal = *cell;
+            previous = cost.min(previous + 1).min(*cell + 1);
+            *cell = previous;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,154 @@
+//! The framework's own settings, parsed and checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::{Config, ConfigError};
+use crate::contract::address::check_name;
+use crate::publish::IntoDuration;
+use crate::transport::QueueKind;
+
+/// Every limit and default of a running app, with its unit in its type or name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The broker's URL. Holds the password; not shown by `Debug` of the app.
+    pub(crate) url: String,
+    /// Credentials that replace those of the URL.
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    /// The service's name: in queue names, `app_id` and logs.
+    pub service: String,
+    /// The service's version.
+    pub version: String,
+    /// Unsettled deliveries per queue that the broker may hand over in advance.
+    pub prefetch: u16,
+    /// Messages of one queue that are handled at a time.
+    pub concurrency: u16,
+    /// How long one call of a handler may take.
+    pub handler_timeout: Duration,
+    /// Deliveries of one message that may end without a word before it is dead-lettered.
+    pub redeliveries_max: u32,
+    /// Whether payloads are checked against their schema before the handler.
+    pub validate_consumed: bool,
+    /// Whether payloads are checked against their schema before they leave.
+    pub validate_published: bool,
+    /// How long a publish may wait for the broker's confirm, outages included.
+    pub publish_timeout: Duration,
+    /// The kind of queue for handlers that say nothing.
+    pub queue_kind: QueueKind,
+    /// Whether the ids are written as headers too.
+    pub mirror_headers: bool,
+    /// The largest body, in bytes.
+    pub message_bytes_max: usize,
+    /// How long the boot tries to reach the broker.
+    pub connect_timeout: Duration,
+    /// Whether the boot goes on trying after that.
+    pub wait: bool,
+    /// How long handlers may go on after a stop was asked for.
+    pub drain_timeout: Duration,
+    /// After which everything ends, however it stands.
+    pub force_timeout: Duration,
+    /// Certificates of authorities to trust beside the system's, a PEM file.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The client's certificate and key, a PKCS#12 file.
+    pub tls_identity_file: Option<PathBuf>,
+    /// The password of that file.
+    pub(crate) tls_identity_password: Option<String>,
+}
+
+impl Settings {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_config(config: &Config) -> Result<Self, Vec<ConfigError>> {
+        let mut read = Reader { config, errors: Vec::new() };
+        let settings = Self {
+            url: read.get("url"),
+            username: read.find("username"),
+            password: read.find("password"),
+            service: read.get("service.name"),
+            version: read.get("service.version"),
+            prefetch: read.positive("consume.prefetch"),
+            concurrency: read.positive("consume.concurrency"),
+            handler_timeout: read.duration("consume.timeout"),
+            redeliveries_max: read.get("consume.redeliveries_max"),
+            validate_consumed: read.get("consume.validate"),
+            validate_published: read.get("publish.validate"),
+            publish_timeout: read.duration("publish.timeout"),
+            queue_kind: read.queue_kind("queues.type"),
+            mirror_headers: read.get("wire.mirror_headers"),
+            message_bytes_max: read.get("limits.message_bytes_max"),
+            connect_timeout: read.duration("boot.connect_timeout"),
+            wait: read.get("boot.wait"),
+            drain_timeout: read.duration("shutdown.drain"),
+            force_timeout: read.duration("shutdown.force"),
+            tls_ca_file: read.find("tls.ca_file"),
+            tls_identity_file: read.find("tls.identity_file"),
+            tls_identity_password: read.find("tls.identity_password"),
+        };
+        read.check_service(&settings.service);
+        if read.errors.is_empty() { Ok(settings) } else { Err(read.errors) }
+    }
+}
+
+/// Reads values and keeps the mistakes, so that all are reported at once.
+struct Reader<'a> {
+    config: &'a Config,
+    errors: Vec<ConfigError>,
+}
+
+impl Reader<'_> {
+    fn get<T: DeserializeOwned + Default>(&mut self, key: &str) -> T {
+        let value = self.config.get(key);
+        self.keep(value)
+    }
+
+    fn find<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let value = self.config.find(key);
+        self.keep(value)
+    }
+
+    fn keep<T: Default>(&mut self, value: Result<T, ConfigError>) -> T {
+        value.unwrap_or_else(|error| {
+            self.errors.push(error);
+            T::default()
+        })
+    }
+
+    fn positive(&mut self, key: &str) -> u16 {
+        let number: u16 = self.get(key);
+        if number == 0 && self.errors.is_empty() {
+            self.errors.push(ConfigError::wrong(key, "it is 0; at least 1 is needed"));
+        }
+        number.max(1)
+    }
+
+    fn duration(&mut self, key: &str) -> Duration {
+        let text: String = self.get(key);
+        let parsed = text.as_str().into_duration().and_then(|duration| {
+            if duration.is_zero() { Err("a duration of zero would end everything at once".to_owned()) } else { Ok(duration) }
+        });
+        self.keep(parsed.map_err(|text| ConfigError::wrong(key, text)))
+    }
+
+    fn queue_kind(&mut self, key: &str) -> QueueKind {
+        match self.get::<String>(key).as_str() {
+            "quorum" => QueueKind::Quorum,
+            "classic" => QueueKind::Classic,
+            _ => {
+                self.errors.push(ConfigError::wrong(key, "write `quorum` or `classic`"));
+                QueueKind::Quorum
+            }
+        }
+    }
+
+    fn check_service(&mut self, name: &str) {
+        if let Err(why) = check_name(name) {
+            self.errors.push(ConfigError::wrong("service.name", format!("the name {why}")));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Boot, run, stop.
+//!
+//! In: annotated functions, configuration, a transport. Out: a running service and its report. Users
+//! call [`run`] or [`App::builder`]; nothing calls this room but `testing`.
+
+mod app;
+mod boot;
+mod builder;
+mod command;
+mod config;
+mod listing;
+mod plan;
+mod providers;
+mod service;
+mod shutdown;
+
+pub use app::{App, ConsumerHealth, Running};
+pub use builder::AppBuilder;
+pub use command::run;
+pub(crate) use command::main;
+pub use config::{Config, ConfigError, Setting, Settings};
+pub use plan::{Plan, PlannedHandler, QueuePlan};
+pub use service::ServiceInfo;
+pub use shutdown::ShutdownReport;

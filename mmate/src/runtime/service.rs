@@ -1,0 +1,32 @@
+//! Who the running service is.
+
+use std::sync::OnceLock;
+
+/// Name and version of the service, by default those of its crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceInfo {
+    /// The crate's name.
+    pub name: &'static str,
+    /// The crate's version.
+    pub version: &'static str,
+}
+
+static CURRENT: OnceLock<ServiceInfo> = OnceLock::new();
+
+impl ServiceInfo {
+    /// A service; the macros give the crate's name and version.
+    #[must_use]
+    pub const fn new(name: &'static str, version: &'static str) -> Self {
+        Self { name, version }
+    }
+
+    /// Makes it the service of this process. Only the first call counts.
+    pub(crate) fn make_current(self) {
+        let _ = CURRENT.set(self);
+    }
+
+    /// The service of this process, as `#[mmate::main]` or `#[mmate::test]` said.
+    pub(crate) fn current() -> Self {
+        CURRENT.get().copied().unwrap_or(Self::new("service", "0.0.0"))
+    }
+}
