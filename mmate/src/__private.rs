@@ -83,7 +83,7 @@ mod runtime_surface {
     pub fn provided<T, E>(result: Result<T, E>) -> HandlerResult<Resources>
     where
         T: Send + Sync + 'static,
-        E: Into<std::boxed::Box<dyn std::error::Error + Send + Sync>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         result
             .map(provided_value)
@@ -95,5 +95,30 @@ mod runtime_surface {
         let mut resources = Resources::new();
         resources.insert(value);
         resources
+    }
+
+    pub use crate::runtime::ServiceInfo;
+
+    /// The program that `#[mmate::main]` makes.
+    pub fn main<F>(
+        service: ServiceInfo,
+        worker_threads: Option<usize>,
+        body: impl FnOnce() -> F,
+    ) -> std::process::ExitCode
+    where
+        F: Future,
+        F::Output: crate::runtime::MainResult,
+    {
+        crate::runtime::main(service, worker_threads, body)
+    }
+
+    /// The test that `#[mmate::test]` makes.
+    #[cfg(feature = "testing")]
+    pub fn test<F>(service: ServiceInfo, body: impl FnOnce(crate::testing::TestApp) -> F)
+    where
+        F: Future,
+        F::Output: crate::testing::ServiceTest,
+    {
+        crate::testing::run_test(service, body);
     }
 }

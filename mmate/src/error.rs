@@ -83,7 +83,11 @@ impl BootErrors {
 impl fmt::Display for BootErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
-        write!(f, "the service does not start: {count} mistake{}", if count == 1 { "" } else { "s" })?;
+        write!(
+            f,
+            "the service does not start: {count} mistake{}",
+            if count == 1 { "" } else { "s" }
+        )?;
         for (index, mistake) in self.0.iter().enumerate() {
             let mut lines = mistake.lines();
             write!(f, "\n  {}. {}", index + 1, lines.next().unwrap_or_default())?;

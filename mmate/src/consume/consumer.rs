@@ -26,6 +26,8 @@ pub struct ConsumerOptions {
     pub concurrency: u16,
     /// How often the broker may deliver a message that never ends an attempt.
     pub redeliveries_max: u32,
+    /// How long handlers may go on after a stop was asked for.
+    pub drain_timeout: Duration,
     /// The part of the service's topology that this consumer needs, for declaring it again.
     pub topology: Topology,
 }
@@ -39,7 +41,13 @@ impl ConsumerOptions {
         redeliveries_max: u32,
         topology: Topology,
     ) -> Self {
-        Self { subscribe, concurrency, redeliveries_max, topology }
+        Self {
+            subscribe,
+            concurrency,
+            redeliveries_max,
+            drain_timeout: Duration::from_secs(20),
+            topology,
+        }
     }
 }
 
@@ -129,7 +137,13 @@ impl Consumer {
         }
         *failures = 0;
         self.readiness.send_replace(Readiness::Consuming);
-        Flow::new(subscription, &self.worker, self.options.concurrency).run(stopping.clone()).await
+        let flow = Flow::new(
+            subscription,
+            &self.worker,
+            self.options.concurrency,
+            self.options.drain_timeout,
+        );
+        flow.run(stopping.clone()).await
     }
 
     fn report_loss(&self, error: &TransportError, wait: Duration) {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::job::{Finished, Job, Worker};
 use crate::transport::{Intake, Subscription, TransportError};
@@ -34,7 +36,9 @@ pub(super) struct Flow<'a> {
     /// Messages whose wait is over while all places are taken.
     due: Vec<Job>,
     concurrency: usize,
-    draining: bool,
+    drain_timeout: Duration,
+    /// Set once the app stops: until then handlers may go on.
+    drain_until: Option<Instant>,
 }
 
 impl<'a> Flow<'a> {
@@ -42,6 +46,7 @@ impl<'a> Flow<'a> {
         subscription: Box<dyn Subscription>,
         worker: &'a Arc<Worker>,
         concurrency: u16,
+        drain_timeout: Duration,
     ) -> Self {
         Self {
             subscription,
@@ -50,7 +55,8 @@ impl<'a> Flow<'a> {
             waiting: FuturesUnordered::new(),
             due: Vec::new(),
             concurrency: usize::from(concurrency.max(1)),
-            draining: false,
+            drain_timeout,
+            drain_until: None,
         }
     }
 
@@ -65,15 +71,17 @@ impl<'a> Flow<'a> {
                 self.start(job);
             }
             let has_room = self.running.len() < self.concurrency;
-            if self.draining && self.running.is_empty() {
+            let draining = self.drain_until.is_some();
+            if draining && self.running.is_empty() {
                 return self.finish().await;
             }
             tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stop| *stop), if !self.draining => self.drain(),
+                _ = stopping.wait_for(|stop| *stop), if !draining => self.drain(),
+                () = sleep_until(self.drain_until), if draining => self.abandon(),
                 Some(finished) = self.running.next(), if !self.running.is_empty() => self.settle(finished),
                 Some(job) = self.waiting.next(), if !self.waiting.is_empty() => self.due.push(job),
-                intake = intake(&mut *self.subscription, has_room, self.draining) => match intake {
+                intake = intake(&mut *self.subscription, has_room, draining) => match intake {
                     Intake::Delivery(delivery) => self.start(Job::new(delivery)),
                     Intake::Lost(error) => return End::Lost(error),
                     Intake::Ended => {}
@@ -91,7 +99,7 @@ impl<'a> Flow<'a> {
         match finished {
             Finished::Settle(tag, settlement) => self.subscription.settle(tag, settlement),
             // While draining, a message between two attempts is left to another process.
-            Finished::Retry(..) if self.draining => {}
+            Finished::Retry(..) if self.drain_until.is_some() => {}
             Finished::Retry(job, wait) => self.waiting.push(Box::pin(async move {
                 tokio::time::sleep(wait).await;
                 job
@@ -101,9 +109,15 @@ impl<'a> Flow<'a> {
     }
 
     fn drain(&mut self) {
-        self.draining = true;
+        self.drain_until = Some(Instant::now() + self.drain_timeout);
         self.waiting.clear();
         self.due.clear();
+    }
+
+    /// The time for draining is over: handlers are cancelled, their messages come again elsewhere.
+    fn abandon(&mut self) {
+        self.worker.settler.abandoned(self.running.len());
+        self.running.clear();
     }
 
     /// Everything has ended: the broker agrees to send nothing more, and the last acks are written.
@@ -113,6 +127,12 @@ impl<'a> Flow<'a> {
             Err(error) => Err(error),
         };
         ended.map_or_else(End::Lost, |()| End::Drained)
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline).await;
     }
 }
 

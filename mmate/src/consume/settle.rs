@@ -53,6 +53,11 @@ impl Settler {
         Self { publisher, transport, counters, dead_letter, stopping }
     }
 
+    /// Counts messages whose handlers were cancelled because the time for draining was over.
+    pub(super) fn abandoned(&self, messages: usize) {
+        self.counters.abandon(messages);
+    }
+
     /// Finishes an attempt.
     pub(super) async fn finish(
         &self,

@@ -24,6 +24,7 @@ pub struct Counters {
     rejected: AtomicU64,
     discarded: AtomicU64,
     dead_lettered: AtomicU64,
+    abandoned: AtomicU64,
 }
 
 /// A reading of [`Counters`].
@@ -40,6 +41,8 @@ pub struct Counts {
     pub discarded: u64,
     /// Moved to the dead-letter queue.
     pub dead_lettered: u64,
+    /// Left to another process because the time for draining was over.
+    pub abandoned: u64,
 }
 
 /// A fate that is counted.
@@ -64,6 +67,10 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn abandon(&self, messages: usize) {
+        self.abandoned.fetch_add(u64::try_from(messages).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// The counts now.
     #[must_use]
     pub fn read(&self) -> Counts {
@@ -74,6 +81,7 @@ impl Counters {
             rejected: get(&self.rejected),
             discarded: get(&self.discarded),
             dead_lettered: get(&self.dead_lettered),
+            abandoned: get(&self.abandoned),
         }
     }
 }
@@ -88,6 +96,7 @@ impl std::ops::Add for Counts {
             rejected: self.rejected + other.rejected,
             discarded: self.discarded + other.discarded,
             dead_lettered: self.dead_lettered + other.dead_lettered,
+            abandoned: self.abandoned + other.abandoned,
         }
     }
 }

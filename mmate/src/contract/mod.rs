@@ -8,6 +8,7 @@
 pub mod address;
 mod decode_error;
 pub mod envelope;
+pub mod export;
 pub mod headers;
 mod info;
 mod kind;

@@ -10,7 +10,7 @@ use std::fmt;
 pub struct HandlerError(Box<dyn StdError + Send + Sync>);
 
 /// The result of handlers and providers: `Result` alone, `Result<T>`, or `Result<T, E>`.
-pub type HandlerResult<T = (), E = HandlerError> = std::result::Result<T, E>;
+pub type HandlerResult<T = (), E = HandlerError> = Result<T, E>;
 
 impl HandlerError {
     /// An error with a text.

@@ -110,12 +110,6 @@ impl<T> State<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> State<T> {
-    pub(crate) fn from_shared(value: Arc<T>) -> Self {
-        Self(value)
-    }
-}
-
 impl<T: Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         find(&context.parts().resources).map(Self)

@@ -3,11 +3,14 @@
 //! In: annotated functions, configuration, a transport. Out: a running service and its report. Users
 //! call [`run`] or [`App::builder`]; nothing calls this room but `testing`.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod app;
 mod boot;
 mod builder;
 mod command;
 mod config;
+mod connect;
 mod listing;
 mod plan;
 mod providers;
@@ -16,8 +19,8 @@ mod shutdown;
 
 pub use app::{App, ConsumerHealth, Running};
 pub use builder::AppBuilder;
-pub use command::run;
 pub(crate) use command::main;
+pub use command::{MainResult, run};
 pub use config::{Config, ConfigError, Setting, Settings};
 pub use plan::{Plan, PlannedHandler, QueuePlan};
 pub use service::ServiceInfo;

@@ -18,12 +18,9 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 22] = [
-    // The broker: `memory://`, `amqp://..` or `amqps://..`.
+pub(super) const KEYS: [Key; 20] = [
+    // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
     key("url", "memory://"),
-    // Credentials may stand here instead of in the URL.
-    unset("username"),
-    Key { name: "password", default: None, secret: true },
     unset("service.name"),
     unset("service.version"),
     // Unsettled deliveries per queue that the broker may hand over in advance.

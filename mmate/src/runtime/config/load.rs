@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::Config;
 use super::keys::{self, KEYS};
 use super::value::{ConfigError, Value};
-use super::Config;
 use crate::runtime::ServiceInfo;
 
 const PREFIX: &str = "MMATE_";
@@ -65,7 +65,10 @@ impl Loader {
             .collect();
         if let Some(service) = self.service {
             values.insert("service.name".to_owned(), Value::text(service.name, "crate name"));
-            values.insert("service.version".to_owned(), Value::text(service.version, "crate version"));
+            values.insert(
+                "service.version".to_owned(),
+                Value::text(service.version, "crate version"),
+            );
         }
         values
     }
@@ -75,37 +78,60 @@ impl Loader {
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return errors.push(ConfigError::wrong(&name, format!("the file cannot be read: {error}"))),
+            Err(error) => {
+                return errors
+                    .push(ConfigError::wrong(&name, format!("the file cannot be read: {error}")));
+            }
         };
         match text.parse::<toml::Table>() {
             Ok(table) => flatten("", table, &name, values),
             // The parser's own text quotes the line, which may hold a secret.
             Err(error) => {
                 let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-                errors.push(ConfigError::wrong(&name, format!("line {line} is not TOML: {}", error.message())));
+                errors.push(ConfigError::wrong(
+                    &name,
+                    format!("line {line} is not TOML: {}", error.message()),
+                ));
             }
         }
     }
 
-    fn read_environment(&self, values: &mut BTreeMap<String, Value>, errors: &mut Vec<ConfigError>) {
+    fn read_environment(
+        &self,
+        values: &mut BTreeMap<String, Value>,
+        errors: &mut Vec<ConfigError>,
+    ) {
         for (variable, text) in &self.environment {
             let Some(name) = variable.strip_prefix(PREFIX) else { continue };
             // These choose the file, or steer tests and macros.
-            if name == "CONFIG" || name == "LOG" || name.starts_with("TEST_") || name.starts_with("MACROS_") {
+            if name == "CONFIG"
+                || name == "LOG"
+                || name.starts_with("TEST_")
+                || name.starts_with("MACROS_")
+            {
                 continue;
             }
             let (key, value) = match name.strip_suffix(FILE_SUFFIX) {
                 Some(base) if keys::find(&keys::from_variable(&name.to_lowercase())).is_none() => {
                     let key = keys::from_variable(&base.to_lowercase());
                     match std::fs::read_to_string(text) {
-                        Ok(secret) => (key, Value::text(secret.trim_end(), format!("file of {variable}")).secret()),
+                        Ok(secret) => (
+                            key,
+                            Value::text(secret.trim_end(), format!("file of {variable}")).secret(),
+                        ),
                         Err(error) => {
-                            errors.push(ConfigError::wrong(&key, format!("the file of {variable} cannot be read: {error}")));
+                            errors.push(ConfigError::wrong(
+                                &key,
+                                format!("the file of {variable} cannot be read: {error}"),
+                            ));
                             continue;
                         }
                     }
                 }
-                _ => (keys::from_variable(&name.to_lowercase()), Value::text(text, format!("environment {variable}"))),
+                _ => (
+                    keys::from_variable(&name.to_lowercase()),
+                    Value::text(text, format!("environment {variable}")),
+                ),
             };
             values.insert(key, value);
         }
@@ -129,6 +155,7 @@ fn unknown(key: &str) -> Option<ConfigError> {
     if keys::find(key).is_some() || !keys::owns(key) {
         return None;
     }
-    let hint = keys::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let hint =
+        keys::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     Some(ConfigError::wrong(key, format!("there is no such key{hint}")))
 }

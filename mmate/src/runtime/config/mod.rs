@@ -65,7 +65,9 @@ impl FromContext for Config {
 
 impl FromResources for Config {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
-        let config = resources.get::<Self>().ok_or_else(|| HandlerError::msg("the app has no configuration"))?;
+        let config = resources
+            .get::<Self>()
+            .ok_or_else(|| HandlerError::msg("the app has no configuration"))?;
         Ok((*config).clone())
     }
 }

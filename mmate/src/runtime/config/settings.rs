@@ -1,5 +1,6 @@
 //! The framework's own settings, parsed and checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,14 +12,11 @@ use crate::publish::IntoDuration;
 use crate::transport::QueueKind;
 
 /// Every limit and default of a running app, with its unit in its type or name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The broker's URL. Holds the password; not shown by `Debug` of the app.
+    /// The broker's URL. Holds the password, so `Debug` does not show it.
     pub(crate) url: String,
-    /// Credentials that replace those of the URL.
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
     /// The service's name: in queue names, `app_id` and logs.
     pub service: String,
     /// The service's version.
@@ -68,8 +66,6 @@ impl Settings {
         let mut read = Reader { config, errors: Vec::new() };
         let settings = Self {
             url: read.get("url"),
-            username: read.find("username"),
-            password: read.find("password"),
             service: read.get("service.name"),
             version: read.get("service.version"),
             prefetch: read.positive("consume.prefetch"),
@@ -92,6 +88,12 @@ impl Settings {
         };
         read.check_service(&settings.service);
         if read.errors.is_empty() { Ok(settings) } else { Err(read.errors) }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("service", &self.service).finish_non_exhaustive()
     }
 }
 
@@ -130,7 +132,11 @@ impl Reader<'_> {
     fn duration(&mut self, key: &str) -> Duration {
         let text: String = self.get(key);
         let parsed = text.as_str().into_duration().and_then(|duration| {
-            if duration.is_zero() { Err("a duration of zero would end everything at once".to_owned()) } else { Ok(duration) }
+            if duration.is_zero() {
+                Err("a duration of zero would end everything at once".to_owned())
+            } else {
+                Ok(duration)
+            }
         });
         self.keep(parsed.map_err(|text| ConfigError::wrong(key, text)))
     }

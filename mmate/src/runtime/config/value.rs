@@ -34,17 +34,24 @@ impl Value {
         let direct = self.raw.clone().try_into();
         let parsed = direct.or_else(|error| match &self.raw {
             // A text may be a number or a boolean that the environment could only give as text.
-            toml::Value::String(text) => literal(text).and_then(|value| value.try_into().ok()).ok_or(error),
+            toml::Value::String(text) => {
+                literal(text).and_then(|value| value.try_into().ok()).ok_or(error)
+            }
             _ => Err(error),
         });
         parsed.map_err(|_| ConfigError {
             key: key.to_owned(),
-            text: format!("the value from {} is not a {}", self.origin, short_name(std::any::type_name::<T>())),
+            text: format!(
+                "the value from {} is not a {}",
+                self.origin,
+                short_name(std::any::type_name::<T>())
+            ),
         })
     }
 
     pub(super) fn show(&self, key: &str) -> Setting {
-        let secret = self.secret || keys::find(key).is_some_and(|key| key.secret) || looks_secret(key);
+        let secret =
+            self.secret || keys::find(key).is_some_and(|key| key.secret) || looks_secret(key);
         let text = match &self.raw {
             toml::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -70,7 +77,9 @@ fn short_name(type_name: &str) -> &str {
 }
 
 fn looks_secret(key: &str) -> bool {
-    ["password", "secret", "token", "credential", "private"].iter().any(|word| key.to_ascii_lowercase().contains(word))
+    ["password", "secret", "token", "credential", "private"]
+        .iter()
+        .any(|word| key.to_ascii_lowercase().contains(word))
 }
 
 /// A URL with its password replaced; other text as it is.
@@ -78,7 +87,9 @@ pub(crate) fn mask_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     // The last `@` ends the credentials: a password may hold one that was not escaped.
-    let Some(at) = rest[..authority_end].rfind('@').or_else(|| rest.rfind('@')) else { return text.to_owned() };
+    let Some(at) = rest[..authority_end].rfind('@').or_else(|| rest.rfind('@')) else {
+        return text.to_owned();
+    };
     let user = rest[..at].split(':').next().unwrap_or_default();
     format!("{scheme}://{user}:***{}", &rest[at..])
 }
@@ -105,7 +116,9 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn missing(key: &str) -> Self {
         let variable = key.replace('.', "__").to_uppercase();
-        let text = format!("it is not set; write it into mmate.toml, or set MMATE_{variable} or MMATE_{variable}_FILE");
+        let text = format!(
+            "it is not set; write it into mmate.toml, or set MMATE_{variable} or MMATE_{variable}_FILE"
+        );
         Self { key: key.to_owned(), text }
     }
 

@@ -111,21 +111,13 @@ impl State {
     /// A new copy of a message, younger than all others.
     pub(super) fn message(&mut self, content: Arc<Content>, expires: Option<Instant>) -> Message {
         self.last_position += 1;
-        Message {
-            position: self.last_position,
-            deliveries: 0,
-            expires,
-            content,
-        }
+        Message { position: self.last_position, deliveries: 0, expires, content }
     }
 
     /// The queue of this name.
     pub(super) fn queue_named(&self, name: &str) -> Result<QueueId, TransportError> {
         self.names.get(name).copied().ok_or_else(|| {
-            TransportError::new(
-                TransportErrorKind::NotFound,
-                format!("there is no queue `{name}`"),
-            )
+            TransportError::new(TransportErrorKind::NotFound, format!("there is no queue `{name}`"))
         })
     }
 

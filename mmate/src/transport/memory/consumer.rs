@@ -98,10 +98,7 @@ impl Consumer {
     /// Takes a delivery out that is being settled; nothing if it was settled before.
     pub(super) fn take(&mut self, tag: u64) -> Option<Message> {
         // Almost always the oldest one; the search is for handlers that overtake each other.
-        let at = self
-            .unsettled
-            .binary_search_by_key(&tag, |(tag, _)| *tag)
-            .ok()?;
+        let at = self.unsettled.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         self.unsettled.remove(at).map(|(_, message)| message)
     }
 

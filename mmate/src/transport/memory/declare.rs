@@ -69,22 +69,14 @@ impl State {
     fn check_arguments(&self, topology: &Topology) -> Result<(), TransportError> {
         let exchanges = topology.exchanges.iter().enumerate();
         let exchanges = exchanges.filter_map(|(at, exchange)| {
-            let earlier = topology.exchanges[..at]
-                .iter()
-                .find(|it| it.name == exchange.name);
+            let earlier = topology.exchanges[..at].iter().find(|it| it.name == exchange.name);
             let known = self.exchanges.get(&*exchange.name).map(Exchange::kind);
-            let difference = differs(
-                "kind",
-                &known.or(earlier.map(|it| it.kind))?,
-                &exchange.kind,
-            );
+            let difference = differs("kind", &known.or(earlier.map(|it| it.kind))?, &exchange.kind);
             Some(format!("the exchange `{}` {}", exchange.name, difference?))
         });
         let queues = topology.queues.iter().enumerate();
         let queues = queues.filter_map(|(at, queue)| {
-            let earlier = topology.queues[..at]
-                .iter()
-                .find(|it| it.name == queue.name);
+            let earlier = topology.queues[..at].iter().find(|it| it.name == queue.name);
             let known = self.names.get(&queue.name).map(|id| &self.queues[*id].spec);
             let differences = differences(known.or(earlier)?, queue);
             (!differences.is_empty())
@@ -94,10 +86,8 @@ impl State {
         if all.is_empty() {
             return Ok(());
         }
-        let text = format!(
-            "{}; declare it as it exists, or delete what exists first",
-            all.join("; ")
-        );
+        let text =
+            format!("{}; declare it as it exists, or delete what exists first", all.join("; "));
         Err(TransportError::new(TransportErrorKind::Mismatch, text))
     }
 
@@ -138,21 +128,13 @@ fn differences(exists: &transport::Queue, declared: &transport::Queue) -> Vec<St
     let number = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |it| it.to_string());
     let arguments = [
         differs("kind", &exists.kind, &declared.kind),
-        differs_text(
-            "dead_letter",
-            &shown(&exists.dead_letter),
-            &shown(&declared.dead_letter),
-        ),
+        differs_text("dead_letter", &shown(&exists.dead_letter), &shown(&declared.dead_letter)),
         differs_text(
             "max_priority",
             &number(exists.max_priority.map(u64::from)),
             &number(declared.max_priority.map(u64::from)),
         ),
-        differs_text(
-            "length_max",
-            &number(exists.length_max),
-            &number(declared.length_max),
-        ),
+        differs_text("length_max", &number(exists.length_max), &number(declared.length_max)),
     ];
     arguments.into_iter().flatten().collect()
 }

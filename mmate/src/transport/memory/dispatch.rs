@@ -150,16 +150,10 @@ impl State {
         // has just returned.
         for &id in &consumers {
             self.give_back(id);
-            self.end(
-                id,
-                TransportErrorKind::Closed,
-                "the transport was closed".to_owned(),
-            );
+            self.end(id, TransportErrorKind::Closed, "the transport was closed".to_owned());
         }
-        let mut queues: Vec<QueueId> = consumers
-            .iter()
-            .map(|id| self.consumers[*id].queue)
-            .collect();
+        let mut queues: Vec<QueueId> =
+            consumers.iter().map(|id| self.consumers[*id].queue).collect();
         queues.sort_unstable();
         queues.dedup();
         for queue in queues {
@@ -185,11 +179,7 @@ impl State {
         self.names.remove(&name);
         for consumer in consumers {
             self.unsettled -= self.consumers[consumer].take_all().len();
-            self.end(
-                consumer,
-                TransportErrorKind::Lost,
-                format!("the queue `{name}` was deleted"),
-            );
+            self.end(consumer, TransportErrorKind::Lost, format!("the queue `{name}` was deleted"));
         }
     }
 
@@ -219,8 +209,7 @@ impl State {
         let queue = &mut self.queues[id];
         if let Some(expires) = message.expires {
             let earliest =
-                self.schedule
-                    .add(expires, message.position, id, queue.lane_of(&message));
+                self.schedule.add(expires, message.position, id, queue.lane_of(&message));
             queue.insert(message);
             if earliest {
                 self.wake_sleepers(expires);
@@ -270,11 +259,7 @@ impl State {
     }
 
     fn consumers_where(&self, wanted: impl Fn(&Consumer) -> bool) -> Vec<ConsumerId> {
-        self.consumers
-            .iter()
-            .filter(|(_, consumer)| wanted(consumer))
-            .map(|(id, _)| id)
-            .collect()
+        self.consumers.iter().filter(|(_, consumer)| wanted(consumer)).map(|(id, _)| id).collect()
     }
 
     fn queues_of(&self, connection: u64) -> Vec<QueueId> {

@@ -25,11 +25,7 @@ struct Wildcard {
 
 impl Exchange {
     pub(super) fn new(kind: ExchangeKind) -> Self {
-        Self {
-            kind,
-            exact: HashMap::new(),
-            patterns: Vec::new(),
-        }
+        Self { kind, exact: HashMap::new(), patterns: Vec::new() }
     }
 
     pub(super) const fn kind(&self) -> ExchangeKind {
@@ -84,16 +80,10 @@ impl Exchange {
     }
 
     fn bind_pattern(&mut self, text: &str, pattern: Pattern, queue: QueueId) {
-        let known = self
-            .patterns
-            .iter()
-            .any(|wildcard| wildcard.queue == queue && wildcard.text == text);
+        let known =
+            self.patterns.iter().any(|wildcard| wildcard.queue == queue && wildcard.text == text);
         if !known {
-            self.patterns.push(Wildcard {
-                text: text.to_owned(),
-                pattern,
-                queue,
-            });
+            self.patterns.push(Wildcard { text: text.to_owned(), pattern, queue });
         }
     }
 }

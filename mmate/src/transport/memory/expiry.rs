@@ -108,12 +108,9 @@ impl State {
     /// Wakes everyone who would sleep beyond a moment at which something expires.
     pub(super) fn wake_sleepers(&mut self, at: Instant) {
         let consumers = self.consumers.iter_mut().map(|it| &mut it.waiter);
-        let sleepers = consumers
-            .chain(self.idlers.iter_mut())
-            .filter(|waiter| waiter.sleeps_beyond(at));
-        self.wakers
-            .to_wake
-            .extend(sleepers.filter_map(|waiter: &mut Waiter| waiter.waker.take()));
+        let sleepers =
+            consumers.chain(self.idlers.iter_mut()).filter(|waiter| waiter.sleeps_beyond(at));
+        self.wakers.to_wake.extend(sleepers.filter_map(|waiter: &mut Waiter| waiter.waker.take()));
     }
 }
 
@@ -133,9 +130,7 @@ impl Alarm {
             self.0 = None;
             return Poll::Pending;
         };
-        let sleep = self
-            .0
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         if sleep.deadline() != at {
             sleep.as_mut().reset(at);
         }

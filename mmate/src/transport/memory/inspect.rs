@@ -35,11 +35,8 @@ impl MemoryTransport {
     ///
     /// What waits where nobody consumes, such as in a dead-letter or delay queue, does not count.
     pub async fn idle(&self) {
-        let mut wait = IdleWait {
-            broker: Arc::clone(&self.broker),
-            id: None,
-            alarm: Alarm::default(),
-        };
+        let mut wait =
+            IdleWait { broker: Arc::clone(&self.broker), id: None, alarm: Alarm::default() };
         poll_fn(|cx| wait.poll(cx)).await;
     }
 
@@ -62,8 +59,7 @@ impl MemoryTransport {
     /// The names of all queues, sorted.
     #[must_use]
     pub fn queue_names(&self) -> Vec<String> {
-        self.broker
-            .enter(|state| state.names.keys().cloned().collect())
+        self.broker.enter(|state| state.names.keys().cloned().collect())
     }
 }
 
@@ -75,9 +71,7 @@ impl State {
     pub(super) fn note_idle(&mut self) {
         if self.unsettled == 0 {
             let waiting = self.idlers.iter_mut();
-            self.wakers
-                .to_wake
-                .extend(waiting.filter_map(|waiter| waiter.waker.take()));
+            self.wakers.to_wake.extend(waiting.filter_map(|waiter| waiter.waker.take()));
         }
     }
 
@@ -140,8 +134,5 @@ impl Drop for IdleWait {
 
 fn messages(queue: &Queue) -> Vec<(Properties, Bytes)> {
     let copy = |content: &super::queue::Content| (content.properties.clone(), content.body.clone());
-    queue
-        .waiting()
-        .map(|message| copy(&message.content))
-        .collect()
+    queue.waiting().map(|message| copy(&message.content)).collect()
 }

@@ -66,10 +66,7 @@ impl Pattern {
 
 /// The words of a key. An empty key has none, as on RabbitMQ; `a.` has two, the second one empty.
 fn words(key: &str) -> impl Iterator<Item = &str> + Clone {
-    (!key.is_empty())
-        .then(|| key.split('.'))
-        .into_iter()
-        .flatten()
+    (!key.is_empty()).then(|| key.split('.')).into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -93,11 +90,7 @@ mod tests {
     }
 
     fn split(text: &str) -> Vec<&str> {
-        if text.is_empty() {
-            Vec::new()
-        } else {
-            text.split('.').collect()
-        }
+        if text.is_empty() { Vec::new() } else { text.split('.').collect() }
     }
 
     proptest! {
@@ -138,11 +131,7 @@ mod tests {
             ("a#", "ab", false),
         ];
         for (pattern, key, expected) in table {
-            assert_eq!(
-                Pattern::new(pattern).matches(key),
-                expected,
-                "`{pattern}` against `{key}`"
-            );
+            assert_eq!(Pattern::new(pattern).matches(key), expected, "`{pattern}` against `{key}`");
         }
     }
 

@@ -56,7 +56,7 @@ use super::{
 };
 use crate::contract::Source;
 
-/// What the broker in this process can do: all but survive its process.
+/// All but surviving the process.
 const CAPABILITIES: Capabilities = Capabilities::new(&[
     Capability::TopicPatterns,
     Capability::CompetingConsumers,
@@ -90,9 +90,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            queue_length_max: 100_000,
-        }
+        Self { queue_length_max: 100_000 }
     }
 }
 
@@ -108,6 +106,9 @@ pub struct MemoryTransport {
 }
 
 impl MemoryTransport {
+    /// What the broker in this process can do: all but survive its process.
+    pub const CAPABILITIES: Capabilities = CAPABILITIES;
+
     /// A connection to a new broker with the default [`Limits`].
     #[must_use]
     pub fn new() -> Self {
@@ -169,11 +170,7 @@ impl Transport for MemoryTransport {
         self.broker.enter(|state| {
             if self.closed.load(Ordering::Relaxed) {
                 let text = "the transport was closed";
-                return Err(PublishError::new(
-                    PublishErrorKind::Closed,
-                    outgoing.id(),
-                    text,
-                ));
+                return Err(PublishError::new(PublishErrorKind::Closed, outgoing.id(), text));
             }
             state.publish(outgoing)
         })
@@ -220,11 +217,7 @@ impl Clone for MemoryTransport {
             state.connections += 1;
             state.connections
         });
-        Self {
-            broker: Arc::clone(&self.broker),
-            connection,
-            closed: AtomicBool::new(false),
-        }
+        Self { broker: Arc::clone(&self.broker), connection, closed: AtomicBool::new(false) }
     }
 }
 

@@ -89,10 +89,7 @@ impl Queue {
         let at = self.lane_of(&message);
         let lane = &mut self.lanes[at];
         self.ready += 1;
-        if lane
-            .back()
-            .is_none_or(|last| last.position < message.position)
-        {
+        if lane.back().is_none_or(|last| last.position < message.position) {
             lane.push_back(message);
         } else {
             let place = lane.partition_point(|other| other.position < message.position);
@@ -110,9 +107,7 @@ impl Queue {
     /// Takes the message at a position.
     pub(super) fn take_at(&mut self, lane: usize, position: u64) -> Option<Message> {
         let lane = &mut self.lanes[lane];
-        let place = lane
-            .binary_search_by_key(&position, |message| message.position)
-            .ok()?;
+        let place = lane.binary_search_by_key(&position, |message| message.position).ok()?;
         self.ready -= 1;
         lane.remove(place)
     }

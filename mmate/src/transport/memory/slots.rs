@@ -17,10 +17,7 @@ pub(super) struct Slots<T> {
 
 impl<T> Slots<T> {
     pub(super) const fn new() -> Self {
-        Self {
-            rows: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { rows: Vec::new(), free: Vec::new() }
     }
 
     pub(super) fn insert(&mut self, row: T) -> Id<T> {
@@ -35,9 +32,7 @@ impl<T> Slots<T> {
 
     pub(super) fn remove(&mut self, id: Id<T>) -> T {
         self.free.push(id.0);
-        self.rows[id.0]
-            .take()
-            .expect("invariant: a row is removed once")
+        self.rows[id.0].take().expect("invariant: a row is removed once")
     }
 
     /// All rows in the order of their numbers.

@@ -22,12 +22,7 @@ pub(super) struct MemorySubscription {
 
 impl MemorySubscription {
     pub(super) fn new(broker: Arc<Broker>, id: ConsumerId) -> Self {
-        Self {
-            broker,
-            id,
-            alarm: Alarm::default(),
-            refused: false,
-        }
+        Self { broker, id, alarm: Alarm::default(), refused: false }
     }
 }
 

@@ -31,10 +31,7 @@ fn message(body: &'static str) -> Outgoing {
 }
 
 fn expiring(queue: &str, body: &'static str, expiration_ms: u64) -> Outgoing {
-    let properties = Properties {
-        expiration_ms: Some(expiration_ms),
-        ..Properties::default()
-    };
+    let properties = Properties { expiration_ms: Some(expiration_ms), ..Properties::default() };
     Outgoing::new(Address::queue(queue), properties, body)
 }
 
@@ -58,10 +55,7 @@ async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
 
 fn waiting(transport: &MemoryTransport, queue: &str) -> Vec<Vec<u8>> {
     let messages = transport.messages(queue);
-    messages
-        .into_iter()
-        .map(|(_, body)| body.to_vec())
-        .collect()
+    messages.into_iter().map(|(_, body)| body.to_vec()).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,10 +115,7 @@ async fn a_waiting_consumer_sees_what_expires_in_another_queue() {
     let produce = async {
         tokio::task::yield_now().await;
         for (body, ms) in [("late", 5_000), ("soon", 200)] {
-            transport
-                .publish(expiring("delay", body, ms))
-                .await
-                .unwrap();
+            transport.publish(expiring("delay", body, ms)).await.unwrap();
         }
     };
     let ((first, second, elapsed), ()) = tokio::join!(consume, produce);
@@ -154,10 +145,7 @@ async fn the_time_runs_on_in_the_middle_of_a_queue() {
     let transport = broker(&[Queue::new("q")]).await;
     publish(&transport, &["a"]).await;
     transport.publish(expiring("q", "b", 10)).await.unwrap();
-    transport
-        .publish(expiring("q", "c", u64::MAX))
-        .await
-        .unwrap();
+    transport.publish(expiring("q", "c", u64::MAX)).await.unwrap();
     sleep(Duration::from_millis(11)).await;
     assert_eq!(waiting(&transport, "q"), [b"a", b"c"]);
 }

@@ -1,0 +1,16 @@
+//! What every service writes.
+
+pub use crate::contract::{Envelope, Headers, Message};
+#[cfg(feature = "runtime")]
+pub use crate::handler::{Context, HandlerError, HandlerResult as Result, State};
+#[cfg(feature = "runtime")]
+pub use crate::publish::Publisher;
+#[cfg(feature = "runtime")]
+pub use crate::reliability::{DeadLetter, Discard, Reject, Retry};
+#[cfg(feature = "runtime")]
+pub use crate::runtime::{App, Config};
+#[cfg(feature = "testing")]
+pub use crate::testing::TestApp;
+pub use jiff::Timestamp;
+#[cfg(feature = "decimal")]
+pub use rust_decimal::Decimal;

@@ -1,0 +1,223 @@
+//! A checked app, and a running one.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::boot;
+use super::builder::{AppBuilder, Prepared};
+use super::config::{Config, Loader, Settings};
+use super::plan::Plan;
+use super::service::ServiceInfo;
+use super::shutdown::{self, ShutdownReport};
+use crate::consume::{Counters, Counts, Readiness};
+use crate::error::{BootErrors, Result};
+use crate::handler::{FromResources, Resources, State};
+use crate::publish::Publisher;
+use crate::transport::Transport;
+
+/// A checked app that is not connected yet.
+#[derive(Debug)]
+pub struct App {
+    prepared: Prepared,
+    config: Config,
+    plan: Plan,
+}
+
+impl App {
+    /// Begins to put an app together, with the configuration of the process: `mmate.toml` and the
+    /// environment.
+    pub fn builder() -> AppBuilder {
+        AppBuilder::new(Loader::of_process(ServiceInfo::current()))
+    }
+
+    pub(super) const fn new(prepared: Prepared, config: Config, plan: Plan) -> Self {
+        Self { prepared, config, plan }
+    }
+
+    /// Queues, bindings and handlers.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The framework's own settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.prepared.settings
+    }
+
+    pub(super) fn keep_waiting(&mut self) {
+        self.prepared.settings.wait = true;
+    }
+
+    /// Makes every boot check, the broker included, and takes no message. Declares what is missing
+    /// on the broker, as the boot would.
+    ///
+    /// # Errors
+    /// Everything that would keep the app from starting.
+    pub async fn check(self) -> Result {
+        let opened = boot::open(self.prepared).await?;
+        opened.transport.close().await;
+        Ok(())
+    }
+
+    /// Connects, declares, builds what providers provide, and consumes. Ready when the broker has
+    /// confirmed every consumer.
+    ///
+    /// # Errors
+    /// What the broker or a provider refused.
+    pub async fn start(self) -> Result<Running> {
+        boot::open(self.prepared).await?.start().await
+    }
+}
+
+/// What a consumer shows of itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConsumerHealth {
+    /// The queue.
+    pub queue: String,
+    /// Whether it consumes.
+    pub readiness: Readiness,
+    /// What became of its messages.
+    pub counts: Counts,
+}
+
+pub(super) type Watched = (String, watch::Receiver<Readiness>, Arc<Counters>);
+
+/// A running app. Dropping it ends everything at once; [`Running::stop`] ends it in order.
+#[derive(Debug)]
+pub struct Running {
+    settings: Settings,
+    transport: Arc<dyn Transport>,
+    publisher: Publisher,
+    resources: Resources,
+    stopping: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    consumers: Vec<Watched>,
+}
+
+impl Running {
+    pub(super) fn new(
+        settings: Settings,
+        transport: Arc<dyn Transport>,
+        publisher: Publisher,
+        resources: Resources,
+        stopping: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            settings,
+            transport,
+            publisher,
+            resources,
+            stopping,
+            tasks: JoinSet::new(),
+            consumers: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, consumer: crate::consume::Consumer) {
+        self.consumers.push((
+            consumer.queue().to_owned(),
+            consumer.readiness(),
+            consumer.counters(),
+        ));
+        self.tasks.spawn(consumer.run(self.stopping.subscribe()));
+    }
+
+    /// Waits for the first word of every consumer; one that cannot consume refuses the boot.
+    pub(super) async fn wait_until_consuming(&self) -> Result {
+        let mut errors = BootErrors::default();
+        for (queue, readiness, _) in &self.consumers {
+            let mut readiness = readiness.clone();
+            let state = readiness.wait_for(|state| *state != Readiness::Starting).await;
+            if let Ok(Readiness::Unready(reason)) = state.as_deref() {
+                errors.push(format!("queue `{queue}` cannot be consumed: {reason}"));
+            }
+        }
+        Ok(errors.or(())?)
+    }
+
+    /// A publisher outside any handler.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) const fn publisher_ref(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// A value that a provider built or that the app was given.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(&self) -> Option<State<T>> {
+        State::from_resources(&self.resources).ok()
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.transport)
+    }
+
+    /// Every consumer: whether it consumes, and what became of its messages.
+    #[must_use]
+    pub fn health(&self) -> Vec<ConsumerHealth> {
+        let show = |(queue, readiness, counters): &Watched| ConsumerHealth {
+            queue: queue.clone(),
+            readiness: readiness.borrow().clone(),
+            counts: counters.read(),
+        };
+        self.consumers.iter().map(show).collect()
+    }
+
+    /// True if the broker has confirmed every consumer and none was lost since.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.consumers.iter().all(|(_, readiness, _)| *readiness.borrow() == Readiness::Consuming)
+    }
+
+    /// Runs until the process is asked to stop (Ctrl-C or SIGTERM), then stops in order. A second
+    /// signal ends it at once.
+    pub async fn until_stopped(self) -> ShutdownReport {
+        shutdown::signal().await;
+        tracing::info!("asked to stop; letting handlers end (again to end at once)");
+        let counts = self.counts();
+        let began = Instant::now();
+        tokio::select! {
+            report = self.stop() => report,
+            () = shutdown::signal() => ShutdownReport::new(false, counts, began.elapsed()),
+        }
+    }
+
+    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, connections
+    /// close; after `shutdown.force` everything ends however it stands.
+    pub async fn stop(mut self) -> ShutdownReport {
+        let began = Instant::now();
+        self.stopping.send_replace(true);
+        let phases = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.transport.close().await;
+        };
+        let in_time = tokio::time::timeout(self.settings.force_timeout, phases).await.is_ok();
+        let counts = self.counts();
+        ShutdownReport::new(in_time && counts.abandoned == 0, counts, began.elapsed())
+    }
+
+    fn counts(&self) -> Counts {
+        self.consumers
+            .iter()
+            .map(|(_, _, counters)| counters.read())
+            .fold(Counts::default(), |sum, one| sum + one)
+    }
+}

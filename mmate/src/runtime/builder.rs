@@ -1,0 +1,193 @@
+//! Chooses what an app consists of, and checks it before anything is connected.
+
+use std::sync::Arc;
+
+use super::app::{App, Running};
+use super::config::{Loader, Settings};
+use super::connect;
+use super::plan::{Plan, check_messages};
+use super::providers::BuildOrder;
+use super::service::ServiceInfo;
+use crate::contract::{Source, registered_messages};
+use crate::error::{BootErrors, Result};
+use crate::handler::{
+    Handler, HandlerEntry, ProviderEntry, Resources, registered_handlers, registered_providers,
+};
+use crate::transport::Transport;
+
+/// An app that is being put together. Nothing is registered unless it is asked for.
+#[derive(Debug)]
+#[must_use = "an app does nothing until it is built or run"]
+pub struct AppBuilder {
+    handlers: Vec<&'static HandlerEntry>,
+    providers: Vec<&'static ProviderEntry>,
+    resources: Resources,
+    loader: Loader,
+    transport: Option<Arc<dyn Transport>>,
+    source: Source,
+    publish_only: bool,
+}
+
+impl AppBuilder {
+    pub(super) fn new(loader: Loader) -> Self {
+        Self {
+            handlers: Vec::new(),
+            providers: Vec::new(),
+            resources: Resources::new(),
+            loader,
+            transport: None,
+            source: Source::system(),
+            publish_only: false,
+        }
+    }
+
+    /// An app that reads no file and no environment, for tests.
+    pub(crate) fn isolated(service: ServiceInfo) -> Self {
+        Self::new(Loader::empty(service))
+    }
+
+    /// Takes all handlers and providers that are linked into the program.
+    ///
+    /// A crate that the program never names is not linked: write `use orders as _;`.
+    pub fn registered(self) -> Self {
+        self.registered_in("")
+    }
+
+    /// Takes the linked handlers and all providers whose module path begins with `module`.
+    pub fn registered_in(mut self, module: &str) -> Self {
+        let inside = |path: &str| {
+            path.strip_prefix(module.trim_end_matches("::"))
+                .is_some_and(|rest| module.is_empty() || rest.is_empty() || rest.starts_with("::"))
+        };
+        self.handlers.extend(
+            registered_handlers().into_iter().filter(|entry| inside(entry.location.module)),
+        );
+        self.providers.extend(
+            registered_providers().into_iter().filter(|entry| inside(entry.location.module)),
+        );
+        self
+    }
+
+    /// Takes one handler, by the name of its function: `.handler::<create_order>()`.
+    pub fn handler<H: Handler>(mut self) -> Self {
+        self.handlers.push(H::ENTRY);
+        self
+    }
+
+    /// Gives a value that handlers ask for as `State<T>`.
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.resources.insert(value);
+        self
+    }
+
+    /// Sets a configuration value; it wins over file and environment.
+    pub fn config(mut self, key: impl Into<String>, value: impl Into<toml::Value>) -> Self {
+        self.loader.set(key, value);
+        self
+    }
+
+    /// Names the service instead of taking the crate's name.
+    pub fn name(self, name: &str) -> Self {
+        self.config("service.name", name)
+    }
+
+    /// Uses this transport instead of connecting to `url`.
+    pub fn transport(mut self, transport: impl Into<Arc<dyn Transport>>) -> Self {
+        self.transport = Some(transport.into());
+        self
+    }
+
+    /// Takes wall time, ids and randomness from here.
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Accepts that there are no handlers.
+    pub const fn publish_only(mut self) -> Self {
+        self.publish_only = true;
+        self
+    }
+
+    /// Checks configuration, handlers and providers.
+    ///
+    /// # Errors
+    /// The complete list of what is wrong, with file and line of each.
+    pub fn build(self) -> Result<App> {
+        let mut errors = BootErrors::default();
+        let config = self.loader.load().map_err(|wrong| list(&wrong))?;
+        let settings = Settings::from_config(&config).map_err(|wrong| list(&wrong))?;
+        if self.handlers.is_empty() && !self.publish_only {
+            errors.push(NO_HANDLERS);
+        }
+        check_messages(&registered_messages(), &mut errors);
+        let mut handlers = self.handlers;
+        handlers.sort_by_key(|entry| (entry.location.module, entry.location.line, entry.name));
+        handlers.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        let mut resources = self.resources;
+        resources.insert(config.clone());
+        let providers = BuildOrder::find(&self.providers, &handlers, &resources, &mut errors);
+        let instance = self.source.id().simple().to_string()[..8].to_owned();
+        let source = self.source;
+        let transport = self.transport;
+        let prepared =
+            Prepared { handlers, providers, resources, settings, transport, source, instance };
+        let plan = prepared.plan().unwrap_or_else(|more| {
+            more.iter().for_each(|mistake| errors.push(mistake));
+            Plan::default()
+        });
+        Ok(errors.or(App::new(prepared, config, plan))?)
+    }
+
+    /// Builds and starts the app.
+    ///
+    /// # Errors
+    /// Those of [`AppBuilder::build`] and [`App::start`].
+    pub async fn start(self) -> Result<Running> {
+        self.build()?.start().await
+    }
+
+    /// Does what the program's command line says: by default runs until a signal asks to stop.
+    ///
+    /// # Errors
+    /// Those of [`AppBuilder::start`], and of the command.
+    pub async fn run(self) -> Result {
+        super::command::execute(self).await
+    }
+}
+
+const NO_HANDLERS: &str = "there is no handler; a crate that the program never names is not linked, so its handlers \
+                           vanish\nhelp: write `use my_handlers as _;`, or `#[mmate::main(crates(my_handlers))]`\n\
+                           help: a program that only publishes says `App::builder().publish_only()`";
+
+fn list(wrong: &[super::config::ConfigError]) -> BootErrors {
+    let mut errors = BootErrors::default();
+    wrong.iter().for_each(|error| errors.push(error.to_string()));
+    errors
+}
+
+/// A checked app that is not connected.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) handlers: Vec<&'static HandlerEntry>,
+    pub(super) providers: BuildOrder,
+    pub(super) resources: Resources,
+    pub(super) settings: Settings,
+    pub(super) transport: Option<Arc<dyn Transport>>,
+    pub(super) source: Source,
+    pub(super) instance: String,
+}
+
+impl Prepared {
+    pub(super) fn plan(&self) -> Result<Plan, BootErrors> {
+        let capabilities = match &self.transport {
+            Some(transport) => transport.capabilities(),
+            None => connect::capabilities(&self.settings).map_err(|error| {
+                let mut errors = BootErrors::default();
+                errors.push(error.to_string());
+                errors
+            })?,
+        };
+        Plan::make(&self.handlers, &self.settings, capabilities, &self.instance)
+    }
+}

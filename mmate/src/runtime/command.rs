@@ -1,0 +1,238 @@
+//! The command line that every service has: `run check routes topology schemas config`.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+use super::app::App;
+use super::builder::AppBuilder;
+use super::listing;
+use super::service::ServiceInfo;
+use crate::contract::export::write_schemas;
+use crate::contract::registered_messages;
+use crate::error::{Error, Result};
+
+/// What the process was asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Command {
+    Run { wait: bool },
+    Check,
+    Routes,
+    Topology,
+    Schemas { out: PathBuf },
+    Config,
+}
+
+static COMMAND: OnceLock<Command> = OnceLock::new();
+
+/// Boots everything that is linked into the program, and runs until a signal asks to stop.
+///
+/// Under `#[mmate::main]` it does what the command line says instead, such as `check` or `routes`.
+///
+/// # Errors
+/// Everything that is wrong, as one list, before any message is taken.
+pub async fn run() -> Result {
+    App::builder().registered().run().await
+}
+
+/// What `#[mmate::main]` calls: command line, logs, runtime, the user's body, the exit code.
+pub(crate) fn main<F>(
+    service: ServiceInfo,
+    worker_threads: Option<usize>,
+    body: impl FnOnce() -> F,
+) -> ExitCode
+where
+    F: Future,
+    F::Output: MainResult,
+{
+    service.make_current();
+    let command = match parser(service).try_get_matches() {
+        Ok(matches) => from_matches(&matches),
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let _ = COMMAND.set(command);
+    install_logs();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = worker_threads {
+        builder.worker_threads(threads.max(1));
+    }
+    match builder.enable_all().build() {
+        Ok(runtime) => runtime.block_on(body()).into_exit_code(),
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `async fn main` may return.
+pub trait MainResult {
+    /// The exit code; an error is printed.
+    fn into_exit_code(self) -> ExitCode;
+}
+
+impl MainResult for () {
+    fn into_exit_code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl MainResult for ExitCode {
+    fn into_exit_code(self) -> ExitCode {
+        self
+    }
+}
+
+impl<T: MainResult, E: Into<Box<dyn std::error::Error + Send + Sync>>> MainResult
+    for std::result::Result<T, E>
+{
+    fn into_exit_code(self) -> ExitCode {
+        match self {
+            Ok(value) => value.into_exit_code(),
+            Err(error) => {
+                eprintln!(
+                    "error: {}",
+                    crate::handler::HandlerError::from_boxed(error.into()).chain()
+                );
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Logs to standard error, by `MMATE_LOG` like `info` or `warn,mmate=debug`, unless the program has
+/// installed a subscriber of its own.
+fn install_logs() {
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+
+    let wanted = std::env::var("MMATE_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter: Targets = wanted.parse().unwrap_or_else(|_| {
+        eprintln!("warning: MMATE_LOG is not like `info` or `warn,mmate=debug`; using `info`");
+        Targets::new().with_default(tracing::Level::INFO)
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+}
+
+fn parser(service: ServiceInfo) -> clap::Command {
+    let wait = Arg::new("wait")
+        .long("wait")
+        .action(ArgAction::SetTrue)
+        .help("Keep trying while the broker cannot be reached");
+    let out = Arg::new("out")
+        .long("out")
+        .value_name("DIR")
+        .required(true)
+        .help("The folder for the schema files");
+    clap::Command::new(service.name)
+        .version(service.version)
+        .about("A Mmate service; without a command it runs")
+        .arg(wait.clone())
+        .subcommand(
+            clap::Command::new("run")
+                .about("Run until a signal asks to stop (the default)")
+                .arg(wait),
+        )
+        .subcommand(clap::Command::new("check").about("Make all boot checks and take no message"))
+        .subcommand(clap::Command::new("routes").about("List handlers, queues and options"))
+        .subcommand(
+            clap::Command::new("topology").about("List what would be declared on the broker"),
+        )
+        .subcommand(
+            clap::Command::new("schemas").about("Write the JSON schema of every message").arg(out),
+        )
+        .subcommand(clap::Command::new("config").about("Show each value and where it came from"))
+}
+
+fn from_matches(matches: &ArgMatches) -> Command {
+    match matches.subcommand() {
+        Some(("check", _)) => Command::Check,
+        Some(("routes", _)) => Command::Routes,
+        Some(("topology", _)) => Command::Topology,
+        Some(("config", _)) => Command::Config,
+        Some(("schemas", schemas)) => Command::Schemas {
+            out: schemas.get_one::<String>("out").map(PathBuf::from).unwrap_or_default(),
+        },
+        Some((_, run)) => Command::Run { wait: run.get_flag("wait") || matches.get_flag("wait") },
+        None => Command::Run { wait: matches.get_flag("wait") },
+    }
+}
+
+/// Does what the command line says with an app.
+pub(super) async fn execute(builder: AppBuilder) -> Result {
+    let command = COMMAND.get().cloned().unwrap_or(Command::Run { wait: false });
+    if let Command::Schemas { out } = &command {
+        // Schemas need no handler and no valid configuration.
+        let written = write_schemas(out, &registered_messages()).map_err(|error| {
+            Error::Command(format!("the schemas were not written to `{}`: {error}", out.display()))
+        })?;
+        println!("{}: {written}", out.display());
+        return Ok(());
+    }
+    let app = builder.build()?;
+    match command {
+        Command::Run { wait } => serve(app, wait).await,
+        Command::Check => check(app).await,
+        Command::Routes => {
+            print!("{}", listing::routes(app.plan()));
+            Ok(())
+        }
+        Command::Topology => {
+            print!("{}", listing::topology(&app.plan().topology));
+            Ok(())
+        }
+        Command::Config | Command::Schemas { .. } => {
+            print!("{}", listing::config(app.config()));
+            Ok(())
+        }
+    }
+}
+
+async fn check(app: App) -> Result {
+    let handlers = app.plan().handlers().len();
+    app.check().await?;
+    println!("everything is in order: {handlers} handlers");
+    Ok(())
+}
+
+async fn serve(mut app: App, wait: bool) -> Result {
+    if wait {
+        app.keep_waiting();
+    }
+    let (service, version) = (app.settings().service.clone(), app.settings().version.clone());
+    let (handlers, queues) = (app.plan().handlers().len(), app.plan().queues.len());
+    let running = app.start().await?;
+    let transport = running.transport().name();
+    tracing::info!(%service, %version, transport, handlers, queues, "consuming");
+    let report = running.until_stopped().await;
+    tracing::info!("{report}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Command {
+        let service = ServiceInfo::new("orders", "1.0.0");
+        let all = std::iter::once("orders").chain(arguments.iter().copied());
+        from_matches(&parser(service).try_get_matches_from(all).unwrap())
+    }
+
+    #[test]
+    fn without_a_command_the_service_runs() {
+        assert_eq!(parse(&[]), Command::Run { wait: false });
+        assert_eq!(parse(&["--wait"]), Command::Run { wait: true });
+        assert_eq!(parse(&["run", "--wait"]), Command::Run { wait: true });
+        assert_eq!(parse(&["schemas", "--out", "x"]), Command::Schemas { out: "x".into() });
+        assert_eq!(parse(&["check"]), Command::Check);
+    }
+}

@@ -1,0 +1,123 @@
+//! What `routes`, `topology` and `config` print.
+
+use std::fmt::Write as _;
+
+use super::config::Config;
+use super::plan::{Plan, QueuePlan};
+use crate::handler::HandlerEntry;
+use crate::transport::{ExchangeKind, Queue, QueueKind, Topology};
+
+/// Handlers by queue, with their options.
+pub(super) fn routes(plan: &Plan) -> String {
+    let mut rows =
+        vec![["QUEUE", "MESSAGE", "HANDLER", "OPTIONS", "AT"].map(str::to_owned).to_vec()];
+    for queue in &plan.queues {
+        for entry in &queue.handlers {
+            rows.push(vec![
+                queue.queue.name.clone(),
+                format!("{} ({})", entry.message.name, entry.message.kind.as_str()),
+                entry.name.to_owned(),
+                options(queue, entry),
+                entry.location.to_string(),
+            ]);
+        }
+    }
+    let mut text = table(&rows);
+    let handlers: usize = plan.queues.iter().map(|queue| queue.handlers.len()).sum();
+    let _ = writeln!(text, "\n{handlers} handlers on {} queues", plan.queues.len());
+    for entry in plan
+        .queues
+        .iter()
+        .flat_map(|queue| &queue.handlers)
+        .filter(|entry| !entry.summary().is_empty())
+    {
+        let _ = writeln!(text, "  {}: {}", entry.name, entry.summary());
+    }
+    text
+}
+
+fn options(queue: &QueuePlan, entry: &HandlerEntry) -> String {
+    let mut parts =
+        vec![format!("concurrency {}", queue.concurrency), format!("prefetch {}", queue.prefetch)];
+    if let Some(timeout_ms) = entry.options.timeout_ms {
+        parts.push(format!("timeout {} s", timeout_ms as f64 / 1_000.0));
+    }
+    if let Some(retry) = entry.options.retry {
+        parts.push(format!("{} attempts", retry.attempts));
+    }
+    if entry.options.broadcast {
+        parts.push("broadcast".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// Exchanges, queues and bindings as they would be declared.
+pub(super) fn topology(topology: &Topology) -> String {
+    let mut text = String::from("exchanges\n");
+    for exchange in &topology.exchanges {
+        let _ = writeln!(text, "  {} ({}, durable)", exchange.name, exchange_kind(exchange.kind));
+    }
+    text.push_str("queues\n");
+    for queue in &topology.queues {
+        let _ = writeln!(text, "  {} ({})", queue.name, queue_options(queue));
+    }
+    text.push_str("bindings\n");
+    for binding in &topology.bindings {
+        let _ = writeln!(text, "  {} --{}--> {}", binding.exchange, binding.pattern, binding.queue);
+    }
+    text
+}
+
+const fn exchange_kind(kind: ExchangeKind) -> &'static str {
+    match kind {
+        ExchangeKind::Topic => "topic",
+        ExchangeKind::Direct => "direct",
+        ExchangeKind::Fanout => "fanout",
+    }
+}
+
+fn queue_options(queue: &Queue) -> String {
+    let mut parts = vec![
+        match queue.kind {
+            QueueKind::Quorum => "quorum",
+            QueueKind::Classic => "classic",
+            QueueKind::Exclusive => "exclusive",
+        }
+        .to_owned(),
+    ];
+    if let Some(max) = queue.max_priority {
+        parts.push(format!("priorities 0 to {max}"));
+    }
+    if let Some(target) = &queue.dead_letter {
+        parts.push(format!("dead letters to {target}"));
+    }
+    parts.join(", ")
+}
+
+/// Each value with where it came from.
+pub(super) fn config(config: &Config) -> String {
+    let mut rows = vec![["KEY", "VALUE", "FROM"].map(str::to_owned).to_vec()];
+    rows.extend(
+        config
+            .settings()
+            .into_iter()
+            .map(|setting| vec![setting.key, setting.value, setting.origin]),
+    );
+    table(&rows)
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,276 @@
+//! The test app.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::recorder::{Captured, Recorder};
+use crate::consume::Counts;
+use crate::contract::headers::names;
+use crate::contract::{Command, Event, Message, Source};
+use crate::handler::{Handler, State};
+use crate::publish::{Publish, Publisher};
+use crate::runtime::{AppBuilder, ConsumerHealth, Running, ServiceInfo};
+use crate::transport::memory::MemoryTransport;
+use crate::transport::{Properties, Queue, QueueKind, Topology, Transport};
+
+/// How much virtual time a test may take to become quiet.
+const SETTLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The seed of tests that give none.
+const SEED: u64 = 1;
+
+/// A whole service in memory, on a virtual clock and with repeatable ids.
+///
+/// Everything that is published is kept, also what nobody consumes.
+#[derive(Debug)]
+pub struct TestApp {
+    running: Running,
+    recorder: Arc<Recorder>,
+}
+
+impl TestApp {
+    /// Begins to put a test app together. It reads no file and no environment.
+    pub fn builder() -> TestAppBuilder {
+        TestAppBuilder::new(ServiceInfo::current())
+    }
+
+    /// Publishes an event.
+    pub fn publish<M: Event>(&self, event: M) -> Publish<'_, M> {
+        self.publisher().publish(event)
+    }
+
+    /// Sends a command.
+    pub fn send<M: Command>(&self, command: M) -> Publish<'_, M> {
+        self.publisher().send(command)
+    }
+
+    /// The publisher outside any handler.
+    #[must_use]
+    pub fn publisher(&self) -> &Publisher {
+        self.running.publisher_ref()
+    }
+
+    /// Waits until nothing is in flight: no message waits for a handler of this app, none is being
+    /// handled, none waits for another attempt. Time is virtual, so waits cost nothing.
+    ///
+    /// # Panics
+    /// If it does not become quiet within 24 hours of virtual time.
+    pub async fn settle(&self) {
+        let quiet = tokio::time::timeout(SETTLE_MAX, self.recorder.inner.idle()).await;
+        assert!(quiet.is_ok(), "not quiet after 24 hours of virtual time: {:?}", self.health());
+    }
+
+    /// The messages of a type that were published so far, by this test or by handlers.
+    #[must_use]
+    pub fn published<M: Message>(&self) -> Captured<M> {
+        self.recorder.captured()
+    }
+
+    /// What waits in the dead-letter queue of `queue`.
+    #[must_use]
+    pub fn dead_letters(&self, queue: &str) -> Vec<DeadLettered> {
+        let name = crate::contract::address::dead_letter_queue(queue);
+        self.recorder
+            .inner
+            .messages(&name)
+            .into_iter()
+            .map(|(properties, _)| DeadLettered { properties })
+            .collect()
+    }
+
+    /// A value that a provider built or that the app was given.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn state<T: Send + Sync + 'static>(&self) -> State<T> {
+        let state = self.running.state();
+        assert!(state.is_some(), "the app has no `{}`", std::any::type_name::<T>());
+        state.expect("invariant: asserted above")
+    }
+
+    /// Every consumer: whether it consumes, and what became of its messages.
+    #[must_use]
+    pub fn health(&self) -> Vec<ConsumerHealth> {
+        self.running.health()
+    }
+
+    /// What became of all messages so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.health()
+            .iter()
+            .map(|consumer| consumer.counts)
+            .fold(Counts::default(), |sum, one| sum + one)
+    }
+
+    /// The in-memory transport itself.
+    #[must_use]
+    pub fn transport(&self) -> &MemoryTransport {
+        &self.recorder.inner
+    }
+
+    /// Moves the virtual clock, and lets everything that is due happen.
+    pub async fn advance(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// Stops in order, as a service does at SIGTERM.
+    pub async fn stop(self) -> crate::runtime::ShutdownReport {
+        self.running.stop().await
+    }
+}
+
+/// A message in a dead-letter queue.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeadLettered {
+    /// Its properties and headers.
+    pub properties: Properties,
+}
+
+impl DeadLettered {
+    /// The short word for why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.properties.headers.text(names::DEATH_REASON).unwrap_or_default()
+    }
+
+    /// The error that a person reads.
+    #[must_use]
+    pub fn error(&self) -> &str {
+        self.properties.headers.text(names::DEATH_ERROR).unwrap_or_default()
+    }
+
+    /// How many attempts were made.
+    #[must_use]
+    pub fn attempts(&self) -> i64 {
+        self.properties
+            .headers
+            .get(names::DEATH_ATTEMPTS)
+            .and_then(crate::contract::HeaderValue::as_i64)
+            .unwrap_or_default()
+    }
+}
+
+/// Chooses what a test app consists of.
+#[derive(Debug)]
+#[must_use = "a test app does nothing until it is started"]
+pub struct TestAppBuilder {
+    app: AppBuilder,
+    seed: u64,
+}
+
+impl TestAppBuilder {
+    pub(crate) fn new(service: ServiceInfo) -> Self {
+        Self { app: AppBuilder::isolated(service), seed: SEED }
+    }
+
+    /// Takes all linked handlers and providers.
+    pub fn registered(mut self) -> Self {
+        self.app = self.app.registered();
+        self
+    }
+
+    /// Takes those whose module path begins with `module`.
+    pub fn registered_in(mut self, module: &str) -> Self {
+        self.app = self.app.registered_in(module);
+        self
+    }
+
+    /// Takes one handler.
+    pub fn handler<H: Handler>(mut self) -> Self {
+        self.app = self.app.handler::<H>();
+        self
+    }
+
+    /// Gives a value that handlers ask for as `State<T>`.
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.app = self.app.provide(value);
+        self
+    }
+
+    /// Sets a configuration value.
+    pub fn config(mut self, key: impl Into<String>, value: impl Into<toml::Value>) -> Self {
+        self.app = self.app.config(key, value);
+        self
+    }
+
+    /// Names the service.
+    pub fn name(mut self, name: &str) -> Self {
+        self.app = self.app.name(name);
+        self
+    }
+
+    /// Sets the seed of ids and jitter.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Starts the app.
+    ///
+    /// # Errors
+    /// What the boot refuses.
+    pub async fn start(self) -> crate::Result<TestApp> {
+        let began = Instant::now();
+        let source = Source::seeded(self.seed, move || began.elapsed());
+        let recorder = Recorder::new(MemoryTransport::new().source(source.clone()));
+        keep_what_nobody_consumes(&recorder.inner).await?;
+        let transport: Arc<dyn Transport> = Arc::clone(&recorder) as _;
+        let running = self.app.source(source).transport(transport).publish_only().start().await?;
+        Ok(TestApp { running, recorder })
+    }
+}
+
+/// A queue behind all exchanges: a test may publish what only another service consumes.
+async fn keep_what_nobody_consumes(transport: &MemoryTransport) -> crate::Result {
+    let mut topology = Topology::default();
+    topology.queue(Queue::new(UNCONSUMED).kind(QueueKind::Classic));
+    for exchange in crate::contract::address::exchanges::TOPICS {
+        topology.exchange(exchange, crate::transport::ExchangeKind::Topic);
+        topology.bind(exchange, UNCONSUMED, "#");
+    }
+    Ok(transport.declare(&topology).await?)
+}
+
+const UNCONSUMED: &str = "test.unconsumed";
+
+/// What a test may return.
+pub trait ServiceTest {
+    /// Fails the test if the value is an error.
+    fn assert(self);
+}
+
+impl ServiceTest for () {
+    fn assert(self) {}
+}
+
+impl<E: std::fmt::Debug> ServiceTest for Result<(), E> {
+    #[track_caller]
+    fn assert(self) {
+        assert!(self.is_ok(), "the test returned an error: {:?}", self.err());
+    }
+}
+
+/// What `#[mmate::test]` calls: a paused clock, one thread, all linked handlers.
+pub(crate) fn run_test<F>(service: ServiceInfo, body: impl FnOnce(TestApp) -> F)
+where
+    F: Future,
+    F::Output: ServiceTest,
+{
+    service.make_current();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.expect("invariant: a runtime of one thread can be built");
+    runtime.block_on(async {
+        match TestAppBuilder::new(service).registered().start().await {
+            Ok(app) => body(app).await.assert(),
+            Err(error) => std::panic::panic_any(error.to_string()),
+        }
+    });
+}
