@@ -1,1 +1,1 @@
-//! Crate.
+//! The compiler's answers to right and wrong uses of the attributes; see README.md.

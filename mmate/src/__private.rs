@@ -1,7 +1,11 @@
 //! The only surface that expanded macros may name. Not part of the public promise.
 //!
 //! Everything here is reached through generated code, which was written by a `mmate-macros` of
-//! exactly the same version.
+//! exactly the same version. What stands outside `runtime_surface` is all that `#[message]`,
+//! `#[payload]` and `#[derive(MessageError)]` name: they also expand in build scripts, where the
+//! feature `runtime` is off.
+
+use std::error::Error as StdError;
 
 pub use inventory;
 pub use schemars;
@@ -10,11 +14,78 @@ pub use serde;
 pub use crate::contract::{
     Command, Event, Kind, Location, Message, MessageEntry, MessageInfo, Query, Reply, Request,
 };
+pub use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
+use crate::reliability::{Verdict, classify};
 
 /// Text of a key field: the aggregate id.
 #[must_use]
-pub fn key<T: std::fmt::Display + ?Sized>(value: &T) -> String {
-    value.to_string()
+pub fn key<T: Key + ?Sized>(value: &T) -> String {
+    value.text()
+}
+
+/// What can be a key: whatever has a text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of a message",
+    label = "has no text of its own",
+    note = "a key is sent as text: name a field whose type implements `Display`"
+)]
+pub trait Key {
+    /// The text.
+    fn text(&self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: std::fmt::Display + ?Sized> Key for T {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The description of the answer to `M`.
+#[must_use]
+pub fn reply_info<M: Request>() -> &'static MessageInfo {
+    <M::Reply as Message>::INFO
+}
+
+/// The class of an error behind another one, as far as it is a class; what asks for more is found
+/// through the sources.
+#[must_use]
+pub fn class_of(error: &(dyn StdError + 'static)) -> ErrorClass {
+    match classify(error) {
+        Verdict::Policy(class, None) => class,
+        _ => ErrorClass::Unknown,
+    }
+}
+
+/// An error behind another one, boxed or not, as what `source` gives.
+pub trait AsError {
+    /// The error.
+    fn as_error(&self) -> &(dyn StdError + 'static);
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: StdError + 'static> AsError for E {
+    fn as_error(&self) -> &(dyn StdError + 'static) {
+        self
+    }
+}
+
+impl AsError for dyn StdError {
+    fn as_error(&self) -> &(dyn StdError + 'static) {
+        self
+    }
+}
+
+impl AsError for dyn StdError + Send {
+    fn as_error(&self) -> &(dyn StdError + 'static) {
+        self
+    }
+}
+
+impl AsError for dyn StdError + Send + Sync {
+    fn as_error(&self) -> &(dyn StdError + 'static) {
+        self
+    }
 }
 
 #[cfg(feature = "runtime")]
@@ -22,103 +93,182 @@ pub use runtime_surface::*;
 
 #[cfg(feature = "runtime")]
 mod runtime_surface {
-    pub use std::boxed::Box;
+    use std::error::Error as StdError;
+    use std::fmt;
+    use std::future::Future;
+    use std::marker::PhantomData;
 
     use crate::contract::MessageInfo;
-    pub use crate::handler::{Building, Running, Started};
     pub use crate::handler::{
-        Call, FromContext, FromDelivery, FromResources, Handler, HandlerEntry, IntoOutcome,
-        ProviderEntry, Requirements, Resources,
+        Building, Call, FromContext, FromDelivery, FromResources, Handler, HandlerEntry,
+        IntoOutcome, ProviderEntry, Requirements, Resources, Running, Started,
     };
-    use crate::handler::{HandlerResult, Outcome};
-    pub use crate::reliability::{Backoff, ErrorClass, ErrorEntry, MessageError, RetryPolicy};
+    use crate::handler::{HandlerError, HandlerResult};
+    pub use crate::reliability::{Backoff, RetryPolicy};
     pub use crate::transport::QueueKind;
 
-    /// How the first parameter is taken: one use of the bound, so one error if it does not hold.
-    #[derive(Debug)]
-    pub struct Incoming<T> {
+    /// The first parameter of a handler. `M` is the type of its message: where `T` is no message, it
+    /// is unknown, and the compiler does not complain a second time about what depends on it.
+    pub struct Incoming<T, M> {
         /// The message's description.
         pub info: &'static MessageInfo,
         /// Decodes it.
         pub take: fn(&Call<'_>) -> HandlerResult<T>,
+        message: PhantomData<fn() -> M>,
     }
 
     /// The witness that `T` is a message or an envelope.
     #[must_use]
-    pub const fn incoming<T: FromDelivery>() -> Incoming<T> {
-        Incoming { info: <T::Message as crate::contract::Message>::INFO, take: T::from_call }
+    pub const fn incoming<T: FromDelivery>() -> Incoming<T, T::Message> {
+        Incoming {
+            info: <T::Message as crate::contract::Message>::INFO,
+            take: T::from_call,
+            message: PhantomData,
+        }
     }
 
-    /// Takes a further parameter.
-    pub fn extract<T: FromContext>(call: &Call<'_>) -> HandlerResult<T> {
-        T::from_context(call.context())
+    impl<T, M: 'static> Incoming<T, M> {
+        /// Runs the handler's future to an outcome.
+        pub fn run<R, F>(&self, call: F) -> Running
+        where
+            R: IntoOutcome<M>,
+            F: Future<Output = R> + Send + 'static,
+        {
+            Box::pin(async move { call.await.into_outcome() })
+        }
     }
 
-    /// Says what a further parameter needs.
-    pub fn require<T: FromContext>(requirements: &mut Requirements) {
-        T::requires(requirements);
+    impl<T, M> fmt::Debug for Incoming<T, M> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_tuple("Incoming").field(&self.info.name).finish()
+        }
     }
 
-    /// The meaning of a handler's result.
-    pub fn outcome<T: FromDelivery, R: IntoOutcome<T::Message>>(result: R) -> Outcome {
-        result.into_outcome()
+    /// A further parameter of a handler: how it is taken, and what it needs.
+    #[derive(Debug)]
+    pub struct Argument<T> {
+        /// Takes it.
+        pub take: fn(&Call<'_>) -> HandlerResult<T>,
+        /// Says what it needs.
+        pub requires: fn(&mut Requirements),
     }
 
-    /// Takes a parameter of a provider.
-    pub fn provide_argument<T: FromResources>(resources: &Resources) -> HandlerResult<T> {
-        T::from_resources(resources)
+    /// The witness that a handler may ask for `T`.
+    #[must_use]
+    pub const fn argument<T: FromContext>() -> Argument<T> {
+        Argument { take: |call| T::from_context(call.context()), requires: T::requires }
     }
 
-    /// Says what a parameter of a provider needs.
-    pub fn require_argument<T: FromResources>(requirements: &mut Requirements) {
-        T::requires(requirements);
+    /// A parameter of a provider: how it is taken, and what it needs.
+    #[derive(Debug)]
+    pub struct Ingredient<T> {
+        /// Takes it.
+        pub take: fn(&Resources) -> HandlerResult<T>,
+        /// Says what it needs.
+        pub requires: fn(&mut Requirements),
     }
 
-    /// Says what a provider provides.
-    pub fn provides<T: Send + Sync + 'static>(requirements: &mut Requirements) {
-        requirements.need::<T>();
+    /// The witness that a provider may ask for `T`.
+    #[must_use]
+    pub const fn ingredient<T: FromResources>() -> Ingredient<T> {
+        Ingredient { take: T::from_resources, requires: T::requires }
     }
+
+    /// What a provider's shim gives: the value that is being built, or why it could not begin.
+    pub type Begun = HandlerResult<Building<'static>>;
 
     /// The result of a provider that can fail.
-    pub fn provided<T, E>(result: Result<T, E>) -> HandlerResult<Resources>
-    where
-        T: Send + Sync + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        result
-            .map(provided_value)
-            .map_err(|error| crate::handler::HandlerError::from_boxed(error.into()))
+    #[diagnostic::on_unimplemented(
+        message = "a provider cannot return `{Self}`",
+        label = "not a result that a provider may return",
+        note = "return `T` or `Result<T, E>`, where `T` is `Send + Sync + 'static` and `E` is any error type"
+    )]
+    pub trait Fallible {
+        /// The value that is provided.
+        type Value: Send + Sync + 'static;
+
+        /// The value, or the error boxed.
+        ///
+        /// # Errors
+        /// The provider's own.
+        fn into_value(self) -> HandlerResult<Self::Value>;
     }
 
-    /// The result of a provider that cannot fail.
-    pub fn provided_value<T: Send + Sync + 'static>(value: T) -> Resources {
-        let mut resources = Resources::new();
-        resources.insert(value);
-        resources
+    #[diagnostic::do_not_recommend]
+    impl<T, E> Fallible for Result<T, E>
+    where
+        T: Send + Sync + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        type Value = T;
+
+        fn into_value(self) -> HandlerResult<T> {
+            self.map_err(|error| HandlerError::from_boxed(error.into()))
+        }
+    }
+
+    /// What a provider returns.
+    pub struct Provided<R> {
+        /// Says which type it provides.
+        pub provides: fn(&mut Requirements),
+        store: fn(R) -> HandlerResult<Resources>,
+    }
+
+    /// The witness that a provider may return the result `R`.
+    #[must_use]
+    pub const fn fallible<R: Fallible>() -> Provided<R> {
+        Provided {
+            provides: Requirements::need::<R::Value>,
+            store: |result| result.into_value().map(Resources::holding),
+        }
+    }
+
+    /// The witness that a provider may return the value `T`.
+    #[must_use]
+    pub const fn infallible<T: Send + Sync + 'static>() -> Provided<T> {
+        Provided { provides: Requirements::need::<T>, store: |value| Ok(Resources::holding(value)) }
+    }
+
+    impl<R: 'static> Provided<R> {
+        /// Runs the provider's future to the value.
+        pub fn build<F>(&self, call: F) -> Building<'static>
+        where
+            F: Future<Output = R> + Send + 'static,
+        {
+            let store = self.store;
+            Box::pin(async move { store(call.await) })
+        }
+    }
+
+    impl<R> fmt::Debug for Provided<R> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Provided").finish_non_exhaustive()
+        }
+    }
+
+    /// What was begun, or the error as what came of it.
+    #[must_use]
+    pub fn building(begun: Begun) -> Building<'static> {
+        begun.unwrap_or_else(|error| Box::pin(std::future::ready(Err(error))))
     }
 
     pub use crate::runtime::ServiceInfo;
 
-    /// The program that `#[mmate::main]` makes.
-    pub fn main<F>(
-        service: ServiceInfo,
-        worker_threads: Option<usize>,
-        body: impl FnOnce() -> F,
-    ) -> std::process::ExitCode
+    /// Runs the program of a service.
+    pub fn main<F>(service: ServiceInfo, body: impl FnOnce() -> F) -> std::process::ExitCode
     where
         F: Future,
         F::Output: crate::runtime::MainResult,
     {
-        crate::runtime::main(service, worker_threads, body)
+        crate::runtime::main(service, body)
     }
 
-    /// The test that `#[mmate::test]` makes.
+    /// Runs a test of a service.
     #[cfg(feature = "testing")]
-    pub fn test<F>(service: ServiceInfo, body: impl FnOnce(crate::testing::TestApp) -> F)
-    where
-        F: Future,
-        F::Output: crate::testing::ServiceTest,
-    {
-        crate::testing::run_test(service, body);
+    pub fn test<F: Future>(
+        service: ServiceInfo,
+        body: impl FnOnce(crate::testing::TestApp) -> F,
+    ) -> F::Output {
+        crate::testing::run_test(service, body)
     }
 }

@@ -11,6 +11,8 @@ pub mod dispatch;
 mod error;
 #[cfg(feature = "runtime")]
 pub mod handler;
+#[cfg(feature = "macros")]
+mod macros;
 pub mod prelude;
 #[cfg(feature = "runtime")]
 pub mod publish;
@@ -24,6 +26,8 @@ pub mod transport;
 
 #[cfg(feature = "runtime")]
 pub use error::{BootErrors, Error, Result};
+#[cfg(feature = "macros")]
+pub use macros::*;
 #[cfg(feature = "runtime")]
 pub use runtime::{App, Config, run};
 pub use schemars;

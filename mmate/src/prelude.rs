@@ -3,6 +3,8 @@
 pub use crate::contract::{Envelope, Headers, Message};
 #[cfg(feature = "runtime")]
 pub use crate::handler::{Context, HandlerError, HandlerResult as Result, State};
+#[cfg(feature = "macros")]
+pub use crate::macros::{MessageError, handler, message, payload, provider};
 #[cfg(feature = "runtime")]
 pub use crate::publish::Publisher;
 #[cfg(feature = "runtime")]

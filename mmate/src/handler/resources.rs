@@ -22,6 +22,14 @@ impl Resources {
         Self::default()
     }
 
+    /// One value.
+    #[must_use]
+    pub fn holding<T: Send + Sync + 'static>(value: T) -> Self {
+        let mut resources = Self::new();
+        resources.insert(value);
+        resources
+    }
+
     /// Adds a value; one of the same type is replaced.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         self.insert_shared(Arc::new(value));

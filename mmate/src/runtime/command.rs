@@ -39,11 +39,7 @@ pub async fn run() -> Result {
 }
 
 /// What `#[mmate::main]` calls: command line, logs, runtime, the user's body, the exit code.
-pub(crate) fn main<F>(
-    service: ServiceInfo,
-    worker_threads: Option<usize>,
-    body: impl FnOnce() -> F,
-) -> ExitCode
+pub(crate) fn main<F>(service: ServiceInfo, body: impl FnOnce() -> F) -> ExitCode
 where
     F: Future,
     F::Output: MainResult,
@@ -59,7 +55,7 @@ where
     let _ = COMMAND.set(command);
     install_logs();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = worker_threads {
+    if let Some(threads) = service.worker_threads {
         builder.worker_threads(threads.max(1));
     }
     match builder.enable_all().build() {

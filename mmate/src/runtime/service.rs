@@ -9,6 +9,8 @@ pub struct ServiceInfo {
     pub name: &'static str,
     /// The crate's version.
     pub version: &'static str,
+    /// How many threads run the handlers; as many as there are processors if not said.
+    pub worker_threads: Option<usize>,
 }
 
 static CURRENT: OnceLock<ServiceInfo> = OnceLock::new();
@@ -17,7 +19,14 @@ impl ServiceInfo {
     /// A service; the macros give the crate's name and version.
     #[must_use]
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Self { name, version }
+        Self { name, version, worker_threads: None }
+    }
+
+    /// Sets how many threads run the handlers.
+    #[must_use]
+    pub const fn worker_threads(mut self, threads: usize) -> Self {
+        self.worker_threads = Some(threads);
+        self
     }
 
     /// Makes it the service of this process. Only the first call counts.

@@ -240,37 +240,19 @@ async fn keep_what_nobody_consumes(transport: &MemoryTransport) -> crate::Result
 
 const UNCONSUMED: &str = "test.unconsumed";
 
-/// What a test may return.
-pub trait ServiceTest {
-    /// Fails the test if the value is an error.
-    fn assert(self);
-}
-
-impl ServiceTest for () {
-    fn assert(self) {}
-}
-
-impl<E: std::fmt::Debug> ServiceTest for Result<(), E> {
-    #[track_caller]
-    fn assert(self) {
-        assert!(self.is_ok(), "the test returned an error: {:?}", self.err());
-    }
-}
-
 /// What `#[mmate::test]` calls: a paused clock, one thread, all linked handlers.
-pub(crate) fn run_test<F>(service: ServiceInfo, body: impl FnOnce(TestApp) -> F)
-where
-    F: Future,
-    F::Output: ServiceTest,
-{
+pub(crate) fn run_test<F: Future>(
+    service: ServiceInfo,
+    body: impl FnOnce(TestApp) -> F,
+) -> F::Output {
     service.make_current();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.expect("invariant: a runtime of one thread can be built");
     runtime.block_on(async {
         match TestAppBuilder::new(service).registered().start().await {
-            Ok(app) => body(app).await.assert(),
+            Ok(app) => body(app).await,
             Err(error) => std::panic::panic_any(error.to_string()),
         }
-    });
+    })
 }

@@ -7,5 +7,5 @@ mod harness;
 mod recorder;
 
 pub(crate) use harness::run_test;
-pub use harness::{DeadLettered, ServiceTest, TestApp, TestAppBuilder};
+pub use harness::{DeadLettered, TestApp, TestAppBuilder};
 pub use recorder::Captured;

@@ -1,0 +1,171 @@
+//! `#[handler]`: the function untouched, a shim that calls it, one entry in the registry.
+//!
+//! Each type stands in one generic call per place, with the user's own tokens: then the compiler
+//! underlines exactly the type that does not fit, and says so once.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{FnArg, Type};
+
+use super::{location, spelled};
+use crate::model::{Backoff, FnItem, HandlerArgs, QueueType, RetryArgs};
+use crate::parse::args::Keyed;
+use crate::parse::docs::docs;
+
+/// The expansion of a correct handler.
+pub(crate) fn handler(args: &HandlerArgs, item: &FnItem) -> TokenStream {
+    let root = &args.root;
+    let (name, vis) = (&item.sig.ident, &item.vis);
+    let struct_name =
+        syn::Ident::new(&name.to_string(), name.span().resolved_at(proc_macro2::Span::call_site()));
+    let shims = shims(item);
+    let entry = entry(args, item);
+    quote! {
+        #[allow(clippy::unused_async)]
+        #item
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        #vis struct #struct_name {}
+
+        const _: () = {
+            use #root::__private as __mmate;
+            #shims
+            #[automatically_derived]
+            impl __mmate::Handler for #struct_name {
+                const ENTRY: &'static __mmate::HandlerEntry = &#entry;
+            }
+            __mmate::inventory::submit! { *<#struct_name as __mmate::Handler>::ENTRY }
+        };
+    }
+}
+
+/// The types of the parameters.
+pub(super) fn parameter_types(item: &FnItem) -> Vec<&Type> {
+    item.sig
+        .inputs
+        .iter()
+        .filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(&*typed.ty),
+            FnArg::Receiver(_) => None,
+        })
+        .collect()
+}
+
+/// The type that the function returns.
+pub(super) fn return_type(item: &FnItem) -> TokenStream {
+    match &item.sig.output {
+        syn::ReturnType::Default => quote!(()),
+        syn::ReturnType::Type(_, ty) => quote!(#ty),
+    }
+}
+
+fn shims(item: &FnItem) -> TokenStream {
+    let name = &item.sig.ident;
+    let types = parameter_types(item);
+    let (message, further) = match types.split_first() {
+        Some((message, further)) => (quote!(#message), further),
+        None => (quote!(()), [].as_slice()),
+    };
+    let returned = return_type(item);
+    let taken = further.iter().map(|ty| quote!((__mmate::argument::<#ty>().take)(call)?));
+    let taken = quote!((message.take)(call)?, #(#taken),*);
+    let running = quote_spanned!(name.span()=> #name(#taken));
+    let needs = further.iter().map(|ty| quote!((__mmate::argument::<#ty>().requires)(needs);));
+    let (needs_param, needs) = if further.is_empty() {
+        (quote!(_), quote!())
+    } else {
+        (quote!(needs), quote!(#(#needs)*))
+    };
+    quote! {
+        fn __start(call: &__mmate::Call<'_>) -> __mmate::Started {
+            let message = __mmate::incoming::<#message>();
+            ::core::result::Result::Ok(message.run::<#returned, _>(#running))
+        }
+        fn __requires(#needs_param: &mut __mmate::Requirements) { #needs }
+    }
+}
+
+fn entry(args: &HandlerArgs, item: &FnItem) -> TokenStream {
+    let name = spelled(&item.sig.ident);
+    let location = location(&item.sig.ident);
+    let message = parameter_types(item).first().map_or_else(|| quote!(()), |ty| quote!(#ty));
+    let docs =
+        Some(docs(&item.attrs)).filter(|docs| !docs.is_empty()).map(|docs| quote!(.docs(#docs)));
+    let options = options(args);
+    quote! {
+        __mmate::HandlerEntry::new(
+            #name, #location, __mmate::incoming::<#message>().info, __requires, __start,
+        ) #options #docs
+    }
+}
+
+fn options(args: &HandlerArgs) -> TokenStream {
+    let text = |setter: &str, value: &Option<Keyed<syn::LitStr>>| {
+        let setter = format_ident!("{setter}");
+        value.as_ref().map(|value| {
+            let value = value.value.value();
+            quote!(.#setter(#value))
+        })
+    };
+    let queue = text("queue", &args.queue);
+    let topic = text("topic", &args.topic);
+    let group = text("group", &args.group);
+    let dead_letter = text("dead_letter", &args.dead_letter);
+    let concurrency =
+        args.concurrency.as_ref().map(|Keyed { value, .. }| quote!(.concurrency(#value)));
+    let prefetch = args.prefetch.as_ref().map(|Keyed { value, .. }| quote!(.prefetch(#value)));
+    let timeout = args.timeout.as_ref().map(|timeout| {
+        let millis = Literal::u64_unsuffixed(timeout.value.value);
+        quote!(.timeout_ms(#millis))
+    });
+    let retry = args
+        .retry
+        .as_ref()
+        .map(|retry| retry_policy(&retry.value))
+        .map(|policy| quote!(.retry(#policy)));
+    let broadcast = args.broadcast.as_ref().map(|_| quote!(.broadcast()));
+    let queue_kind = queue_kind(args);
+    let max_priority = args.max_priority.as_ref().map(|level| {
+        let level = Literal::u64_unsuffixed(level.value);
+        quote!(.max_priority(#level))
+    });
+    quote!(#queue #topic #group #dead_letter #concurrency #prefetch #timeout #retry #broadcast #queue_kind #max_priority)
+}
+
+/// Priorities are there on classic queues alone, so they choose the kind if the user did not.
+fn queue_kind(args: &HandlerArgs) -> Option<TokenStream> {
+    let chosen = args.queue_type.as_ref().map(|chosen| chosen.value.0);
+    match chosen.or_else(|| args.max_priority.as_ref().map(|_| QueueType::Classic))? {
+        QueueType::Quorum => Some(quote!(.queue_kind(__mmate::QueueKind::Quorum))),
+        QueueType::Classic => Some(quote!(.queue_kind(__mmate::QueueKind::Classic))),
+    }
+}
+
+fn retry_policy(retry: &RetryArgs) -> TokenStream {
+    let attempts = retry.attempts.map_or_else(
+        || quote!(__mmate::RetryPolicy::DEFAULT.attempts),
+        |attempts| {
+            let attempts = Literal::u64_unsuffixed(attempts);
+            quote!(#attempts)
+        },
+    );
+    let backoff =
+        retry.backoff.map_or_else(|| quote!(__mmate::RetryPolicy::DEFAULT.backoff), backoff);
+    let jitter = retry.jitter.map(|jitter| {
+        let jitter = Literal::f64_unsuffixed(jitter);
+        quote!(.jitter(#jitter))
+    });
+    quote!(__mmate::RetryPolicy::new(#attempts, #backoff) #jitter)
+}
+
+fn backoff(backoff: Backoff) -> TokenStream {
+    let (name, waits) = match backoff {
+        Backoff::Fixed(wait) => ("fixed_ms", vec![wait]),
+        Backoff::Linear(step, cap) => ("linear_ms", vec![step, cap]),
+        Backoff::Exponential(base, cap) => ("exponential_ms", vec![base, cap]),
+    };
+    let name = format_ident!("{name}");
+    let waits = waits.iter().map(|wait| Literal::u64_unsuffixed(wait.value));
+    quote!(__mmate::Backoff::#name(#(#waits),*))
+}

@@ -1,0 +1,60 @@
+//! The arguments of `#[main]` and `#[test]`.
+
+use proc_macro2::TokenStream;
+use syn::parse::Parse as _;
+use syn::parse::ParseStream;
+use syn::{Ident, Token};
+
+use super::args::{Key, KnownKey, Table, read_args};
+use super::values;
+use crate::diagnostics::Errors;
+use crate::model::ProgramArgs;
+
+const CRATES: KnownKey = KnownKey { name: "crates", example: "crates(orders, billing)" };
+const ROOT: KnownKey = KnownKey { name: "crate", example: "crate = ::mmate" };
+const THREADS: KnownKey = KnownKey { name: "worker_threads", example: "worker_threads = 4" };
+
+const MAIN_KEYS: Table = Table { place: "`#[mmate::main]`", keys: &[CRATES, THREADS, ROOT] };
+const TEST_KEYS: Table = Table { place: "`#[mmate::test]`", keys: &[CRATES, ROOT] };
+
+/// Reads the arguments of `#[main]`.
+pub(crate) fn main_args(tokens: TokenStream, errors: &mut Errors) -> ProgramArgs {
+    read(tokens, &MAIN_KEYS, errors)
+}
+
+/// Reads the arguments of `#[test]`.
+pub(crate) fn test_args(tokens: TokenStream, errors: &mut Errors) -> ProgramArgs {
+    read(tokens, &TEST_KEYS, errors)
+}
+
+fn read(tokens: TokenStream, table: &Table, errors: &mut Errors) -> ProgramArgs {
+    let mut args = ProgramArgs::default();
+    read_args(tokens, table, errors, |key, input, _| {
+        let word = key.ident.to_string();
+        match word.as_str() {
+            "crates" => args.crates = Some(crates(&key, input).map(|value| key.with(value))?),
+            "worker_threads" => {
+                let (_, literal) = values::number(&key, input, 1..=1024)?;
+                args.worker_threads = Some(key.with(literal));
+            }
+            _ => args.root = values::root(&key, input)?,
+        }
+        Ok(())
+    });
+    args
+}
+
+fn crates(key: &Key, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
+    let wanted =
+        || key.error("`crates` takes the names of crates\nhelp: write `crates(orders, billing)`");
+    if !input.peek(syn::token::Paren) {
+        return Err(wanted());
+    }
+    let content;
+    syn::parenthesized!(content in input);
+    let names = content.parse_terminated(Ident::parse, Token![,])?;
+    if names.is_empty() {
+        return Err(wanted());
+    }
+    Ok(names.into_iter().collect())
+}

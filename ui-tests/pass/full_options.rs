@@ -1,0 +1,136 @@
+//! Every attribute with every key.
+
+use mmate::handler::{Context, HandlerResult as Result, State};
+use mmate::publish::Publisher;
+use mmate::{MessageError, handler, message, payload, provider};
+
+const PREFETCH: u16 = 64;
+
+/// Asks the orders service to place an order.
+///
+/// Answered at once.
+#[message(command, service = "orders", queue = "cmd.orders.create", reply = OrderPlaced, name = "Create",
+          alias = ["PlaceOrder", "MakeOrder"], version = 2, priority = 9, ttl = "1h 30m", key = customer_id)]
+pub struct CreateOrder {
+    pub customer_id: String,
+    pub items: Vec<OrderItem>,
+    pub note: Option<String>,
+}
+
+#[message(reply)]
+pub struct OrderPlaced {
+    pub order_id: String,
+}
+
+#[message(event, aggregate = "order", key = order_id, alias = "OrderMade")]
+#[derive(PartialEq, Clone)]
+pub struct OrderCreated {
+    pub order_id: u64,
+}
+
+#[message(query, reply = OrderPlaced)]
+struct FindOrder {}
+
+#[message(event)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum OrderClosed {
+    Shipped { tracking_code: Option<String> },
+    Cancelled,
+}
+
+#[payload]
+pub struct OrderItem {
+    pub product_id: String,
+}
+
+#[payload]
+pub enum Size {
+    Small,
+    Large,
+}
+
+#[payload]
+pub struct Page<T> {
+    pub items: Vec<T>,
+}
+
+pub struct Orders;
+pub struct Clock;
+
+#[provider]
+async fn orders(clock: State<Clock>, publisher: Publisher) -> Result<Orders> {
+    let _ = (clock, publisher);
+    Ok(Orders)
+}
+
+#[provider]
+fn clock() -> Clock {
+    Clock
+}
+
+#[derive(Debug, MessageError)]
+pub enum OrderError {
+    #[class(transient)]
+    Warehouse(std::io::Error),
+    #[class(reject = "BLOCKED")]
+    Blocked(String),
+    Other { source: std::boxed::Box<dyn std::error::Error + Send + Sync> },
+    Unclassified,
+}
+
+impl std::fmt::Display for OrderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("order")
+    }
+}
+
+impl std::error::Error for OrderError {}
+
+/// Places orders.
+#[handler(queue = "cmd.orders.create", topic = "cmd.orders.*", dead_letter = "dlq.orders", concurrency = 16,
+          prefetch = PREFETCH, timeout = "30s", queue_type = classic, max_priority = 9,
+          retry(attempts = 5, backoff = exponential("100ms", "30s"), jitter = 0.1))]
+async fn create_order(cmd: CreateOrder, orders: State<Orders>, events: Publisher) -> Result<OrderPlaced, OrderError> {
+    let _ = (cmd, orders, events);
+    Err(OrderError::Unclassified)
+}
+
+#[handler(group = "mail", retry(attempts = 2, backoff = linear("1s", "30s")))]
+async fn send_confirmation(OrderCreated { order_id }: OrderCreated, ctx: Context) -> Result {
+    let _ = (order_id, ctx);
+    Ok(())
+}
+
+#[handler(broadcast, retry(backoff = fixed("1s")))]
+async fn forget(event: mmate::contract::Envelope<OrderCreated>) {
+    let _ = event;
+}
+
+#[handler]
+async fn find_order(_: FindOrder) -> Result<OrderPlaced> {
+    Ok(OrderPlaced { order_id: String::new() })
+}
+
+#[mmate::main(worker_threads = 1)]
+async fn main() -> std::result::Result<(), std::io::Error> {
+    use mmate::contract::Message;
+    use mmate::handler::Handler;
+    let info = CreateOrder::INFO;
+    assert_eq!(info.name, "Create");
+    assert_eq!(info.aliases, ["PlaceOrder", "MakeOrder"]);
+    assert_eq!(info.docs, "Asks the orders service to place an order.\n\nAnswered at once.");
+    assert_eq!(info.location.line, 14);
+    assert_eq!((info.version, info.priority, info.ttl_ms), (2, Some(9), Some(5_400_000)));
+    assert_eq!((info.service, info.queue), (Some("orders"), Some("cmd.orders.create")));
+    assert_eq!(info.reply.unwrap()().name, "OrderPlaced");
+    assert_eq!(OrderCreated { order_id: 7 }.key().as_deref(), Some("7"));
+    let entry = create_order::ENTRY;
+    assert_eq!((entry.name, entry.docs), ("create_order", "Places orders."));
+    assert_eq!(entry.message.name, "Create");
+    assert_eq!(entry.options.prefetch, Some(64));
+    assert_eq!(mmate::handler::registered_handlers().len(), 4);
+    assert_eq!(mmate::handler::registered_providers().len(), 2);
+    assert_eq!(mmate::contract::registered_messages().len(), 5);
+    let _ = (Size::Small, Size::Large, Page { items: vec![1] });
+    Ok(())
+}
