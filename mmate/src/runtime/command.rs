@@ -1,6 +1,7 @@
 //! The command line that every service has: `run check routes topology schemas config`.
 
 use std::future::Future;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -114,7 +115,8 @@ fn install_logs() {
         eprintln!("warning: MMATE_LOG is not like `info` or `warn,mmate=debug`; using `info`");
         Targets::new().with_default(tracing::Level::INFO)
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 

@@ -1,6 +1,7 @@
 //! The framework's own settings, parsed and checked.
 
 use std::fmt;
+#[cfg(feature = "amqp")]
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,10 +50,13 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// After which everything ends, however it stands.
     pub force_timeout: Duration,
+    #[cfg(feature = "amqp")]
     /// Certificates of authorities to trust beside the system's, a PEM file.
     pub tls_ca_file: Option<PathBuf>,
+    #[cfg(feature = "amqp")]
     /// The client's certificate and key, a PKCS#12 file.
     pub tls_identity_file: Option<PathBuf>,
+    #[cfg(feature = "amqp")]
     /// The password of that file.
     pub(crate) tls_identity_password: Option<String>,
 }
@@ -82,8 +86,11 @@ impl Settings {
             wait: read.get("boot.wait"),
             drain_timeout: read.duration("shutdown.drain"),
             force_timeout: read.duration("shutdown.force"),
+            #[cfg(feature = "amqp")]
             tls_ca_file: read.find("tls.ca_file"),
+            #[cfg(feature = "amqp")]
             tls_identity_file: read.find("tls.identity_file"),
+            #[cfg(feature = "amqp")]
             tls_identity_password: read.find("tls.identity_password"),
         };
         read.check_service(&settings.service);
