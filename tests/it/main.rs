@@ -1,0 +1,3 @@
+//! Tests across rooms, and against a broker.
+
+mod amqp;
