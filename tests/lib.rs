@@ -10,7 +10,9 @@ use mmate::App;
 use mmate::contract::address::Address;
 use mmate::runtime::AppBuilder;
 use mmate::transport::memory::MemoryTransport;
-use mmate::transport::{Delivery, Intake, Outgoing, Properties, Settlement, SubscribeOptions, Transport};
+use mmate::transport::{
+    Delivery, Intake, Outgoing, Properties, Settlement, SubscribeOptions, Transport,
+};
 use tokio::sync::Notify;
 
 /// How long a test waits for what must happen.
@@ -67,7 +69,9 @@ pub async fn rabbitmq() -> Arc<dyn Transport> {
 #[must_use]
 pub fn amqp_url() -> String {
     let url = std::env::var("MMATE_TEST_AMQP_URL");
-    url.expect("MMATE_TEST_AMQP_URL names a RabbitMQ for tests; `cargo xtask test` starts one and sets it")
+    url.expect(
+        "MMATE_TEST_AMQP_URL names a RabbitMQ for tests; `cargo xtask test` starts one and sets it",
+    )
 }
 
 /// A name that no other test, and no earlier run on the same broker, has used.
@@ -137,7 +141,10 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl Fn
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "not within {DEADLINE:?}: {what}");
+    assert!(
+        tokio::time::timeout(DEADLINE, waiting).await.is_ok(),
+        "not within {DEADLINE:?}: {what}"
+    );
 }
 
 /// Takes the next message of a queue and acknowledges it.
@@ -157,7 +164,10 @@ pub async fn take(transport: &Arc<dyn Transport>, queue: &str) -> Delivery {
     }
 }
 
-async fn subscribe(transport: &Arc<dyn Transport>, queue: &str) -> Box<dyn mmate::transport::Subscription> {
+async fn subscribe(
+    transport: &Arc<dyn Transport>,
+    queue: &str,
+) -> Box<dyn mmate::transport::Subscription> {
     let subscribed = transport.subscribe(SubscribeOptions::new(queue, 1)).await;
     subscribed.unwrap_or_else(|error| panic!("`{queue}` can be consumed: {error}"))
 }
@@ -177,7 +187,12 @@ pub async fn wait_for_ready(transport: &Arc<dyn Transport>, queue: &str, count: 
 ///
 /// # Panics
 /// If the broker refuses.
-pub async fn publish_raw(transport: &Arc<dyn Transport>, queue: &str, properties: Properties, body: impl Into<Bytes>) {
+pub async fn publish_raw(
+    transport: &Arc<dyn Transport>,
+    queue: &str,
+    properties: Properties,
+    body: impl Into<Bytes>,
+) {
     let outgoing = Outgoing::new(Address::queue(queue), properties, body.into());
     transport.publish(outgoing).await.expect("the broker takes the message");
 }

@@ -6,7 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// Rooms in reading order: each may import only those to its left.
 const ROOMS: [&str; 10] = [
-    "contract", "reliability", "transport", "publish", "handler", "dispatch", "consume", "runtime", "testing", "build",
+    "contract",
+    "reliability",
+    "transport",
+    "publish",
+    "handler",
+    "dispatch",
+    "consume",
+    "runtime",
+    "testing",
+    "build",
 ];
 
 /// Seen by all, sees nothing of theirs that would make a circle.
@@ -32,11 +41,15 @@ struct Source {
 }
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a member of the workspace")
+        .to_owned()
 }
 
 fn sources(folder: &Path, base: &Path, found: &mut Vec<Source>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).expect("a folder of sources").flatten().collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).expect("a folder of sources").flatten().collect();
     entries.sort_by_key(fs::DirEntry::path);
     for entry in entries {
         let path = entry.path();
@@ -44,7 +57,8 @@ fn sources(folder: &Path, base: &Path, found: &mut Vec<Source>) {
             sources(&path, base, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.strip_prefix(base).expect("under the base").display().to_string();
-            found.push(Source { name, text: fs::read_to_string(&path).expect("a readable source") });
+            found
+                .push(Source { name, text: fs::read_to_string(&path).expect("a readable source") });
         }
     }
 }
@@ -70,7 +84,8 @@ fn imports(text: &str) -> Vec<(usize, String)> {
             continue;
         }
         for rest in code.split("crate::").skip(1) {
-            let room: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let room: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             found.push((index + 1, room));
         }
     }
@@ -79,7 +94,8 @@ fn imports(text: &str) -> Vec<(usize, String)> {
 
 #[test]
 fn a_room_imports_only_rooms_to_its_left() {
-    let rank: BTreeMap<&str, usize> = ROOMS.iter().enumerate().map(|(index, room)| (*room, index)).collect();
+    let rank: BTreeMap<&str, usize> =
+        ROOMS.iter().enumerate().map(|(index, room)| (*room, index)).collect();
     let mut broken = Vec::new();
     for source in library() {
         let Some(own) = rank.get(room_of(&source.name)) else { continue };
@@ -99,7 +115,11 @@ fn every_folder_of_the_library_is_a_known_room() {
     let unknown: Vec<_> = library()
         .into_iter()
         .map(|source| room_of(&source.name).to_owned())
-        .filter(|room| !ROOMS.contains(&room.as_str()) && !SHARED.contains(&room.as_str()) && !known.contains(&room.as_str()))
+        .filter(|room| {
+            !ROOMS.contains(&room.as_str())
+                && !SHARED.contains(&room.as_str())
+                && !known.contains(&room.as_str())
+        })
         .collect();
     assert!(unknown.is_empty(), "rooms without a place in the order: {unknown:?}");
 }
@@ -108,9 +128,12 @@ fn every_folder_of_the_library_is_a_known_room() {
 fn words_stay_in_their_rooms() {
     let mut broken = Vec::new();
     for source in library() {
-        for (index, line) in source.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (index, line) in
+            source.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             for (word, places) in FORBIDDEN {
-                if line.contains(word) && !places.iter().any(|place| source.name.starts_with(place)) {
+                if line.contains(word) && !places.iter().any(|place| source.name.starts_with(place))
+                {
                     broken.push(format!("mmate/src/{}:{} says `{word}`", source.name, index + 1));
                 }
             }
@@ -123,7 +146,9 @@ fn words_stay_in_their_rooms() {
 fn files_and_functions_stay_within_their_budgets() {
     let base = workspace();
     let mut all = Vec::new();
-    for member in ["mmate/src", "mmate-macros/src", "xtask/src", "examples", "tests/it", "tests/bench"] {
+    for member in
+        ["mmate/src", "mmate-macros/src", "xtask/src", "examples", "tests/it", "tests/bench"]
+    {
         if base.join(member).exists() {
             sources(&base.join(member), &base, &mut all);
         }
@@ -135,7 +160,10 @@ fn files_and_functions_stay_within_their_budgets() {
             broken.push(format!("{} has {lines} lines; at most {FILE_LINES_MAX}", source.name));
         }
         for (line, length) in long_functions(&source.text) {
-            broken.push(format!("{}:{line} is a function of {length} lines; at most {FUNCTION_LINES_MAX}", source.name));
+            broken.push(format!(
+                "{}:{line} is a function of {length} lines; at most {FUNCTION_LINES_MAX}",
+                source.name
+            ));
         }
     }
     assert!(broken.is_empty(), "over budget:\n{}", broken.join("\n"));
@@ -148,9 +176,18 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
     for (start, line) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let code = line.trim_start();
-        let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn ", "pub(crate) fn ", "const fn ", "pub const fn "]
-            .iter()
-            .any(|start| code.starts_with(start));
+        let is_function = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(super) fn ",
+            "pub(crate) fn ",
+            "const fn ",
+            "pub const fn ",
+        ]
+        .iter()
+        .any(|start| code.starts_with(start));
         if !is_function {
             continue;
         }
@@ -175,14 +212,22 @@ fn nothing_is_unfinished_or_switched_off() {
     let words = [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("#[ig", "nore")];
     let broken: Vec<_> = all
         .iter()
-        .flat_map(|source| words.iter().filter(|word| source.text.contains(**word)).map(|word| format!("{}: {word}", source.name)))
+        .flat_map(|source| {
+            words
+                .iter()
+                .filter(|word| source.text.contains(**word))
+                .map(|word| format!("{}: {word}", source.name))
+        })
         .collect();
     assert!(broken.is_empty(), "unfinished:\n{}", broken.join("\n"));
 }
 
 #[test]
 fn the_checks_see_what_they_look_for() {
-    assert_eq!(imports("use crate::runtime::App;\n// crate::x\nlet a = crate::error::E;"), [(1, "runtime".into()), (3, "error".into())]);
+    assert_eq!(
+        imports("use crate::runtime::App;\n// crate::x\nlet a = crate::error::E;"),
+        [(1, "runtime".into()), (3, "error".into())]
+    );
     let long = format!("fn f() {{\n{}}}\n", "    a();\n".repeat(FUNCTION_LINES_MAX));
     assert_eq!(long_functions(&long), [(1, FUNCTION_LINES_MAX + 2)]);
     assert!(long_functions("fn f() {\n}\n").is_empty());

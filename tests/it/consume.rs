@@ -70,7 +70,11 @@ async fn start(backend: Backend) -> Service {
 
 impl Service {
     async fn send(&self, end: &str) {
-        self.running.publisher().send(Work { end: end.to_owned() }).await.expect("the command is taken");
+        self.running
+            .publisher()
+            .send(Work { end: end.to_owned() })
+            .await
+            .expect("the command is taken");
     }
 
     fn queue(&self) -> String {
@@ -105,7 +109,12 @@ async fn a_handled_message_is_gone(backend: Backend) {
 
 async fn a_failing_message_is_tried_again_and_then_dead_lettered_intact(backend: Backend) {
     let service = start(backend).await;
-    let sent = service.running.publisher().send(Work { end: "away".to_owned() }).header("tenant", "acme").priority(7);
+    let sent = service
+        .running
+        .publisher()
+        .send(Work { end: "away".to_owned() })
+        .header("tenant", "acme")
+        .priority(7);
     let id = sent.await.expect("the command is taken").id;
     let parked = service.dead_letter().await;
     assert_eq!(service.probe.notes(), ["away 1", "away 2", "away 3"]);
@@ -120,7 +129,8 @@ async fn a_failing_message_is_tried_again_and_then_dead_lettered_intact(backend:
     assert_eq!(parked.properties.headers.text("tenant"), Some("acme"));
     assert_eq!(parked.properties.message_id.as_deref(), Some(id.as_str()));
     assert_eq!(parked.properties.priority, Some(7));
-    let envelope = mmate::contract::envelope::decode::<Work>(&parked.body).expect("the body is intact");
+    let envelope =
+        mmate::contract::envelope::decode::<Work>(&parked.body).expect("the body is intact");
     assert_eq!((envelope.meta.id, envelope.message.end.as_str()), (id, "away"));
     let counts = service.ends_empty().await;
     assert_eq!((counts.retried, counts.dead_lettered, counts.handled), (2, 1, 0));
@@ -150,7 +160,10 @@ async fn a_panic_concerns_its_own_message_only(backend: Backend) {
     service.send("panic").await;
     let parked = service.dead_letter().await;
     assert_eq!(death(&parked, names::DEATH_REASON), "panic");
-    assert_eq!(death(&parked, names::DEATH_ERROR), "handler `work` panicked: the handler is broken");
+    assert_eq!(
+        death(&parked, names::DEATH_ERROR),
+        "handler `work` panicked: the handler is broken"
+    );
     service.send("well").await;
     assert_eq!(service.probe.wait_for(4).await[3], "well 1");
     service.ends_empty().await;
@@ -209,7 +222,8 @@ async fn at_most_as_many_run_at_a_time_as_the_concurrency_says(backend: Backend)
     // The third begins only when one of the first two has been cancelled and waits for its next attempt.
     let notes = service.probe.wait_for(2).await;
     assert_eq!(notes, ["hang 1", "hang 1"]);
-    let parked = [service.dead_letter().await, service.dead_letter().await, service.dead_letter().await];
+    let parked =
+        [service.dead_letter().await, service.dead_letter().await, service.dead_letter().await];
     assert!(parked.iter().all(|delivery| death(delivery, names::DEATH_REASON) == "timeout"));
     service.ends_empty().await;
 }
@@ -242,21 +256,27 @@ async fn a_consumer_whose_queue_was_deleted_consumes_again(backend: Backend) {
 }
 
 async fn a_message_that_was_delivered_too_often_is_not_handled_again(backend: Backend) {
-    let service = start_with(backend, |builder| builder.config("consume.redeliveries_max", 0)).await;
+    let service =
+        start_with(backend, |builder| builder.config("consume.redeliveries_max", 0)).await;
     service.send("well").await;
     service.probe.wait_for(1).await;
     // A process that dies while it holds the message leaves it redelivered.
     let (name, queue, broker) = (service.name.clone(), service.queue(), service.broker);
     service.running.stop().await;
     let transport = broker.connect().await;
-    mmate_tests::publish_raw(&transport, &queue, mmate::transport::Properties::default(), "{}").await;
+    mmate_tests::publish_raw(&transport, &queue, mmate::transport::Properties::default(), "{}")
+        .await;
     let dying = broker.connect().await;
-    let mut subscription = dying.subscribe(mmate::transport::SubscribeOptions::new(&queue, 1)).await.expect("a consumer");
+    let mut subscription = dying
+        .subscribe(mmate::transport::SubscribeOptions::new(&queue, 1))
+        .await
+        .expect("a consumer");
     assert!(matches!(subscription.next().await, mmate::transport::Intake::Delivery(_)));
     drop(subscription);
     dying.close().await;
     let builder = broker.service(&name).await.handler::<work>().provide(Probe::default());
-    let running = builder.config("consume.redeliveries_max", 0).start().await.expect("the service boots");
+    let running =
+        builder.config("consume.redeliveries_max", 0).start().await.expect("the service boots");
     let parked = take(&transport, &format!("dlq.{queue}")).await;
     assert_eq!(death(&parked, names::DEATH_REASON), "redelivery_limit");
     running.stop().await;

@@ -1,9 +1,5 @@
 //! Integration tests, in the order in which a message travels.
 
+mod amqp;
 mod architecture;
-mod bad_input;
-mod boot;
 mod consume;
-mod identity;
-mod publish;
-mod wire_format;

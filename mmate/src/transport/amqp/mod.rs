@@ -1,1 +1,265 @@
-//! RabbitMQ, through lapin.
+//! RabbitMQ, through lapin. No other room knows that library.
+//!
+//! In: the calls of [`Transport`]. Out: AMQP 0-9-1 frames. Two connections are kept by tasks of
+//! their own (`link`): one publishes and declares, one consumes. `publish` and `confirms` send;
+//! `subscription` and `ack` receive; `declare` makes queues; `convert` maps properties.
+//!
+//! The library's own recovery stays off, since it cannot say when a consumer is gone: a lost
+//! connection is made again here, and its subscriptions report [`Intake::Lost`].
+//!
+//! [`Intake::Lost`]: crate::transport::Intake::Lost
+//!
+//! # Crash windows
+//!
+//! - The broker has a message, and the connection ends before its confirm: it is published again,
+//!   with the same id. Twice, never lost.
+//! - A delivery is done, and the process or connection ends before its acknowledgement is written
+//!   (at most [`AmqpConfig::ack_delay`] and half the prefetch later): it comes again.
+
+mod ack;
+mod config;
+mod confirms;
+mod connect;
+mod convert;
+mod declare;
+mod exclusive;
+mod failure;
+mod link;
+mod mismatch;
+mod publish;
+mod subscribe;
+mod subscription;
+mod url;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+
+pub use self::config::AmqpConfig;
+pub use self::url::redacted_url;
+
+use self::connect::Target;
+use self::declare::{Item, declare_all};
+use self::exclusive::ExclusiveQueues;
+use self::failure::{short, within};
+use self::link::{Link, LinkState, LinkTiming, Live, Role};
+use self::publish::Publisher;
+use super::{
+    Capabilities, Capability, Outgoing, PublishError, QueueKind, QueueStats, SubscribeOptions,
+    Subscription, Topology, Transport, TransportError, TransportErrorKind,
+};
+
+const CAPABILITIES: Capabilities = Capabilities::new(&[
+    Capability::TopicPatterns,
+    Capability::CompetingConsumers,
+    Capability::Broadcast,
+    Capability::Priority,
+    Capability::Ttl,
+    Capability::DeadLetter,
+    Capability::Confirms,
+    Capability::Mandatory,
+    Capability::LengthLimit,
+    Capability::DeliveryCount,
+    Capability::Durable,
+]);
+
+/// A RabbitMQ broker, by two connections that are made again whenever they are lost.
+///
+/// It needs a tokio runtime. Dropping it closes both connections in the background;
+/// [`Transport::close`] does so and waits.
+pub struct AmqpTransport {
+    config: AmqpConfig,
+    connect_timeout: Duration,
+    publishing: Link,
+    consuming: Link,
+    publisher: Publisher,
+    exclusive: ExclusiveQueues,
+}
+
+/// How the two connections are now; for readiness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AmqpState {
+    /// Nothing while the publishing connection is up; else why it is not.
+    pub publish_down: Option<String>,
+    /// Nothing while the consuming connection is up; else why it is not.
+    pub consume_down: Option<String>,
+}
+
+impl AmqpTransport {
+    /// What RabbitMQ can do: all that the port knows.
+    pub const CAPABILITIES: Capabilities = CAPABILITIES;
+
+    /// Connects to a broker, or says within the connect timeout why it cannot.
+    ///
+    /// # Errors
+    /// [`Unreachable`], [`Timeout`] from a port that does not answer, [`Credentials`],
+    /// [`VirtualHost`], [`Tls`], or [`Other`] for a URL that cannot be read. The text names host,
+    /// port, cause and what to do, never the password.
+    ///
+    /// [`Unreachable`]: crate::transport::TransportErrorKind::Unreachable
+    /// [`Timeout`]: crate::transport::TransportErrorKind::Timeout
+    /// [`Credentials`]: crate::transport::TransportErrorKind::Credentials
+    /// [`VirtualHost`]: crate::transport::TransportErrorKind::VirtualHost
+    /// [`Tls`]: crate::transport::TransportErrorKind::Tls
+    /// [`Other`]: crate::transport::TransportErrorKind::Other
+    pub async fn connect(config: AmqpConfig) -> Result<Self, TransportError> {
+        let target = Arc::new(Target::new(&config)?);
+        let (publish, consume) = tokio::try_join!(
+            target.establish(Role::Publish.name()),
+            target.establish(Role::Consume.name()),
+        )?;
+        let timing = LinkTiming {
+            call_timeout: config.call_timeout,
+            close_timeout: config.close_timeout,
+            delay_min: config.reconnect_delay_min,
+            delay_max: config.reconnect_delay_max,
+        };
+        let keep = |role, first| Link::start(Arc::clone(&target), role, timing, first);
+        Ok(Self {
+            connect_timeout: target.connect_timeout(),
+            publishing: keep(Role::Publish, publish),
+            consuming: keep(Role::Consume, consume),
+            publisher: Publisher::new(&config),
+            exclusive: ExclusiveQueues::default(),
+            config,
+        })
+    }
+
+    /// How the connections are now.
+    #[must_use]
+    pub fn state(&self) -> AmqpState {
+        let down = |link: &Link| match link.state() {
+            LinkState::Up(_) => None,
+            LinkState::Down(reason) => Some(reason.to_string()),
+            LinkState::Closed => Some("closed".to_owned()),
+        };
+        AmqpState { publish_down: down(&self.publishing), consume_down: down(&self.consuming) }
+    }
+
+    /// The connection on which a queue can be asked about: its owner's, if it is exclusive.
+    async fn owner_of(&self, queue: &str) -> Result<Live, TransportError> {
+        let link =
+            if self.exclusive.find(queue).is_some() { &self.consuming } else { &self.publishing };
+        link.live(self.connect_timeout).await
+    }
+
+    async fn declare_shared(&self, topology: &Topology) -> Result<(), TransportError> {
+        let own = |name: &str| {
+            let mut queues = topology.queues.iter();
+            queues.any(|queue| queue.name == name && queue.kind == QueueKind::Exclusive)
+        };
+        let exchanges = topology.exchanges.iter().map(Item::Exchange);
+        let queues = topology.queues.iter().filter(|queue| !own(&queue.name)).map(Item::Queue);
+        let bindings = topology.bindings.iter().filter(|binding| !own(&binding.queue));
+        let items: Vec<Item<'_>> =
+            exchanges.chain(queues).chain(bindings.map(Item::Binding)).collect();
+        let live = self.publishing.live(self.connect_timeout).await?;
+        declare_all(&live.established.connection, &items, self.config.call_timeout).await
+    }
+
+    /// Declares exclusive queues where they are consumed.
+    async fn declare_exclusive(&self, topology: &Topology) -> Result<(), TransportError> {
+        let fresh = self.exclusive.remember(topology);
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<Item<'_>> = fresh.iter().flat_map(|queue| queue.items()).collect();
+        let live = self.consuming.live(self.connect_timeout).await?;
+        declare_all(&live.established.connection, &items, self.config.call_timeout).await
+    }
+}
+
+#[async_trait]
+impl Transport for AmqpTransport {
+    fn name(&self) -> &'static str {
+        "rabbitmq"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), TransportError> {
+        self.declare_shared(topology).await?;
+        for exchange in &topology.exchanges {
+            self.publisher.learn(&exchange.name);
+        }
+        self.declare_exclusive(topology).await
+    }
+
+    async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.publisher.publish(&self.publishing, outgoing).await
+    }
+
+    async fn subscribe(
+        &self,
+        options: SubscribeOptions,
+    ) -> Result<Box<dyn Subscription>, TransportError> {
+        let live = self.consuming.live(self.connect_timeout).await?;
+        let owned = self.exclusive.find(&options.queue);
+        let place = self.consuming.place().into();
+        let subscription =
+            subscribe::subscribe(&live.established.connection, options, owned, place, &self.config)
+                .await?;
+        Ok(Box::new(subscription))
+    }
+
+    async fn queue_stats(&self, queue: &str) -> Result<Option<QueueStats>, TransportError> {
+        let live = self.owner_of(queue).await?;
+        let name = short(queue, "queue's name")?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        // A channel of its own: asking for a queue that is missing closes it.
+        let ask = async {
+            let channel = live.established.connection.create_channel().await?;
+            channel.queue_declare(name, passive, FieldTable::default()).await
+        };
+        let doing = format!("ask about queue `{queue}`");
+        match within(self.config.call_timeout, &doing, ask).await {
+            Ok(found) => Ok(Some(QueueStats::new(
+                found.message_count().into(),
+                found.consumer_count().into(),
+            ))),
+            Err(error) if error.kind() == TransportErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_queue(&self, queue: &str) -> Result<(), TransportError> {
+        let live = self.owner_of(queue).await?;
+        self.exclusive.forget(queue);
+        let name = short(queue, "queue's name")?;
+        let delete = async {
+            let channel = live.established.connection.create_channel().await?;
+            channel.queue_delete(name, QueueDeleteOptions::default()).await
+        };
+        within(self.config.call_timeout, &format!("delete queue `{queue}`"), delete).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        let limit = self.config.close_timeout;
+        if !self.publisher.close(limit).await {
+            tracing::warn!(
+                broker = self.publishing.place(),
+                "closing with publishes that are not confirmed"
+            );
+        }
+        // One more second for the task that closes: the broker's answer has the same limit.
+        let limit = limit + Duration::from_secs(1);
+        tokio::join!(self.publishing.close(limit), self.consuming.close(limit));
+    }
+}
+
+impl fmt::Debug for AmqpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpTransport")
+            .field("config", &self.config)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,324 @@
+//! The channel that publishes, and who waits for which confirm.
+//!
+//! Callers hand over a message and wait for a verdict. The frames of a message are queued under one
+//! lock, so confirms carry the numbers that the library counts, and the order of callers is kept.
+//! Nobody waits for the socket but the socket.
+//!
+//! One task polls the confirms, and only those that the library has woken, in the order in which it
+//! woke them. That order matters: the library hands a returned message to *the next confirm that it
+//! resolves*, which may belong to another message (confirms of slow queues overtake, and a
+//! `multiple` ack resolves in any order). So a returned message is matched to its owner by its own
+//! id and address here, and a message counts as confirmed only after everything that was resolved
+//! before it has been looked at.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+
+use super::failure::cause;
+use crate::transport::Outgoing;
+
+/// What became of a message on this channel.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The broker has it.
+    Confirmed,
+    /// No queue takes it.
+    Returned(String),
+    /// The broker refused it.
+    Nacked,
+    /// The channel ended first; whether the message arrived is not known.
+    Failed(lapin::Error),
+}
+
+/// A message that is ready to be sent, as often as it takes.
+pub(super) struct Parcel {
+    pub(super) outgoing: Outgoing,
+    pub(super) exchange: ShortString,
+    pub(super) routing_key: ShortString,
+    pub(super) properties: BasicProperties,
+}
+
+/// A channel in confirm mode.
+pub(super) struct Lane {
+    channel: Channel,
+    properties_bytes_max: usize,
+    woken: Arc<Woken>,
+    board: Mutex<Board>,
+}
+
+type Sending = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
+
+/// A message between its frames and its confirm.
+struct Waiting {
+    sending: Sending,
+    waker: Waker,
+    parcel: Arc<Parcel>,
+    returned: Option<String>,
+    answer: oneshot::Sender<Verdict>,
+    /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
+    _permit: OwnedSemaphorePermit,
+}
+
+/// All that wait, in the order in which they were sent. The oldest has the number `base`.
+#[derive(Default)]
+struct Board {
+    base: u64,
+    waiting: VecDeque<Option<Waiting>>,
+    dead: bool,
+}
+
+/// The numbers of those that the library has woken, in that order.
+#[derive(Default)]
+struct Woken {
+    numbers: Mutex<Vec<u64>>,
+    driver: Notify,
+}
+
+struct Ticket {
+    number: u64,
+    woken: Arc<Woken>,
+}
+
+impl Lane {
+    /// Opens a channel in confirm mode.
+    pub(super) async fn open(connection: &Connection) -> lapin::Result<Self> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let frame_max = connection.configuration().frame_max() as usize;
+        Ok(Self {
+            channel,
+            // A frame's own eight bytes, and fourteen of the content header.
+            properties_bytes_max: frame_max.saturating_sub(22),
+            woken: Arc::default(),
+            board: Mutex::default(),
+        })
+    }
+
+    /// The most bytes that properties and headers may take: they must fit into one frame.
+    pub(super) const fn properties_bytes_max(&self) -> usize {
+        self.properties_bytes_max
+    }
+
+    /// True once the channel is no use any more.
+    pub(super) fn is_dead(&self) -> bool {
+        self.board().dead
+    }
+
+    /// Queues the frames of a message. The verdict comes through the receiver.
+    ///
+    /// Gives the permit back if the channel is gone; the message was not sent then.
+    pub(super) fn submit(
+        &self,
+        parcel: &Arc<Parcel>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<oneshot::Receiver<Verdict>, OwnedSemaphorePermit> {
+        let mut sending: Sending = Box::pin(send(self.channel.clone(), Arc::clone(parcel)));
+        let (answer, verdict) = oneshot::channel();
+        let mut board = self.board();
+        if board.dead {
+            return Err(permit);
+        }
+        let number = board.base + board.waiting.len() as u64;
+        let waker = Waker::from(Arc::new(Ticket { number, woken: Arc::clone(&self.woken) }));
+        // The first poll queues the frames. It stays under the lock until it is on the board, see
+        // `drain`.
+        if let Poll::Ready(result) = sending.as_mut().poll(&mut Context::from_waker(&waker)) {
+            debug_assert!(result.is_err(), "a confirm cannot come before the frames");
+            board.dead = true;
+            drop(board);
+            self.woken.driver.notify_one();
+            return Err(permit);
+        }
+        board.waiting.push_back(Some(Waiting {
+            sending,
+            waker,
+            parcel: Arc::clone(parcel),
+            returned: None,
+            answer,
+            _permit: permit,
+        }));
+        Ok(verdict)
+    }
+
+    /// Hands out verdicts until the channel ends; gives the reason.
+    pub(super) async fn drive(&self) -> String {
+        loop {
+            self.woken.driver.notified().await;
+            if let Some(reason) = self.drain() {
+                return reason;
+            }
+            if self.is_dead() {
+                return "the channel is closed".to_owned();
+            }
+        }
+    }
+
+    /// Ends the channel: whoever still waits hears that it failed.
+    pub(super) fn bury(&self) {
+        self.board().dead = true;
+        self.drain();
+        let left = std::mem::take(&mut self.board().waiting);
+        for waiting in left.into_iter().flatten() {
+            let error = lapin::ErrorKind::InvalidChannel(self.channel.id()).into();
+            waiting.settle(Err(error));
+        }
+    }
+
+    /// Looks at every confirm that was woken. All that were resolved before the last of them are
+    /// among them: the library wakes after it resolves, in one thread, and a message that was
+    /// resolved before its first poll is still under `submit`'s lock or on the list.
+    fn drain(&self) -> Option<String> {
+        let mut board = self.board();
+        let numbers = std::mem::take(&mut *self.woken.numbers());
+        let mut done: Vec<(Waiting, lapin::Result<bool>)> = Vec::with_capacity(numbers.len());
+        let mut returns: Vec<BasicReturnMessage> = Vec::new();
+        let mut failure = None;
+        for number in numbers {
+            let Some((waiting, result)) = board.poll(number) else {
+                continue;
+            };
+            let result = result.map(|confirmation| {
+                let ack = confirmation.is_ack();
+                returns.extend(confirmation.take_message());
+                ack
+            });
+            if let Err(error) = &result {
+                board.dead = true;
+                failure.get_or_insert_with(|| cause(error));
+            }
+            done.push((waiting, result));
+        }
+        for returned in returns {
+            let owner = done
+                .iter_mut()
+                .map(|(waiting, _)| waiting)
+                .chain(board.waiting.iter_mut().flatten())
+                .find(|waiting| waiting.is_owner(&returned));
+            match owner {
+                Some(owner) => owner.returned = Some(returned.reply_text.to_string()),
+                None => tracing::error!("RabbitMQ returned a message that nobody waits for"),
+            }
+        }
+        board.trim();
+        drop(board);
+        for (waiting, result) in done {
+            waiting.settle(result);
+        }
+        failure
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("channel", &self.channel.id()).finish_non_exhaustive()
+    }
+}
+
+impl Board {
+    /// Polls one; takes it off the board if it is done.
+    fn poll(&mut self, number: u64) -> Option<(Waiting, lapin::Result<Confirmation>)> {
+        let at = usize::try_from(number.checked_sub(self.base)?).ok()?;
+        let slot = self.waiting.get_mut(at)?;
+        let waiting = slot.as_mut()?;
+        let mut cx = Context::from_waker(&waiting.waker);
+        match waiting.sending.as_mut().poll(&mut cx) {
+            Poll::Ready(result) => slot.take().map(|waiting| (waiting, result)),
+            Poll::Pending => None,
+        }
+    }
+
+    fn trim(&mut self) {
+        while let Some(None) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.base += 1;
+        }
+    }
+}
+
+impl Waiting {
+    /// True if a returned message is this one. Two that are alike in id and address are routed
+    /// alike, so it does not matter which of them is taken.
+    fn is_owner(&self, returned: &BasicReturnMessage) -> bool {
+        self.parcel.outgoing.mandatory
+            && self.returned.is_none()
+            && self.parcel.properties.message_id() == returned.properties.message_id()
+            && self.parcel.exchange == returned.exchange
+            && self.parcel.routing_key == returned.routing_key
+    }
+
+    fn settle(self, result: lapin::Result<bool>) {
+        let verdict = match (self.returned, result) {
+            (Some(text), _) => Verdict::Returned(text),
+            (None, Ok(true)) => Verdict::Confirmed,
+            (None, Ok(false)) => Verdict::Nacked,
+            (None, Err(error)) => Verdict::Failed(error),
+        };
+        // A caller that has gone does not want to know.
+        let _ = self.answer.send(verdict);
+    }
+}
+
+impl Woken {
+    fn numbers(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Ticket {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut numbers = self.woken.numbers();
+        let first = numbers.is_empty();
+        numbers.push(self.number);
+        drop(numbers);
+        if first {
+            self.woken.driver.notify_one();
+        }
+    }
+}
+
+/// Sends one message on a channel that is opened for it.
+pub(super) async fn send_alone(
+    connection: &Connection,
+    parcel: &Arc<Parcel>,
+) -> lapin::Result<Verdict> {
+    let lane = Lane::open(connection).await?;
+    Ok(match send(lane.channel, Arc::clone(parcel)).await? {
+        Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
+            Verdict::Returned(returned.reply_text.to_string())
+        }
+        Confirmation::Nack(None) => Verdict::Nacked,
+        Confirmation::Ack(None) | Confirmation::NotRequested => Verdict::Confirmed,
+    })
+}
+
+async fn send(channel: Channel, parcel: Arc<Parcel>) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions { mandatory: parcel.outgoing.mandatory, immediate: false };
+    let confirm = channel
+        .basic_publish(
+            parcel.exchange.clone(),
+            parcel.routing_key.clone(),
+            options,
+            &parcel.outgoing.body,
+            parcel.properties.clone(),
+        )
+        .await?;
+    confirm.await
+}

@@ -1,0 +1,314 @@
+//! Properties and headers, to AMQP and back.
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::message::Delivery as AmqpDelivery;
+use lapin::types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, ShortString};
+
+use crate::contract::headers::names::DELIVERY_COUNT;
+use crate::contract::{HeaderValue, Headers};
+use crate::transport::{Delivery, Properties, Tag};
+
+/// How deep tables and lists may be nested in a received message; what is deeper becomes `Null`.
+const NESTING_MAX: usize = 32;
+
+const PERSISTENT: u8 = 2;
+const TRANSIENT: u8 = 1;
+
+/// Properties for the wire.
+///
+/// # Errors
+/// Says in words which text is longer than AMQP's 255 bytes.
+pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, String> {
+    let mode = if properties.persistent { PERSISTENT } else { TRANSIENT };
+    let mut amqp = BasicProperties::default().with_delivery_mode(mode);
+    macro_rules! texts {
+        ($($field:ident => $with:ident, $what:literal;)*) => {$(
+            if let Some(text) = &properties.$field {
+                amqp = amqp.$with(short(text, $what)?);
+            }
+        )*};
+    }
+    texts! {
+        message_id => with_message_id, "message id";
+        correlation_id => with_correlation_id, "correlation id";
+        message_type => with_type, "type";
+        content_type => with_content_type, "content type";
+        content_encoding => with_content_encoding, "content encoding";
+        reply_to => with_reply_to, "reply address";
+        app_id => with_app_id, "app id";
+    }
+    if let Some(timestamp) = properties.timestamp {
+        amqp = amqp.with_timestamp(timestamp);
+    }
+    if let Some(expiration) = properties.expiration_ms {
+        amqp = amqp.with_expiration(ShortString::from(expiration.to_string()));
+    }
+    if let Some(priority) = properties.priority {
+        amqp = amqp.with_priority(priority);
+    }
+    if !properties.headers.is_empty() {
+        amqp = amqp.with_headers(table(&properties.headers)?);
+    }
+    Ok(amqp)
+}
+
+/// An upper bound of what properties take on the wire, in bytes.
+pub(super) fn wire_bytes(properties: &Properties) -> usize {
+    let texts = [
+        &properties.message_id,
+        &properties.correlation_id,
+        &properties.message_type,
+        &properties.content_type,
+        &properties.content_encoding,
+        &properties.reply_to,
+        &properties.app_id,
+    ];
+    // Numbers, the expiration's digits and the flags take at most 32 bytes together.
+    32 + texts.into_iter().flatten().map(|text| text.len() + 1).sum::<usize>()
+        + table_bytes(&properties.headers)
+}
+
+/// A delivery in the port's words. The body is moved, not copied.
+pub(super) fn delivery(amqp: AmqpDelivery) -> Delivery {
+    let mut properties = properties(&amqp.properties);
+    // The broker's own count: kept out of the headers, so that a copy that is published does not
+    // carry the count of another message.
+    let delivery_count = properties
+        .headers
+        .remove(DELIVERY_COUNT)
+        .and_then(|count| count.as_i64())
+        .and_then(|count| u32::try_from(count).ok());
+    let mut delivery =
+        Delivery::new(Tag(amqp.delivery_tag), amqp.routing_key, properties, Bytes::from(amqp.data));
+    delivery.exchange = amqp.exchange.into();
+    delivery.redelivered = amqp.redelivered;
+    delivery.delivery_count = delivery_count;
+    delivery
+}
+
+/// Properties as they came.
+pub(super) fn properties(amqp: &BasicProperties) -> Properties {
+    let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+    Properties {
+        message_id: text(amqp.message_id()),
+        correlation_id: text(amqp.correlation_id()),
+        message_type: text(amqp.kind()),
+        timestamp: *amqp.timestamp(),
+        content_type: text(amqp.content_type()),
+        content_encoding: text(amqp.content_encoding()),
+        reply_to: text(amqp.reply_to()),
+        // RabbitMQ refuses what is not a number; another broker's text is of no use here.
+        expiration_ms: amqp.expiration().as_ref().and_then(|text| text.as_str().parse().ok()),
+        priority: *amqp.priority(),
+        app_id: text(amqp.app_id()),
+        persistent: *amqp.delivery_mode() == Some(PERSISTENT),
+        headers: amqp
+            .headers()
+            .as_ref()
+            .map_or_else(Headers::new, |table| headers(table, NESTING_MAX)),
+    }
+}
+
+fn table(headers: &Headers) -> Result<FieldTable, String> {
+    let mut table = FieldTable::default();
+    for (name, value) in headers.iter() {
+        table.insert(short(name, "name of a header")?, to_value(value)?);
+    }
+    Ok(table)
+}
+
+fn to_value(value: &HeaderValue) -> Result<AMQPValue, String> {
+    Ok(match value {
+        HeaderValue::Null => AMQPValue::Void,
+        HeaderValue::Bool(flag) => AMQPValue::Boolean(*flag),
+        HeaderValue::Int(number) => AMQPValue::LongLongInt(*number),
+        HeaderValue::Float(number) => AMQPValue::Double(*number),
+        HeaderValue::Text(text) => AMQPValue::LongString(text.as_str().into()),
+        HeaderValue::Time(seconds) => AMQPValue::Timestamp(*seconds),
+        HeaderValue::Decimal { scale, value } => {
+            AMQPValue::DecimalValue(DecimalValue { scale: *scale, value: *value })
+        }
+        HeaderValue::Bytes(bytes) => AMQPValue::ByteArray(ByteArray::from(bytes.as_slice())),
+        HeaderValue::List(items) => AMQPValue::FieldArray(FieldArray::from(
+            items.iter().map(to_value).collect::<Result<Vec<_>, _>>()?,
+        )),
+        HeaderValue::Table(headers) => AMQPValue::FieldTable(table(headers)?),
+    })
+}
+
+fn headers(table: &FieldTable, depth: usize) -> Headers {
+    table.into_iter().map(|(name, value)| (name.to_string(), from_value(value, depth))).collect()
+}
+
+fn from_value(value: &AMQPValue, depth: usize) -> HeaderValue {
+    match value {
+        AMQPValue::Boolean(flag) => HeaderValue::Bool(*flag),
+        AMQPValue::ShortShortInt(number) => HeaderValue::Int((*number).into()),
+        AMQPValue::ShortShortUInt(number) => HeaderValue::Int((*number).into()),
+        AMQPValue::ShortInt(number) => HeaderValue::Int((*number).into()),
+        AMQPValue::ShortUInt(number) => HeaderValue::Int((*number).into()),
+        AMQPValue::LongInt(number) => HeaderValue::Int((*number).into()),
+        AMQPValue::LongUInt(number) => HeaderValue::Int((*number).into()),
+        AMQPValue::LongLongInt(number) => HeaderValue::Int(*number),
+        AMQPValue::Float(number) => HeaderValue::Float((*number).into()),
+        AMQPValue::Double(number) => HeaderValue::Float(*number),
+        AMQPValue::DecimalValue(decimal) => {
+            HeaderValue::Decimal { scale: decimal.scale, value: decimal.value }
+        }
+        AMQPValue::ShortString(text) => HeaderValue::Text(text.to_string()),
+        // Some clients write bytes as a long string; whatever is not text stays bytes.
+        AMQPValue::LongString(text) => match std::str::from_utf8(text.as_bytes()) {
+            Ok(text) => HeaderValue::Text(text.to_owned()),
+            Err(_) => HeaderValue::Bytes(text.as_bytes().to_vec()),
+        },
+        AMQPValue::Timestamp(seconds) => HeaderValue::Time(*seconds),
+        AMQPValue::ByteArray(bytes) => HeaderValue::Bytes(bytes.as_slice().to_vec()),
+        AMQPValue::FieldArray(items) if depth > 0 => HeaderValue::List(
+            items.as_slice().iter().map(|item| from_value(item, depth - 1)).collect(),
+        ),
+        AMQPValue::FieldTable(table) if depth > 0 => HeaderValue::Table(headers(table, depth - 1)),
+        AMQPValue::FieldArray(_) | AMQPValue::FieldTable(_) | AMQPValue::Void => HeaderValue::Null,
+    }
+}
+
+fn table_bytes(headers: &Headers) -> usize {
+    let entries = headers.iter();
+    4 + entries.map(|(name, value)| 1 + name.len() + value_bytes(value)).sum::<usize>()
+}
+
+fn value_bytes(value: &HeaderValue) -> usize {
+    1 + match value {
+        HeaderValue::Null => 0,
+        HeaderValue::Bool(_) => 1,
+        HeaderValue::Decimal { .. } => 5,
+        HeaderValue::Int(_) | HeaderValue::Float(_) | HeaderValue::Time(_) => 8,
+        HeaderValue::Text(text) => 4 + text.len(),
+        HeaderValue::Bytes(bytes) => 4 + bytes.len(),
+        HeaderValue::List(items) => 4 + items.iter().map(value_bytes).sum::<usize>(),
+        HeaderValue::Table(headers) => table_bytes(headers),
+    }
+}
+
+fn short(text: &str, what: &str) -> Result<ShortString, String> {
+    ShortString::try_new(text)
+        .map_err(|_| format!("its {what} has {} bytes; AMQP allows 255", text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(properties: &Properties) -> Properties {
+        super::properties(&to_amqp(properties).unwrap())
+    }
+
+    fn full() -> Properties {
+        let text = |text: &str| Some(text.to_owned());
+        let mut nested = Headers::new();
+        nested.set("inner", 7_i64);
+        let mut headers = Headers::new();
+        headers.set("null", HeaderValue::Null);
+        headers.set("bool", true);
+        headers.set("int", i64::MIN);
+        headers.set("float", 1.5);
+        headers.set("text", "grüße");
+        headers.set("time", HeaderValue::Time(1_700_000_000));
+        headers.set("decimal", HeaderValue::Decimal { scale: 2, value: 1999 });
+        headers.set("bytes", HeaderValue::Bytes(vec![0, 255, 1]));
+        headers.set(
+            "list",
+            HeaderValue::List(vec![1_i64.into(), "two".into(), HeaderValue::List(vec![])]),
+        );
+        headers.set("table", HeaderValue::Table(nested));
+        Properties {
+            message_id: text("id-1"),
+            correlation_id: text("corr"),
+            message_type: text("OrderPlaced"),
+            timestamp: Some(1_700_000_000),
+            content_type: text("application/json"),
+            content_encoding: text("utf-8"),
+            reply_to: text("reply.queue"),
+            expiration_ms: Some(60_000),
+            priority: Some(7),
+            app_id: text("billing"),
+            persistent: true,
+            headers,
+        }
+    }
+
+    /// Tables are sorted on the way, so headers are compared name by name.
+    fn assert_same(actual: &Properties, expected: &Properties) {
+        assert_eq!(actual.headers.len(), expected.headers.len());
+        for (name, value) in expected.headers.iter() {
+            assert_eq!(actual.headers.get(name), Some(value), "{name}");
+        }
+        let without =
+            |properties: &Properties| Properties { headers: Headers::new(), ..properties.clone() };
+        assert_eq!(without(actual), without(expected));
+    }
+
+    #[test]
+    fn every_property_and_header_comes_back() {
+        assert_same(&round_trip(&full()), &full());
+        assert_same(&round_trip(&Properties::default()), &Properties::default());
+    }
+
+    #[test]
+    fn every_width_of_a_foreign_number_is_read() {
+        let mut table = FieldTable::default();
+        for (name, value) in [
+            ("b", AMQPValue::ShortShortInt(-1)),
+            ("B", AMQPValue::ShortShortUInt(255)),
+            ("s", AMQPValue::ShortInt(-300)),
+            ("u", AMQPValue::ShortUInt(60_000)),
+            ("I", AMQPValue::LongInt(-70_000)),
+            ("i", AMQPValue::LongUInt(4_000_000_000)),
+            ("l", AMQPValue::LongLongInt(i64::MAX)),
+        ] {
+            table.insert(name.into(), value);
+        }
+        let headers: Vec<i64> =
+            table.into_iter().map(|(_, value)| from_value(value, 1).as_i64().unwrap()).collect();
+        assert_eq!(headers, [255, -70_000, -1, 4_000_000_000, i64::MAX, -300, 60_000]);
+        assert_eq!(from_value(&AMQPValue::Float(0.5), 1), HeaderValue::Float(0.5));
+    }
+
+    #[test]
+    fn a_long_string_that_is_not_text_stays_bytes() {
+        let value = AMQPValue::LongString(vec![0xff, 0xfe].into());
+        assert_eq!(from_value(&value, 1), HeaderValue::Bytes(vec![0xff, 0xfe]));
+    }
+
+    #[test]
+    fn an_expiration_that_is_no_number_is_ignored() {
+        let amqp = BasicProperties::default().with_expiration("soon".into());
+        assert_eq!(properties(&amqp).expiration_ms, None);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_named() {
+        let properties = Properties { message_id: Some("x".repeat(256)), ..Properties::default() };
+        let error = to_amqp(&properties).unwrap_err();
+        assert_eq!(error, "its message id has 256 bytes; AMQP allows 255");
+    }
+
+    #[test]
+    fn nesting_that_is_too_deep_is_cut() {
+        let mut value = AMQPValue::Boolean(true);
+        for _ in 0..10 {
+            value = AMQPValue::FieldArray(FieldArray::from(vec![value]));
+        }
+        let text = format!("{:?}", from_value(&value, 3));
+        assert_eq!(text, "List([List([List([Null])])])");
+    }
+
+    #[test]
+    fn the_size_on_the_wire_is_not_underestimated() {
+        // 14 bytes of properties' text lengths and values, summed by hand for one header.
+        let mut properties = Properties::default();
+        properties.headers.set("k", "x".repeat(1000));
+        assert!(wire_bytes(&properties) >= 4 + 1 + 1 + 1 + 4 + 1000);
+        assert!(wire_bytes(&properties) < 1100);
+    }
+}

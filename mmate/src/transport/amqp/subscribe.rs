@@ -1,0 +1,65 @@
+//! Starting a consumer: a channel, its prefetch, and the broker's word that it consumes.
+
+use std::sync::Arc;
+
+use lapin::Connection;
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{FieldTable, ShortString};
+
+use super::config::AmqpConfig;
+use super::declare::{Item, declare_all};
+use super::exclusive::Remembered;
+use super::failure::{short, within};
+use super::subscription::{AmqpSubscription, Parts};
+use crate::transport::{SubscribeOptions, TransportError};
+
+/// Consumes a queue. `owned` is the queue's description if it belongs to this connection alone.
+pub(super) async fn subscribe(
+    connection: &Connection,
+    options: SubscribeOptions,
+    owned: Option<Remembered>,
+    place: Arc<str>,
+    config: &AmqpConfig,
+) -> Result<AmqpSubscription, TransportError> {
+    let SubscribeOptions { queue, prefetch, consumer } = options;
+    if let Some(owned) = &owned {
+        // It went with the last connection, or with its last consumer.
+        let items: Vec<Item<'_>> = owned.items().collect();
+        declare_all(connection, &items, config.call_timeout).await?;
+    }
+    let name = short(&queue, "queue's name")?;
+    let start = async {
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        let consumer = channel
+            .basic_consume(
+                name,
+                consumer_tag(&consumer),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        Ok((channel, consumer))
+    };
+    let doing = format!("consume queue `{queue}`");
+    let (channel, consumer) = within(config.call_timeout, &doing, start).await?;
+    tracing::debug!(broker = %place, %queue, prefetch, "consuming");
+    Ok(AmqpSubscription::new(Parts {
+        consumer,
+        channel,
+        queue,
+        place,
+        prefetch,
+        call_timeout: config.call_timeout,
+        ack_delay: config.ack_delay,
+    }))
+}
+
+/// The consumer's name, as much of it as fits.
+fn consumer_tag(name: &str) -> ShortString {
+    let mut end = name.len().min(255);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    ShortString::from(&name[..end])
+}

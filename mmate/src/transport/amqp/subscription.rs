@@ -1,0 +1,311 @@
+//! A running consumer on a channel of its own.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
+use lapin::{Channel, Consumer};
+use tokio::time::{Instant, Sleep};
+
+use super::ack::{Ack, AckWindow};
+use super::convert::delivery;
+use super::failure::{self, within};
+use crate::transport::{Intake, Settlement, Subscription, Tag, TransportError, TransportErrorKind};
+
+type Write = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+type Cancel = Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>;
+
+/// A consumer of one queue. Dropping it closes its channel: what is unsettled goes back.
+pub(super) struct AmqpSubscription {
+    consumer: Consumer,
+    channel: Channel,
+    queue: String,
+    place: Arc<str>,
+    call_timeout: Duration,
+    window: AckWindow,
+    /// Settlements that are queued for the socket and not written yet.
+    writes: FuturesUnordered<Write>,
+    ack_delay: Duration,
+    /// Runs while a finished delivery waits for others.
+    timer: Pin<Box<Sleep>>,
+    timer_runs: bool,
+    phase: Phase,
+}
+
+enum Phase {
+    Running,
+    /// The broker has been asked to send nothing more.
+    Cancelling(Cancel),
+    /// It has agreed.
+    Cancelled,
+    /// The channel is gone. `reported` once the caller has heard of it.
+    Lost {
+        reason: Loss,
+        reported: bool,
+    },
+}
+
+#[derive(Clone)]
+struct Loss {
+    kind: TransportErrorKind,
+    text: String,
+}
+
+/// What a subscription is made of.
+pub(super) struct Parts {
+    pub(super) consumer: Consumer,
+    pub(super) channel: Channel,
+    pub(super) queue: String,
+    pub(super) place: Arc<str>,
+    pub(super) prefetch: u16,
+    pub(super) call_timeout: Duration,
+    pub(super) ack_delay: Duration,
+}
+
+impl AmqpSubscription {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            consumer: parts.consumer,
+            channel: parts.channel,
+            queue: parts.queue,
+            place: parts.place,
+            call_timeout: parts.call_timeout,
+            window: AckWindow::new(parts.prefetch),
+            writes: FuturesUnordered::new(),
+            ack_delay: parts.ack_delay,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            timer_runs: false,
+            phase: Phase::Running,
+        }
+    }
+
+    /// Queues a frame. It takes its place behind all frames that were queued before, at once: the
+    /// rejection of a tag must stand before the `multiple` ack that runs over it.
+    fn write(&mut self, frame: impl Future<Output = lapin::Result<()>> + Send + 'static) {
+        let mut frame: Write = Box::pin(frame);
+        match frame.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => self.writes.push(frame),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => self.lose(&error),
+        }
+    }
+
+    fn write_acks(&mut self, all: bool) {
+        let mut acks: Vec<Ack> = Vec::new();
+        self.window.flush(all, |ack| acks.push(ack));
+        for Ack { tag, multiple } in acks {
+            let channel = self.channel.clone();
+            self.write(async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await });
+        }
+        self.timer_runs &= self.window.has_finished();
+    }
+
+    /// Sees frames into the socket, and writes what has waited long enough.
+    fn poll_writes(&mut self, cx: &mut Context<'_>) {
+        if self.window.has_finished() {
+            if !self.timer_runs {
+                self.timer_runs = true;
+                self.timer.as_mut().reset(Instant::now() + self.ack_delay);
+            }
+            if self.timer.as_mut().poll(cx).is_ready() {
+                self.write_acks(true);
+            }
+        }
+        while let Poll::Ready(Some(result)) = self.writes.poll_next_unpin(cx) {
+            if let Err(error) = result {
+                self.lose(&error);
+            }
+        }
+    }
+
+    fn lose(&mut self, error: &lapin::Error) {
+        let error = failure::of(error, &format!("consume queue `{}`", self.queue));
+        // Whatever ended it, the caller is to subscribe anew: what is wrong for good shows there.
+        self.lose_because(TransportErrorKind::Lost, error.to_string());
+    }
+
+    fn lose_because(&mut self, kind: TransportErrorKind, text: String) {
+        if matches!(self.phase, Phase::Lost { .. }) {
+            return;
+        }
+        tracing::warn!(broker = %self.place, queue = %self.queue, reason = %text, "lost a consumer");
+        self.phase = Phase::Lost { reason: Loss { kind, text }, reported: false };
+    }
+
+    /// The end of the library's stream, which says nothing of its cause.
+    fn ended(&mut self) {
+        let why = if self.channel.status().connected() {
+            "RabbitMQ cancelled the consumer; was the queue deleted?"
+        } else {
+            "its channel was closed"
+        };
+        self.lose_because(
+            TransportErrorKind::Lost,
+            format!("failed to consume queue `{}`: {why}", self.queue),
+        );
+    }
+
+    fn poll_intake(&mut self, cx: &mut Context<'_>) -> Poll<Intake> {
+        match Pin::new(&mut self.consumer).poll_next(cx) {
+            Poll::Ready(Some(Ok(received))) => {
+                self.window.received(received.delivery_tag);
+                return Poll::Ready(Intake::Delivery(delivery(received)));
+            }
+            Poll::Ready(Some(Err(error))) => self.lose(&error),
+            Poll::Ready(None) => self.ended(),
+            Poll::Pending => {
+                if self.window.is_idle() {
+                    self.write_acks(false);
+                    self.poll_writes(cx);
+                }
+                return Poll::Pending;
+            }
+        }
+        self.report()
+    }
+
+    /// Says once that the subscription is lost.
+    fn report(&mut self) -> Poll<Intake> {
+        match &mut self.phase {
+            Phase::Lost { reason, reported } if !*reported => {
+                *reported = true;
+                Poll::Ready(Intake::Lost(reason.error()))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_cancelling(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        if let Phase::Running = self.phase {
+            let (channel, tag, limit) =
+                (self.channel.clone(), self.consumer.tag(), self.call_timeout);
+            let doing = format!("cancel the consumer of queue `{}`", self.queue);
+            self.phase = Phase::Cancelling(Box::pin(async move {
+                within(limit, &doing, channel.basic_cancel(tag, BasicCancelOptions::default()))
+                    .await
+            }));
+        }
+        let Phase::Cancelling(cancel) = &mut self.phase else {
+            return Poll::Ready(self.check());
+        };
+        let Poll::Ready(result) = cancel.as_mut().poll(cx) else {
+            return Poll::Pending;
+        };
+        self.phase = Phase::Cancelled;
+        if let Err(error) = result {
+            self.lose_because(error.kind(), error.to_string());
+        } else if !self.channel.status().connected() {
+            // The library answers a cancellation with success when the channel ends meanwhile.
+            self.ended();
+        }
+        Poll::Ready(self.check())
+    }
+
+    fn check(&self) -> Result<(), TransportError> {
+        match &self.phase {
+            Phase::Lost { reason, .. } => Err(reason.error()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Loss {
+    fn error(&self) -> TransportError {
+        TransportError::new(self.kind, self.text.clone())
+    }
+}
+
+impl Subscription for AmqpSubscription {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Intake> {
+        if let Phase::Running | Phase::Cancelling(_) | Phase::Cancelled = self.phase {
+            self.poll_writes(cx);
+        }
+        match &self.phase {
+            Phase::Running => self.poll_intake(cx),
+            // What was received and not handed out goes back when the channel closes.
+            Phase::Cancelling(_) => match self.poll_cancelling(cx) {
+                Poll::Ready(Ok(())) => Poll::Ready(Intake::Ended),
+                Poll::Ready(Err(_)) => self.report(),
+                Poll::Pending => Poll::Pending,
+            },
+            Phase::Cancelled => Poll::Ready(Intake::Ended),
+            Phase::Lost { .. } => self.report(),
+        }
+    }
+
+    fn settle(&mut self, tag: Tag, settlement: Settlement) {
+        if let Phase::Lost { .. } = self.phase {
+            // A tag means something only on the channel that it came on; the message comes again.
+            return;
+        }
+        let Tag(tag) = tag;
+        let known = match settlement {
+            Settlement::Ack => self.window.finish(tag),
+            Settlement::Requeue | Settlement::Reject => self.window.settled(tag),
+        };
+        debug_assert!(known, "delivery {tag} is settled once");
+        if !known {
+            tracing::error!(queue = %self.queue, tag, "a delivery that is unknown or settled was settled; ignored");
+            return;
+        }
+        let channel = self.channel.clone();
+        match settlement {
+            Settlement::Ack if self.window.is_due() => self.write_acks(false),
+            Settlement::Ack => {}
+            Settlement::Requeue => self.write(async move {
+                let options = BasicNackOptions { multiple: false, requeue: true };
+                channel.basic_nack(tag, options).await
+            }),
+            Settlement::Reject => self.write(async move {
+                let options = BasicRejectOptions { requeue: false };
+                channel.basic_reject(tag, options).await
+            }),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        if let Phase::Lost { .. } = self.phase {
+            return Poll::Ready(self.check());
+        }
+        self.write_acks(true);
+        self.poll_writes(cx);
+        if self.writes.is_empty() || matches!(self.phase, Phase::Lost { .. }) {
+            return Poll::Ready(self.check());
+        }
+        Poll::Pending
+    }
+
+    fn poll_cancel(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.poll_cancelling(cx)
+    }
+}
+
+impl Drop for AmqpSubscription {
+    fn drop(&mut self) {
+        // Queued before the channel's close; what is finished shall not come again.
+        if !matches!(self.phase, Phase::Lost { .. }) {
+            self.write_acks(true);
+        }
+    }
+}
+
+impl fmt::Debug for AmqpSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Running => "running",
+            Phase::Cancelling(_) => "cancelling",
+            Phase::Cancelled => "cancelled",
+            Phase::Lost { .. } => "lost",
+        };
+        f.debug_struct("AmqpSubscription")
+            .field("queue", &self.queue)
+            .field("phase", &phase)
+            .finish_non_exhaustive()
+    }
+}

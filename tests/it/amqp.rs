@@ -1,0 +1,9 @@
+//! The RabbitMQ adapter against a real broker, whose URL stands in `MMATE_TEST_AMQP_URL`.
+
+mod broker;
+mod connecting;
+mod consuming;
+mod declaring;
+mod outages;
+mod proxy;
+mod publishing;
