@@ -149,12 +149,7 @@ impl Running {
 
     /// A publisher outside any handler.
     #[must_use]
-    pub fn publisher(&self) -> Publisher {
-        self.publisher.clone()
-    }
-
-    #[cfg(feature = "testing")]
-    pub(crate) const fn publisher_ref(&self) -> &Publisher {
+    pub const fn publisher(&self) -> &Publisher {
         &self.publisher
     }
 

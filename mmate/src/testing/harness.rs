@@ -49,8 +49,8 @@ impl TestApp {
 
     /// The publisher outside any handler.
     #[must_use]
-    pub fn publisher(&self) -> &Publisher {
-        self.running.publisher_ref()
+    pub const fn publisher(&self) -> &Publisher {
+        self.running.publisher()
     }
 
     /// Waits until nothing is in flight: no message waits for a handler of this app, none is being
