@@ -86,17 +86,18 @@ impl Options {
                     options.messages = 5_000;
                     options.time_max = Duration::from_secs(5 * 60);
                 }
-                "--rounds" => options.rounds = number(&argument, arguments.next(), 1)?,
+                "--rounds" => options.rounds = number(&argument, arguments.next().as_deref(), 1)?,
                 "--messages" => {
-                    options.messages = number(&argument, arguments.next(), MESSAGES_MIN)?
+                    options.messages = number(&argument, arguments.next().as_deref(), MESSAGES_MIN)?
                 }
                 "--minutes" => {
-                    let minutes = number(&argument, arguments.next(), 1)?;
+                    let minutes = number(&argument, arguments.next().as_deref(), 1)?;
                     options.time_max = Duration::from_secs(60 * u64::from(minutes));
                 }
                 "--only" => options.only.push(group(arguments.next().as_deref())?),
                 "--profile" => {
-                    options.mode = Mode::Profile(number(&argument, arguments.next(), 0)?);
+                    options.mode =
+                        Mode::Profile(number(&argument, arguments.next().as_deref(), 0)?);
                 }
                 "--help" | "-h" => options.mode = Mode::Help,
                 other => return Err(format!("`{other}` is not understood")),
@@ -112,8 +113,8 @@ impl Options {
     }
 }
 
-fn number(option: &str, text: Option<String>, min: u32) -> Result<u32, String> {
-    let parsed = text.as_deref().and_then(|text| text.parse().ok());
+fn number(option: &str, text: Option<&str>, min: u32) -> Result<u32, String> {
+    let parsed = text.and_then(|text| text.parse().ok());
     parsed
         .filter(|number| *number >= min)
         .ok_or_else(|| format!("`{option}` needs a number from {min}"))

@@ -109,7 +109,7 @@ impl Contest {
         let count = self.programs.len();
         let mut rates = vec![0.0; count];
         for step in 0..count {
-            let at = if round % 2 == 0 { step } else { count - 1 - step };
+            let at = if round.is_multiple_of(2) { step } else { count - 1 - step };
             let program = &mut self.programs[at];
             let sample = program.turn(messages).await.map_err(|error| {
                 format!("{}, {}, round {round}: {error}", self.title, program.name())
