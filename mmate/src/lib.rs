@@ -1,5 +1,7 @@
 //! Mmate.
 pub mod contract;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "runtime")]
 pub mod transport;
 #[doc(hidden)]
