@@ -11,18 +11,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Failure;
 use super::behaviour::{Checked, ensure};
+use super::consumer::Consumer;
 use crate::contract::Source;
 use crate::contract::address::Address;
 use crate::transport::{
-    Capability, Delivery, ExchangeKind, Intake, Outgoing, Properties, PublishError,
-    PublishErrorKind, Queue, QueueStats, Settlement, SubscribeOptions, Subscription, Topology,
-    Transport, TransportError,
+    Capability, ExchangeKind, Outgoing, Properties, PublishError, PublishErrorKind, Queue,
+    QueueStats, SubscribeOptions, Topology, Transport, TransportError,
 };
 
 /// How long something that must happen may take.
-const DEADLINE: Duration = Duration::from_secs(10);
-/// How long one looks that something does not happen, where nothing else can show it.
-const QUIET: Duration = Duration::from_millis(300);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// The pause between two looks at what a broker only tells when asked.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -45,18 +43,12 @@ struct Made {
     transports: Vec<Arc<dyn Transport>>,
 }
 
-/// A consumer whose waits have a deadline.
-pub(super) struct Consumer {
-    subscription: Box<dyn Subscription>,
-    queue: String,
-}
-
 /// Waits for something that must happen.
 pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T, Failure> {
     timeout(DEADLINE, future).await.map_err(|_| too_late(what))
 }
 
-fn too_late(what: &str) -> Failure {
+pub(super) fn too_late(what: &str) -> Failure {
     Failure::new(format!("{what}: not within {} s", DEADLINE.as_secs()))
 }
 
@@ -79,11 +71,6 @@ pub(super) fn to_exchange(kind: ExchangeKind, key: &str, body: &str) -> Outgoing
     let mut outgoing = to_queue(key, body);
     outgoing.address.exchange = Cow::Borrowed(exchange(kind));
     outgoing
-}
-
-/// The body as text.
-pub(super) fn text(delivery: &Delivery) -> Cow<'_, str> {
-    String::from_utf8_lossy(&delivery.body)
 }
 
 /// Checks that a publish failed in a certain way.
@@ -226,10 +213,7 @@ impl Bench {
     ) -> Result<Consumer, Failure> {
         let options = SubscribeOptions::new(queue, prefetch);
         let subscription = within("subscribing", transport.subscribe(options)).await??;
-        Ok(Consumer {
-            subscription,
-            queue: queue.to_owned(),
-        })
+        Ok(Consumer::new(subscription, queue))
     }
 
     /// Publishes a last message and checks that it is the next to come, by a new consumer: that
@@ -289,85 +273,5 @@ impl fmt::Debug for Bench {
             .field("transport", &self.transport)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
-    }
-}
-
-impl Consumer {
-    /// Whatever comes next.
-    pub(super) async fn intake(&mut self) -> Result<Intake, Failure> {
-        let Self {
-            subscription,
-            queue,
-        } = self;
-        timeout(DEADLINE, subscription.next())
-            .await
-            .map_err(|_| too_late(&format!("a delivery from `{queue}`")))
-    }
-
-    /// The next delivery.
-    pub(super) async fn next(&mut self) -> Result<Delivery, Failure> {
-        match self.intake().await? {
-            Intake::Delivery(delivery) => Ok(delivery),
-            Intake::Lost(error) => Err(Failure::new(format!("lost unexpectedly: {error}"))),
-            Intake::Ended => Err(Failure::new("ended unexpectedly")),
-        }
-    }
-
-    /// The next delivery, which must have this body.
-    pub(super) async fn expect(&mut self, body: &str) -> Result<Delivery, Failure> {
-        let delivery = self.next().await?;
-        ensure!(
-            text(&delivery) == body,
-            "expected `{body}`, got `{}`",
-            text(&delivery)
-        );
-        Ok(delivery)
-    }
-
-    /// Settles and waits until the settlement is written.
-    pub(super) async fn settle(&mut self, delivery: &Delivery, settlement: Settlement) -> Checked {
-        self.subscription.settle(delivery.tag, settlement);
-        within("settling", self.subscription.flush()).await??;
-        Ok(())
-    }
-
-    /// Takes and acknowledges the next delivery, which must have this body.
-    pub(super) async fn ack_next(&mut self, body: &str) -> Checked {
-        let delivery = self.expect(body).await?;
-        self.settle(&delivery, Settlement::Ack).await
-    }
-
-    /// Looks for a while that nothing comes.
-    pub(super) async fn ensure_silence(&mut self, why: &str) -> Checked {
-        match timeout(QUIET, self.subscription.next()).await {
-            Err(_) => Ok(()),
-            Ok(intake) => Err(Failure::new(format!("{why}, but got {intake:?}"))),
-        }
-    }
-
-    /// Waits for the end by loss.
-    pub(super) async fn lost(&mut self) -> Result<TransportError, Failure> {
-        match self.intake().await? {
-            Intake::Lost(error) => Ok(error),
-            other => Err(Failure::new(format!("expected the loss, got {other:?}"))),
-        }
-    }
-
-    /// Stops the intake.
-    pub(super) async fn cancel(&mut self) -> Checked {
-        within("cancelling", self.subscription.cancel()).await??;
-        Ok(())
-    }
-
-    /// Settles without writing and looks that nothing panics or hangs; the outcome does not matter.
-    pub(super) async fn settle_late(
-        &mut self,
-        delivery: &Delivery,
-        settlement: Settlement,
-    ) -> Checked {
-        self.subscription.settle(delivery.tag, settlement);
-        within("flushing after the loss", self.subscription.flush())
-            .await
-            .map(drop)
     }
 }

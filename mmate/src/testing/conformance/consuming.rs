@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Failure;
 use super::behaviour::{Checked, ensure, list};
-use super::bench::{Bench, text, within};
+use super::bench::{Bench, within};
+use super::consumer::text;
 use crate::transport::{Intake, QueueStats, Settlement, SubscribeOptions, TransportErrorKind};
 
 list![

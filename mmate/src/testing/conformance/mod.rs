@@ -29,6 +29,7 @@
 mod behaviour;
 mod bench;
 mod closing;
+mod consumer;
 mod consuming;
 mod declaring;
 #[cfg(test)]

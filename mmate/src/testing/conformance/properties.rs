@@ -2,7 +2,8 @@
 
 use super::Failure;
 use super::behaviour::{Checked, ensure, list};
-use super::bench::{Bench, text, to_exchange, to_queue};
+use super::bench::{Bench, to_exchange, to_queue};
+use super::consumer::text;
 use crate::contract::{HeaderValue, Headers};
 use crate::transport::{Delivery, ExchangeKind, Outgoing, Properties, Queue, Settlement};
 

@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 
 use super::Failure;
 use super::behaviour::{Checked, ensure, list};
-use super::bench::{Bench, ensure_refused, text, to_exchange, to_queue, within};
+use super::bench::{Bench, ensure_refused, to_exchange, to_queue, within};
+use super::consumer::text;
 use crate::transport::{ExchangeKind, PublishErrorKind, Settlement};
 
 list![

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::behaviour::{Checked, ensure, list};
-use super::bench::{Bench, Consumer, text, to_queue, within};
+use super::bench::{Bench, to_queue, within};
+use super::consumer::{Consumer, text};
 use crate::transport::{Outgoing, Queue, Settlement};
 
 list![
