@@ -3,6 +3,7 @@
 use super::Failure;
 use super::behaviour::{Checked, ensure, list};
 use super::bench::{Bench, ensure_refused, to_queue, within};
+use super::consumer::waited_in_vain;
 use crate::transport::{PublishErrorKind, SubscribeOptions, TransportErrorKind};
 
 list![
@@ -47,9 +48,10 @@ async fn a_closed_transport_consumes_nothing(bench: &Bench) -> Checked {
 async fn closing_is_a_loss_to_the_consumers(bench: &Bench) -> Checked {
     let queue = bench.queue("q").await?;
     let other = bench.connect().await?;
-    let mut consumer = bench.consume_on(&other, &queue, 1).await?;
+    let waiting = bench.consume_on(&other, &queue, 1).await?;
+    let waiting = waiting.wait_apart().await;
     within("closing", other.close()).await?;
-    let error = consumer.lost().await?;
+    let error = waited_in_vain(waiting).await?;
     let kind = error.kind();
     ensure!(
         kind == TransportErrorKind::Closed,

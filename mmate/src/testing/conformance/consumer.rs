@@ -1,13 +1,17 @@
 //! A consumer as checks use it.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Failure;
 use super::behaviour::{Checked, ensure};
-use super::bench::{DEADLINE, too_late, within};
+use super::bench::within;
 use crate::transport::{Delivery, Intake, Settlement, Subscription, TransportError};
 
 /// How long one looks that something does not happen, where nothing else can show it.
@@ -19,9 +23,51 @@ pub(super) struct Consumer {
     queue: String,
 }
 
+/// A consumer that waits in a task of its own, and what came.
+pub(super) type Waiting = JoinHandle<Result<(Consumer, Intake), Failure>>;
+
 /// The body as text.
 pub(super) fn text(delivery: &Delivery) -> Cow<'_, str> {
     String::from_utf8_lossy(&delivery.body)
+}
+
+fn delivery(intake: Intake) -> Result<Delivery, Failure> {
+    match intake {
+        Intake::Delivery(delivery) => Ok(delivery),
+        Intake::Lost(error) => Err(Failure::new(format!("lost unexpectedly: {error}"))),
+        Intake::Ended => Err(Failure::new("ended unexpectedly")),
+    }
+}
+
+/// What a task of [`Consumer::wait_apart`] got; it must have this body.
+pub(super) async fn waited(task: Waiting, body: &str) -> Result<(Consumer, Delivery), Failure> {
+    let (consumer, intake) = outcome(task).await?;
+    let delivery = delivery(intake)?;
+    ensure_body(&delivery, body)?;
+    Ok((consumer, delivery))
+}
+
+/// The loss that a task of [`Consumer::wait_apart`] was told.
+pub(super) async fn waited_in_vain(task: Waiting) -> Result<TransportError, Failure> {
+    loss(outcome(task).await?.1)
+}
+
+async fn outcome(task: Waiting) -> Result<(Consumer, Intake), Failure> {
+    task.await
+        .map_err(|error| Failure::new(format!("the waiting task failed: {error}")))?
+}
+
+fn loss(intake: Intake) -> Result<TransportError, Failure> {
+    match intake {
+        Intake::Lost(error) => Ok(error),
+        other => Err(Failure::new(format!("expected the loss, got {other:?}"))),
+    }
+}
+
+fn ensure_body(delivery: &Delivery, body: &str) -> Checked {
+    let came = text(delivery);
+    ensure!(came == body, "expected `{body}`, got `{came}`");
+    Ok(())
 }
 
 impl Consumer {
@@ -38,28 +84,37 @@ impl Consumer {
             subscription,
             queue,
         } = self;
-        timeout(DEADLINE, subscription.next())
-            .await
-            .map_err(|_| too_late(&format!("a delivery from `{queue}`")))
+        within(&format!("a delivery from `{queue}`"), subscription.next()).await
     }
 
     /// The next delivery.
     pub(super) async fn next(&mut self) -> Result<Delivery, Failure> {
-        match self.intake().await? {
-            Intake::Delivery(delivery) => Ok(delivery),
-            Intake::Lost(error) => Err(Failure::new(format!("lost unexpectedly: {error}"))),
-            Intake::Ended => Err(Failure::new("ended unexpectedly")),
-        }
+        delivery(self.intake().await?)
+    }
+
+    /// Waits for whatever comes next in a task of its own. When this returns, the task does wait: who
+    /// only asks again after the publish does not notice that nobody would have woken it.
+    pub(super) async fn wait_apart(mut self) -> Waiting {
+        let (asked, is_asked) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let first = poll_fn(|cx| Poll::Ready(self.subscription.poll_next(cx))).await;
+            // Nobody listens only if the check is over.
+            asked.send(()).ok();
+            let intake = match first {
+                Poll::Ready(intake) => intake,
+                Poll::Pending => self.intake().await?,
+            };
+            Ok((self, intake))
+        });
+        // An error is the task's, and shown where the task is awaited.
+        drop(is_asked.await);
+        task
     }
 
     /// The next delivery, which must have this body.
     pub(super) async fn expect(&mut self, body: &str) -> Result<Delivery, Failure> {
         let delivery = self.next().await?;
-        ensure!(
-            text(&delivery) == body,
-            "expected `{body}`, got `{}`",
-            text(&delivery)
-        );
+        ensure_body(&delivery, body)?;
         Ok(delivery)
     }
 
@@ -86,10 +141,7 @@ impl Consumer {
 
     /// Waits for the end by loss.
     pub(super) async fn lost(&mut self) -> Result<TransportError, Failure> {
-        match self.intake().await? {
-            Intake::Lost(error) => Ok(error),
-            other => Err(Failure::new(format!("expected the loss, got {other:?}"))),
-        }
+        loss(self.intake().await?)
     }
 
     /// Stops the intake.

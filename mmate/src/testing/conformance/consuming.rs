@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::Failure;
 use super::behaviour::{Checked, ensure, list};
 use super::bench::{Bench, within};
-use super::consumer::text;
+use super::consumer::{text, waited, waited_in_vain};
 use crate::transport::{Intake, QueueStats, Settlement, SubscribeOptions, TransportErrorKind};
 
 list![
+    a_waiting_consumer_is_woken,
     the_messages_of_a_queue_come_in_order,
     the_prefetch_is_never_exceeded,
     a_settlement_makes_room_for_the_next_message,
@@ -20,6 +21,18 @@ list![
     what_a_cancelled_consumer_holds_can_be_settled,
     a_dropped_subscription_is_no_consumer,
 ];
+
+async fn a_waiting_consumer_is_woken(bench: &Bench) -> Checked {
+    let queue = bench.queue("q").await?;
+    for body in ["1", "2"] {
+        let consumer = bench.consume(&queue, 1).await?;
+        let waiting = consumer.wait_apart().await;
+        bench.fill(&queue, &[body]).await?;
+        let (mut consumer, delivery) = waited(waiting, body).await?;
+        consumer.settle(&delivery, Settlement::Ack).await?;
+    }
+    Ok(())
+}
 
 async fn the_messages_of_a_queue_come_in_order(bench: &Bench) -> Checked {
     let queue = bench.queue("q").await?;
@@ -107,10 +120,10 @@ async fn a_missing_queue_cannot_be_consumed(bench: &Bench) -> Checked {
 
 async fn a_deleted_queue_is_a_loss_to_its_consumer(bench: &Bench) -> Checked {
     let queue = bench.queue("q").await?;
-    let mut consumer = bench.consume(&queue, 1).await?;
+    let waiting = bench.consume(&queue, 1).await?.wait_apart().await;
     let other = bench.connect().await?;
     within("deleting a queue", other.delete_queue(&queue)).await??;
-    let error = consumer.lost().await?;
+    let error = waited_in_vain(waiting).await?;
     ensure!(
         error.to_string().contains(&queue),
         "the text names no queue: {error}"

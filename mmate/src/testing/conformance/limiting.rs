@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 use super::Failure;
 use super::behaviour::{Checked, ensure, list};
 use super::bench::{Bench, ensure_refused, to_queue};
-use crate::transport::{Outgoing, PublishErrorKind, Queue, QueueKind};
+use super::consumer::waited;
+use crate::transport::{Outgoing, PublishErrorKind, Queue, QueueKind, Settlement};
 
 list![
     an_expired_message_is_not_delivered [Ttl],
@@ -87,15 +88,16 @@ async fn an_expired_message_is_not_delivered(bench: &Bench) -> Checked {
 async fn an_expired_message_goes_to_the_dead_letter_queue(bench: &Bench) -> Checked {
     let (queue, dead) = queue_with_dead_letters(bench).await?;
     // Nobody consumes the queue itself, and the consumer of its dead letters is only waiting.
-    let mut consumer = bench.consume(&dead, 1).await?;
+    let waiting = bench.consume(&dead, 1).await?.wait_apart().await;
     let began = Instant::now();
     bench.publish(expiring(&queue, "stale", SHORT_MS)).await?;
-    consumer.ack_next("stale").await?;
+    let (mut consumer, delivery) = waited(waiting, "stale").await?;
     let waited_ms = began.elapsed().as_millis();
     ensure!(
         waited_ms + 10 >= u128::from(SHORT_MS),
         "it was to live {SHORT_MS} ms and was dead after {waited_ms} ms"
     );
+    consumer.settle(&delivery, Settlement::Ack).await?;
     drop(consumer);
     bench.ensure_empty(&dead).await
 }

@@ -150,6 +150,11 @@ const DOUBLES: &[(&str, Fault, &str)] = &[
         "a delivery from",
     ),
     (
+        "a_waiting_consumer_is_woken",
+        Fault::NeverWakes,
+        "a delivery from",
+    ),
+    (
         "the_messages_of_a_queue_come_in_order",
         Fault::Reorders,
         "expected `0`, got `1`",
@@ -182,6 +187,16 @@ const DOUBLES: &[(&str, Fault, &str)] = &[
     (
         "a_deleted_queue_is_a_loss_to_its_consumer",
         Fault::LosesInSilence,
+        "a delivery from",
+    ),
+    (
+        "a_deleted_queue_is_a_loss_to_its_consumer",
+        Fault::NeverWakes,
+        "a delivery from",
+    ),
+    (
+        "closing_is_a_loss_to_the_consumers",
+        Fault::NeverWakes,
         "a delivery from",
     ),
     (

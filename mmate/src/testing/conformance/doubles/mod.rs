@@ -47,6 +47,7 @@ pub(super) enum Fault {
     FanoutIsDirect,
     OneQueuePerPattern,
     // Consuming.
+    NeverWakes,
     IgnoresPrefetch,
     NeverRefills,
     CreatesMissingQueues,

@@ -117,6 +117,11 @@ impl Subscription for FaultySubscription {
         if self.fault == Fault::NeverRefills && self.given.len() >= usize::from(self.prefetch) {
             return Poll::Pending;
         }
+        let mut asleep = Context::from_waker(Waker::noop());
+        let cx = match self.fault {
+            Fault::NeverWakes => &mut asleep,
+            _ => cx,
+        };
         loop {
             match ready!(self.inner().poll_next(cx)) {
                 Intake::Delivery(delivery) => {
