@@ -21,6 +21,8 @@ pub mod reliability;
 pub mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "runtime")]
 pub mod transport;
 

@@ -2,4 +2,5 @@
 
 mod amqp;
 mod architecture;
+mod conformance;
 mod consume;
