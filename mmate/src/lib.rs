@@ -21,8 +21,6 @@ pub mod reliability;
 pub mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "testing")]
-pub mod testing;
 #[cfg(feature = "runtime")]
 pub mod transport;
 

@@ -191,12 +191,10 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
         if !is_function {
             continue;
         }
-        let closing = format!("{}}}", " ".repeat(indent));
-        // A declaration without a body ends with a semicolon.
         let end = lines.iter().skip(start).position(|line| {
-            *line == closing
-                || line.ends_with(';')
-                    && !line.starts_with(' '.to_string().repeat(indent + 1).as_str())
+            let same_level = line.len() - line.trim_start().len() == indent;
+            // A declaration without a body ends with a semicolon.
+            same_level && (line.trim_start() == "}" || line.ends_with(';'))
         });
         if let Some(length) = end.filter(|length| length + 1 > FUNCTION_LINES_MAX) {
             found.push((start + 1, length + 1));
