@@ -2,5 +2,7 @@
 
 mod amqp;
 mod architecture;
+mod bad_input;
 mod conformance;
 mod consume;
+mod publish;
