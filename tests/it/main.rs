@@ -6,3 +6,4 @@ mod bad_input;
 mod conformance;
 mod consume;
 mod publish;
+mod wire_format;
