@@ -3,7 +3,10 @@
 mod amqp;
 mod architecture;
 mod bad_input;
+mod boot;
 mod conformance;
 mod consume;
+mod identity;
 mod publish;
+mod routing;
 mod wire_format;
