@@ -119,8 +119,8 @@ fn read_one(
 }
 
 fn key_ident(input: ParseStream<'_>, table: &Table) -> syn::Result<Ident> {
-    if input.peek(syn::Ident::peek_any) {
-        return syn::Ident::parse_any(input);
+    if input.peek(Ident::peek_any) {
+        return Ident::parse_any(input);
     }
     let example = table.keys.first().map_or("", |known| known.example);
     let text = format!(

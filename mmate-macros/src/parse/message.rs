@@ -1,9 +1,9 @@
 //! The arguments of `#[message]` and `#[payload]`.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::Token;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
+use syn::{Lit, Token};
 
 use super::args::{Key, KnownKey, Table, read_args, read_list};
 use super::values;
@@ -97,6 +97,10 @@ pub(crate) fn payload_args(tokens: TokenStream, errors: &mut Errors) -> Root {
 
 /// The kind and the comma after it. What is no kind is reported here, once.
 fn kind(input: ParseStream<'_>, errors: &mut Errors) -> Option<(Kind, Ident)> {
+    if input.peek(Lit) {
+        kind_as_text(input, errors);
+        return None;
+    }
     let ahead = input.fork();
     let first = ahead.call(Ident::parse_any).ok();
     let bare = first.filter(|_| ahead.is_empty() || ahead.peek(Token![,]));
@@ -121,6 +125,17 @@ fn kind(input: ParseStream<'_>, errors: &mut Errors) -> Option<(Kind, Ident)> {
         return None;
     };
     Some((kind, word))
+}
+
+fn kind_as_text(input: ParseStream<'_>, errors: &mut Errors) {
+    if let Some(literal) = errors.take(input.parse::<Lit>()) {
+        errors.on(
+            literal,
+            "the kind is a word without quotes\nhelp: write `#[message(event)]`",
+        );
+    }
+    // What follows is read as keys.
+    let _ = input.parse::<Token![,]>();
 }
 
 fn missing_kind(input: ParseStream<'_>, errors: &mut Errors) {

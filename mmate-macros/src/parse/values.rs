@@ -227,10 +227,10 @@ fn millis_per(unit: &str) -> Option<u64> {
 /// One of a few words.
 pub(crate) fn word(key: &Key, input: ParseStream<'_>, legal: &[&str]) -> syn::Result<Ident> {
     equals(key, input)?;
-    if !input.peek(syn::Ident::peek_any) {
+    if !input.peek(Ident::peek_any) {
         return Err(wrong_kind(key, input, &listing(legal, "or")));
     }
-    let word = syn::Ident::parse_any(input)?;
+    let word = Ident::parse_any(input)?;
     let spelled = word.to_string();
     if legal.contains(&spelled.as_str()) {
         return Ok(word);
@@ -255,8 +255,8 @@ pub(crate) fn type_name(key: &Key, input: ParseStream<'_>) -> syn::Result<syn::T
 /// An identifier.
 pub(crate) fn ident(key: &Key, input: ParseStream<'_>) -> syn::Result<Ident> {
     equals(key, input)?;
-    if input.peek(syn::Ident::peek_any) {
-        return syn::Ident::parse_any(input);
+    if input.peek(Ident::peek_any) {
+        return Ident::parse_any(input);
     }
     Err(wrong_kind(
         key,
