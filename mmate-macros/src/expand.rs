@@ -81,7 +81,7 @@ pub(crate) fn message_error(item: TokenStream) -> TokenStream {
     let arms = validate::error::check(&parsed, &mut errors);
     let expanded = if !errors.any() {
         emit::error::message_error(&root, &parsed.ident, &arms)
-    } else if parsed.generics.params.is_empty() {
+    } else if can_have_impls(&parsed) {
         emit::error::stub(&root, &parsed.ident)
     } else {
         TokenStream::new()

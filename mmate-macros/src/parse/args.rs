@@ -70,7 +70,14 @@ pub(crate) fn read_args(
         Ok(())
     })
     .parse2(tokens);
-    if let Err(error) = parsed {
+    leftover(parsed, errors);
+}
+
+/// Reports tokens that nobody read, unless that follows from a mistake which was reported.
+pub(crate) fn leftover(parsed: syn::Result<()>, errors: &mut Errors) {
+    if let Err(error) = parsed
+        && !errors.any()
+    {
         errors.push(error);
     }
 }

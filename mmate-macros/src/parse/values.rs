@@ -98,7 +98,10 @@ fn checked_name(key: &Key, literal: LitStr) -> syn::Result<LitStr> {
         Ok(()) => Ok(literal),
         Err(text) => Err(syn::Error::new(
             literal.span(),
-            format!("`{}` {text}", key.ident),
+            format!(
+                "`{}` {text}\nhelp: write it like `{}`",
+                key.ident, key.example
+            ),
         )),
     }
 }
@@ -176,7 +179,10 @@ pub(crate) fn duration(key: &Key, input: ParseStream<'_>) -> syn::Result<Millis>
     let literal = text(key, input)?;
     let millis = millis_of(&literal)?;
     if millis.value == 0 {
-        let text = format!("`{}` is longer than zero", key.ident);
+        let text = format!(
+            "`{}` is longer than zero\nhelp: write it like `{}`",
+            key.ident, key.example
+        );
         return Err(syn::Error::new(literal.span(), text));
     }
     Ok(millis)

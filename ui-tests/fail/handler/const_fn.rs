@@ -7,7 +7,7 @@ pub struct OrderCreated {
 
 #[handler]
 const fn on_created(event: OrderCreated) {
-    let _ = event;
+    std::mem::forget(event);
 }
 
 fn main() {}

@@ -6,7 +6,7 @@ pub struct OrderCreated {
 }
 
 #[handler(queu = "orders", prefetch = 0)]
-fn on_created<T>(self, event: &OrderCreated) {
+fn on_created<T>(event: &OrderCreated) {
     let _ = event;
 }
 
