@@ -1,5 +1,7 @@
 //! Integration tests, in the order in which a message travels.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod amqp;
 mod architecture;
 mod bad_input;
