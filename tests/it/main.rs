@@ -6,6 +6,7 @@ mod amqp;
 mod architecture;
 mod bad_input;
 mod boot;
+mod build_schemas;
 mod conformance;
 mod consume;
 mod identity;
