@@ -16,9 +16,8 @@ use crate::{parse, validate};
 pub(crate) fn message(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = parse::message::message_args(args, &mut errors);
-    let parsed = match syn::parse2::<DeriveInput>(item.clone()) {
-        Ok(parsed) => parsed,
-        Err(_) => return with_errors(item, not_a_type("message", errors)),
+    let Ok(parsed) = syn::parse2::<DeriveInput>(item.clone()) else {
+        return with_errors(&item, not_a_type("message", errors));
     };
     let kind = validate::message::check(&args, &parsed, &mut errors);
     let expanded = match kind {
@@ -26,23 +25,22 @@ pub(crate) fn message(args: TokenStream, item: TokenStream) -> TokenStream {
         _ if can_have_impls(&parsed) => emit::message::stub(&args, &parsed),
         _ => item,
     };
-    shown(&parsed.ident, with_errors(expanded, errors))
+    shown(&parsed.ident, with_errors(&expanded, errors))
 }
 
 /// `#[payload]`.
 pub(crate) fn payload(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let root = parse::message::payload_args(args, &mut errors);
-    let parsed = match syn::parse2::<DeriveInput>(item.clone()) {
-        Ok(parsed) => parsed,
-        Err(_) => return with_errors(item, not_a_type("payload", errors)),
+    let Ok(parsed) = syn::parse2::<DeriveInput>(item.clone()) else {
+        return with_errors(&item, not_a_type("payload", errors));
     };
     validate::message::check_payload(&parsed, &mut errors);
     let expanded = match &parsed.data {
         Data::Union(_) => item,
         _ => emit::serde::travelling(&parsed, &root),
     };
-    shown(&parsed.ident, with_errors(expanded, errors))
+    shown(&parsed.ident, with_errors(&expanded, errors))
 }
 
 /// `#[handler(..)]`.
@@ -51,7 +49,7 @@ pub(crate) fn handler(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse::handler::handler_args(args, &mut errors);
     let wanted = "`#[handler]` goes on a free `async fn`";
     let Some(parsed) = errors.take(function(item.clone(), wanted)) else {
-        return with_errors(item, errors);
+        return with_errors(&item, errors);
     };
     validate::handler::check(&args, &parsed, &mut errors);
     finish(item, &parsed, errors, |parsed| emit::handler::handler(&args, parsed))
@@ -63,7 +61,7 @@ pub(crate) fn provider(args: TokenStream, item: TokenStream) -> TokenStream {
     let root = parse::handler::provider_args(args, &mut errors);
     let wanted = "`#[provider]` goes on a free function";
     let Some(parsed) = errors.take(function(item.clone(), wanted)) else {
-        return with_errors(item, errors);
+        return with_errors(&item, errors);
     };
     validate::provider::check(&parsed, &mut errors);
     finish(item, &parsed, errors, |parsed| emit::provider::provider(&root, parsed))
@@ -79,12 +77,12 @@ pub(crate) fn message_error(item: TokenStream) -> TokenStream {
     let arms = validate::error::check(&parsed, &mut errors);
     let expanded = if !errors.any() {
         emit::error::message_error(&root, &parsed.ident, &arms)
-    } else if parsed.generics.params.is_empty() {
+    } else if can_have_impls(&parsed) {
         emit::error::stub(&root, &parsed.ident)
     } else {
         TokenStream::new()
     };
-    shown(&parsed.ident, with_errors(expanded, errors))
+    shown(&parsed.ident, with_errors(&expanded, errors))
 }
 
 /// `#[mmate::main]`.
@@ -93,7 +91,7 @@ pub(crate) fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse::program::main_args(args, &mut errors);
     let wanted = "`#[mmate::main]` goes on `async fn main()`";
     let Some(parsed) = errors.take(function(item.clone(), wanted)) else {
-        return with_errors(item, errors);
+        return with_errors(&item, errors);
     };
     validate::program::check_main(&parsed, &mut errors);
     // An async `main` is an error of its own.
@@ -113,7 +111,7 @@ pub(crate) fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse::program::test_args(args, &mut errors);
     let wanted = "`#[mmate::test]` goes on a free `async fn`";
     let Some(parsed) = errors.take(function(item.clone(), wanted)) else {
-        return with_errors(item, errors);
+        return with_errors(&item, errors);
     };
     validate::program::check_test(&parsed, &mut errors);
     finish(item, &parsed, errors, |parsed| emit::program::test(&args, parsed))
@@ -126,10 +124,10 @@ fn finish(
     emit: impl FnOnce(&FnItem) -> TokenStream,
 ) -> TokenStream {
     let expanded = if errors.any() { item } else { emit(parsed) };
-    shown(&parsed.sig.ident, with_errors(expanded, errors))
+    shown(&parsed.sig.ident, with_errors(&expanded, errors))
 }
 
-fn with_errors(item: TokenStream, errors: Errors) -> TokenStream {
+fn with_errors(item: &TokenStream, errors: Errors) -> TokenStream {
     let errors = errors.into_tokens();
     quote!(#item #errors)
 }

@@ -96,7 +96,6 @@ mod runtime_surface {
     use std::error::Error as StdError;
     use std::fmt;
     use std::future::Future;
-    use std::marker::PhantomData;
 
     use crate::contract::MessageInfo;
     pub use crate::handler::{
@@ -107,40 +106,50 @@ mod runtime_surface {
     pub use crate::reliability::{Backoff, RetryPolicy};
     pub use crate::transport::QueueKind;
 
-    /// The first parameter of a handler. `M` is the type of its message: where `T` is no message, it
-    /// is unknown, and the compiler does not complain a second time about what depends on it.
-    pub struct Incoming<T, M> {
+    /// The first parameter of a handler: its description, and how it is taken.
+    #[derive(Debug)]
+    pub struct Incoming<T> {
         /// The message's description.
         pub info: &'static MessageInfo,
         /// Decodes it.
         pub take: fn(&Call<'_>) -> HandlerResult<T>,
-        message: PhantomData<fn() -> M>,
     }
 
     /// The witness that `T` is a message or an envelope.
     #[must_use]
-    pub const fn incoming<T: FromDelivery>() -> Incoming<T, T::Message> {
-        Incoming {
-            info: <T::Message as crate::contract::Message>::INFO,
-            take: T::from_call,
-            message: PhantomData,
-        }
+    pub const fn incoming<T: FromDelivery>() -> Incoming<T> {
+        Incoming { info: <T::Message as crate::contract::Message>::INFO, take: T::from_call }
     }
 
-    impl<T, M: 'static> Incoming<T, M> {
-        /// Runs the handler's future to an outcome.
-        pub fn run<R, F>(&self, call: F) -> Running
+    /// Runs the handler of a message to an outcome. The compiler finds it before [`RunsAnything`].
+    pub trait RunsHandler<M> {
+        /// Runs the handler's future.
+        fn run<R, F>(self, call: F) -> Running
         where
             R: IntoOutcome<M>,
+            F: Future<Output = R> + Send + 'static;
+    }
+
+    impl<T: FromDelivery> RunsHandler<T::Message> for Incoming<T> {
+        fn run<R, F>(self, call: F) -> Running
+        where
+            R: IntoOutcome<T::Message>,
             F: Future<Output = R> + Send + 'static,
         {
             Box::pin(async move { call.await.into_outcome() })
         }
     }
 
-    impl<T, M> fmt::Debug for Incoming<T, M> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_tuple("Incoming").field(&self.info.name).finish()
+    /// Stands in where the first parameter is no message: that has been reported, and nothing more
+    /// can be said about the result.
+    pub trait RunsAnything {
+        /// Accepts any future.
+        fn run<R, F: Future<Output = R>>(self, call: F) -> Running;
+    }
+
+    impl<T> RunsAnything for &Incoming<T> {
+        fn run<R, F: Future<Output = R>>(self, _: F) -> Running {
+            Box::pin(std::future::pending())
         }
     }
 
@@ -223,13 +232,43 @@ mod runtime_surface {
         }
     }
 
+    /// A value that handlers on all threads may share.
+    #[diagnostic::on_unimplemented(
+        message = "a provider cannot return `{Self}`",
+        label = "cannot be shared between threads",
+        note = "handlers run on many threads: return a type that is `Send + Sync + 'static`"
+    )]
+    pub trait Shared: Sized {
+        /// Says which type it is.
+        fn provides(requirements: &mut Requirements);
+
+        /// The value among resources.
+        fn store(self) -> Resources;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<T: Send + Sync + 'static> Shared for T {
+        fn provides(requirements: &mut Requirements) {
+            requirements.need::<T>();
+        }
+
+        fn store(self) -> Resources {
+            Resources::holding(self)
+        }
+    }
+
     /// The witness that a provider may return the value `T`.
     #[must_use]
-    pub const fn infallible<T: Send + Sync + 'static>() -> Provided<T> {
-        Provided { provides: Requirements::need::<T>, store: |value| Ok(Resources::holding(value)) }
+    pub const fn infallible<T: Shared>() -> Provided<T> {
+        Provided { provides: T::provides, store: |value| Ok(value.store()) }
     }
 
     impl<R: 'static> Provided<R> {
+        /// Takes the value of a provider that is no `async fn`.
+        pub fn done(&self, result: R) -> Building<'static> {
+            Box::pin(std::future::ready((self.store)(result)))
+        }
+
         /// Runs the provider's future to the value.
         pub fn build<F>(&self, call: F) -> Building<'static>
         where

@@ -18,7 +18,6 @@ use crate::contract::export::write_schemas;
 use crate::contract::registered_messages;
 
 /// The messages that are linked into this build script.
-#[must_use]
 pub fn contracts() -> Contracts {
     Contracts { folder: None }
 }

@@ -1,5 +1,15 @@
 //! Integration tests, in the order in which a message travels.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod amqp;
 mod architecture;
+mod bad_input;
+mod boot;
+mod build_schemas;
+mod conformance;
 mod consume;
+mod identity;
+mod publish;
+mod routing;
+mod wire_format;

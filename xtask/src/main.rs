@@ -6,7 +6,7 @@ mod tasks;
 use std::env;
 use std::process::ExitCode;
 
-use tasks::{Failure, bench, broker, test};
+use tasks::{Failure, bench, broker, build_cost, test};
 
 const USAGE: &str = "\
 Usage: cargo xtask <task> [options]
@@ -14,8 +14,10 @@ Usage: cargo xtask <task> [options]
 Tasks:
   test [--only STEP] [--no-broker-install]
                         everything that CI checks, against a private RabbitMQ node;
-                        STEP is one of: format lint build broker test doctest doc example
+                        STEP is one of: format lint features build broker test doctest doc example
   bench [ARGUMENT..]    the benchmarks, in release mode, against a private RabbitMQ node
+  build-cost [--handlers N]..
+                        build time and binary size of a generated service, by number of handlers
   broker [--management] starts a RabbitMQ node, prints its URL, stops it on Ctrl-C
   help                  this text
 
@@ -50,6 +52,7 @@ fn run(task: &str, rest: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "broker" => broker::run(rest),
+        "build-cost" => build_cost::run(rest),
         _ => Err(Failure::usage(&format!("there is no task `{task}`; try `cargo xtask help`"))),
     }
 }

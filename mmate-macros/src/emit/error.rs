@@ -25,12 +25,14 @@ pub(crate) fn message_error(root: &Root, name: &Ident, arms: &[Arm]) -> TokenStr
         let arms = arms.iter().map(arm);
         quote!(match self { #(#arms)* })
     };
+    let behind = behind(arms);
     quote! {
         const _: () = {
             use #root::__private as __mmate;
             #[automatically_derived]
             impl __mmate::MessageError for #name {
                 fn class(&self) -> __mmate::ErrorClass { #body }
+                #behind
             }
             __mmate::inventory::submit! { __mmate::ErrorEntry::of::<#name>() }
         };
@@ -49,11 +51,42 @@ pub(crate) fn stub(root: &Root, name: &Ident) -> TokenStream {
     }
 }
 
+impl Arm {
+    fn path(&self) -> TokenStream {
+        match &self.variant {
+            Some(variant) => quote!(Self::#variant),
+            None => quote!(Self),
+        }
+    }
+
+    /// The field that decides in place of the user.
+    fn deciding(&self) -> Option<&Member> {
+        self.source.as_ref().filter(|_| self.class.is_none())
+    }
+}
+
+/// The errors that decide for variants without a class; left out if there are none.
+fn behind(arms: &[Arm]) -> Option<TokenStream> {
+    arms.iter().find_map(Arm::deciding)?;
+    let arms = arms.iter().map(|arm| {
+        let path = arm.path();
+        match arm.deciding() {
+            Some(field) => quote!(#path { #field: __inner, .. } => {
+                use __mmate::AsError as _;
+                ::core::option::Option::Some(__inner.as_error())
+            }),
+            None => quote!(#path { .. } => ::core::option::Option::None,),
+        }
+    });
+    Some(quote! {
+        fn behind(&self) -> ::core::option::Option<&(dyn ::core::error::Error + 'static)> {
+            match self { #(#arms)* }
+        }
+    })
+}
+
 fn arm(arm: &Arm) -> TokenStream {
-    let path = match &arm.variant {
-        Some(variant) => quote!(Self::#variant),
-        None => quote!(Self),
-    };
+    let path = arm.path();
     match (&arm.class, &arm.source) {
         (Some(Class::Plain(class, word)), _) => {
             let class = Ident::new(class, word.span());

@@ -3,7 +3,7 @@
 //! Each type stands in one generic call per place, with the user's own tokens: then the compiler
 //! underlines exactly the type that does not fit, and says so once.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{FnArg, Type};
 
@@ -16,8 +16,9 @@ use crate::parse::docs::docs;
 pub(crate) fn handler(args: &HandlerArgs, item: &FnItem) -> TokenStream {
     let root = &args.root;
     let (name, vis) = (&item.sig.ident, &item.vis);
-    let struct_name =
-        syn::Ident::new(&name.to_string(), name.span().resolved_at(proc_macro2::Span::call_site()));
+    // The type's place is the attribute, so that editors go to the function when asked for the name.
+    let mut type_name = name.clone();
+    type_name.set_span(Span::call_site());
     let shims = shims(item);
     let entry = entry(args, item);
     quote! {
@@ -26,16 +27,16 @@ pub(crate) fn handler(args: &HandlerArgs, item: &FnItem) -> TokenStream {
 
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
-        #vis struct #struct_name {}
+        #vis struct #type_name {}
 
         const _: () = {
             use #root::__private as __mmate;
             #shims
             #[automatically_derived]
-            impl __mmate::Handler for #struct_name {
+            impl __mmate::Handler for #type_name {
                 const ENTRY: &'static __mmate::HandlerEntry = &#entry;
             }
-            __mmate::inventory::submit! { *<#struct_name as __mmate::Handler>::ENTRY }
+            __mmate::inventory::submit! { *<#type_name as __mmate::Handler>::ENTRY }
         };
     }
 }
@@ -50,6 +51,13 @@ pub(super) fn parameter_types(item: &FnItem) -> Vec<&Type> {
             FnArg::Receiver(_) => None,
         })
         .collect()
+}
+
+/// Names for the arguments, at the place of the function's name, so that an error about the whole call
+/// stands there.
+pub(super) fn argument_names(item: &FnItem) -> Vec<syn::Ident> {
+    let span = item.sig.ident.span().resolved_at(Span::mixed_site());
+    (0..item.sig.inputs.len()).map(|index| format_ident!("__{index}", span = span)).collect()
 }
 
 /// The type that the function returns.
@@ -68,21 +76,33 @@ fn shims(item: &FnItem) -> TokenStream {
         None => (quote!(()), [].as_slice()),
     };
     let returned = return_type(item);
-    let taken = further.iter().map(|ty| quote!((__mmate::argument::<#ty>().take)(call)?));
-    let taken = quote!((message.take)(call)?, #(#taken),*);
-    let running = quote_spanned!(name.span()=> #name(#taken));
-    let needs = further.iter().map(|ty| quote!((__mmate::argument::<#ty>().requires)(needs);));
+    let local = Span::mixed_site();
+    let names = argument_names(item);
+    let (first, others) = match names.split_first() {
+        Some((first, others)) => (quote!(#first), others),
+        None => (quote!(_), [].as_slice()),
+    };
+    let running = quote_spanned!(name.span()=> #name(#(#names),*));
+    // A future that is not `Send` is blamed here, so it stands at the function's name, too.
+    let future = quote_spanned!(name.span()=> _);
+    let needs = further
+        .iter()
+        .map(|ty| quote_spanned!(local=> (__mmate::argument::<#ty>().requires)(needs);));
     let (needs_param, needs) = if further.is_empty() {
         (quote!(_), quote!())
     } else {
-        (quote!(needs), quote!(#(#needs)*))
+        (quote_spanned!(local=> needs), quote!(#(#needs)*))
     };
-    quote! {
-        fn __start(call: &__mmate::Call<'_>) -> __mmate::Started {
+    // Hygienic locals: the user's function may be called `message` or `call`.
+    quote_spanned! {local=>
+        fn __mmate_start(call: &__mmate::Call<'_>) -> __mmate::Started {
+            use __mmate::{RunsAnything as _, RunsHandler as _};
             let message = __mmate::incoming::<#message>();
-            ::core::result::Result::Ok(message.run::<#returned, _>(#running))
+            let #first = (message.take)(call)?;
+            #(let #others = (__mmate::argument::<#further>().take)(call)?;)*
+            ::core::result::Result::Ok(message.run::<#returned, #future>(#running))
         }
-        fn __requires(#needs_param: &mut __mmate::Requirements) { #needs }
+        fn __mmate_requires(#needs_param: &mut __mmate::Requirements) { #needs }
     }
 }
 
@@ -95,7 +115,7 @@ fn entry(args: &HandlerArgs, item: &FnItem) -> TokenStream {
     let options = options(args);
     quote! {
         __mmate::HandlerEntry::new(
-            #name, #location, __mmate::incoming::<#message>().info, __requires, __start,
+            #name, #location, __mmate::incoming::<#message>().info, __mmate_requires, __mmate_start,
         ) #options #docs
     }
 }

@@ -67,7 +67,14 @@ pub(crate) fn read_args(
         Ok(())
     })
     .parse2(tokens);
-    if let Err(error) = parsed {
+    leftover(parsed, errors);
+}
+
+/// Reports tokens that nobody read, unless that follows from a mistake which was reported.
+pub(crate) fn leftover(parsed: syn::Result<()>, errors: &mut Errors) {
+    if let Err(error) = parsed
+        && !errors.any()
+    {
         errors.push(error);
     }
 }
@@ -116,8 +123,8 @@ fn read_one(
 }
 
 fn key_ident(input: ParseStream<'_>, table: &Table) -> syn::Result<Ident> {
-    if input.peek(syn::Ident::peek_any) {
-        return syn::Ident::parse_any(input);
+    if input.peek(Ident::peek_any) {
+        return Ident::parse_any(input);
     }
     let example = table.keys.first().map_or("", |known| known.example);
     let text = format!("{} wants keys\nhelp: write them like `{example}`", table.place);

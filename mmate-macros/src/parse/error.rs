@@ -34,7 +34,7 @@ pub(crate) fn class(attrs: &[Attribute], errors: &mut Errors) -> Option<Class> {
 
 fn read_class(attr: &Attribute) -> syn::Result<Class> {
     match &attr.meta {
-        Meta::List(_) => attr.parse_args_with(class_word),
+        Meta::List(list) if !list.tokens.is_empty() => attr.parse_args_with(class_word),
         _ => Err(syn::Error::new_spanned(
             attr,
             format!("a class is named in parentheses\nhelp: {HELP}"),

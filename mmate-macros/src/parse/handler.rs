@@ -178,9 +178,7 @@ fn backoff(key: &Key, input: ParseStream<'_>) -> syn::Result<Backoff> {
     }
     let content;
     syn::parenthesized!(content in input);
-    let waits: syn::punctuated::Punctuated<LitStr, Token![,]> =
-        content.parse_terminated(|input: ParseStream<'_>| input.parse::<LitStr>(), Token![,])?;
-    let waits: Vec<Millis> = waits.iter().map(values::millis_of).collect::<syn::Result<_>>()?;
+    let waits = waits(&content, &spelled)?;
     match (spelled.as_str(), waits.as_slice()) {
         ("fixed", [wait]) => Ok(Backoff::Fixed(*wait)),
         ("linear", [step, cap]) => capped(*step, *cap).map(|()| Backoff::Linear(*step, *cap)),
@@ -197,6 +195,22 @@ fn backoff(key: &Key, input: ParseStream<'_>) -> syn::Result<Backoff> {
             ),
         )),
     }
+}
+
+fn waits(input: ParseStream<'_>, backoff: &str) -> syn::Result<Vec<Millis>> {
+    let mut waits = Vec::new();
+    while !input.is_empty() {
+        if !input.peek(LitStr) {
+            let example = if backoff == "fixed" { "\"1s\"" } else { "\"1s\", \"30s\"" };
+            let text = format!("a wait is a text in quotes\nhelp: write `{backoff}({example})`");
+            return Err(input.error(text));
+        }
+        waits.push(values::millis_of(&input.parse()?)?);
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
+    }
+    Ok(waits)
 }
 
 fn capped(first: Millis, cap: Millis) -> syn::Result<()> {

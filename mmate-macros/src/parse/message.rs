@@ -1,11 +1,11 @@
 //! The arguments of `#[message]` and `#[payload]`.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use syn::Token;
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
+use syn::{Lit, Token};
 
-use super::args::{Key, KnownKey, Table, read_args, read_list};
+use super::args::{Key, KnownKey, Table, leftover, read_args, read_list};
 use super::values;
 use crate::diagnostics::{Errors, listing, nearest};
 use crate::model::{Kind, MessageArgs};
@@ -36,16 +36,21 @@ const PAYLOAD_KEYS: Table = Table {
 /// Reads `KIND, key = value, ..`.
 pub(crate) fn message_args(tokens: TokenStream, errors: &mut Errors) -> MessageArgs {
     let mut args = MessageArgs::default();
+    let (tokens, late) = without_late_kind(tokens);
     let parsed = (|input: ParseStream<'_>| {
-        args.kind = kind(input, errors);
-        let mut read = |key: Key, input: ParseStream<'_>, errors: &mut Errors| {
-            read_key(&mut args, key, input, errors)
+        args.kind = match late {
+            Some((kind, word)) => {
+                let text = format!("the kind stands first\nhelp: write `#[message({word}, ..)]`");
+                errors.at(word.span(), text);
+                Some((kind, word))
+            }
+            None => kind(input, errors),
         };
-        read_list(input, &KEYS, errors, &mut read);
+        read_list(input, &KEYS, errors, &mut |key, input, _| read_key(&mut args, key, input));
         Ok(())
     })
     .parse2(tokens);
-    errors.take(parsed);
+    leftover(parsed, errors);
     args
 }
 
@@ -61,11 +66,15 @@ pub(crate) fn payload_args(tokens: TokenStream, errors: &mut Errors) -> Root {
 
 /// The kind and the comma after it. What is no kind is reported here, once.
 fn kind(input: ParseStream<'_>, errors: &mut Errors) -> Option<(Kind, Ident)> {
+    if input.peek(Lit) {
+        kind_as_text(input, errors);
+        return None;
+    }
     let ahead = input.fork();
     let first = ahead.call(Ident::parse_any).ok();
     let bare = first.filter(|_| ahead.is_empty() || ahead.peek(Token![,]));
     let Some(word) = bare else {
-        missing_kind(input, errors);
+        missing_kind(errors);
         return None;
     };
     // The forks agree: the word, then perhaps a comma.
@@ -87,47 +96,50 @@ fn kind(input: ParseStream<'_>, errors: &mut Errors) -> Option<(Kind, Ident)> {
     Some((kind, word))
 }
 
-fn missing_kind(input: ParseStream<'_>, errors: &mut Errors) {
-    let late = input.fork().parse::<TokenStream>().ok().and_then(late_kind);
-    match late {
-        Some(word) => errors.at(
-            word.span(),
-            format!("the kind stands first\nhelp: write `#[message({word}, ..)]`"),
-        ),
-        None => errors.at(
-            Span::call_site(),
-            "a message is of a kind\nhelp: write `#[message(command)]`, `#[message(event)]`, \
-             `#[message(query, reply = ..)]` or `#[message(reply)]`",
-        ),
+fn kind_as_text(input: ParseStream<'_>, errors: &mut Errors) {
+    if let Some(literal) = errors.take(input.parse::<Lit>()) {
+        errors.on(literal, "the kind is a word without quotes\nhelp: write `#[message(event)]`");
     }
+    // What follows is read as keys.
+    let _ = input.parse::<Token![,]>();
 }
 
-/// A kind that stands alone between commas, but not first.
-fn late_kind(tokens: TokenStream) -> Option<Ident> {
-    let mut after_comma = false;
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let alone =
-            !matches!(tokens.peek(), Some(proc_macro2::TokenTree::Punct(p)) if p.as_char() != ',');
-        match token {
-            proc_macro2::TokenTree::Ident(word)
-                if after_comma && alone && Kind::from_word(&word.to_string()).is_some() =>
-            {
-                return Some(word);
-            }
-            proc_macro2::TokenTree::Punct(punct) => after_comma = punct.as_char() == ',',
-            _ => after_comma = false,
-        }
-    }
-    None
+fn missing_kind(errors: &mut Errors) {
+    errors.at(
+        Span::call_site(),
+        "a message is of a kind\nhelp: write `#[message(command)]`, `#[message(event)]`, \
+         `#[message(query, reply = ..)]` or `#[message(reply)]`",
+    );
 }
 
-fn read_key(
-    args: &mut MessageArgs,
-    key: Key,
-    input: ParseStream<'_>,
-    errors: &mut Errors,
-) -> syn::Result<()> {
+/// Takes a kind that stands alone, but not first, out of arguments that begin with something else.
+fn without_late_kind(tokens: TokenStream) -> (TokenStream, Option<(Kind, Ident)>) {
+    let mut rest: Vec<TokenTree> = tokens.into_iter().collect();
+    let alone = |at: usize| rest.get(at + 1).is_none_or(is_comma);
+    if alone(0) {
+        return (rest.into_iter().collect(), None);
+    }
+    let found = rest.iter().enumerate().skip(1).find_map(|(at, token)| {
+        let after_comma = rest.get(at - 1).is_some_and(is_comma);
+        let TokenTree::Ident(word) = token else {
+            return None;
+        };
+        let kind = Kind::from_word(&word.to_string()).filter(|_| after_comma && alone(at))?;
+        Some((at, kind, word.clone()))
+    });
+    let late = found.map(|(at, kind, word)| {
+        // The comma before it goes with it.
+        rest.drain(at - 1..=at);
+        (kind, word)
+    });
+    (rest.into_iter().collect(), late)
+}
+
+fn is_comma(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',')
+}
+
+fn read_key(args: &mut MessageArgs, key: Key, input: ParseStream<'_>) -> syn::Result<()> {
     let word = key.ident.to_string();
     match word.as_str() {
         "service" => args.service = Some(values::name(&key, input).map(|value| key.with(value))?),
@@ -136,7 +148,7 @@ fn read_key(
             args.aggregate = Some(values::name(&key, input).map(|value| key.with(value))?)
         }
         "key" => args.key = Some(values::ident(&key, input).map(|value| key.with(value))?),
-        "reply" => reply(args, key, input, errors)?,
+        "reply" => args.reply = Some(values::type_name(&key, input).map(|value| key.with(value))?),
         "name" => args.name = Some(values::name(&key, input).map(|value| key.with(value))?),
         "alias" => args.alias = Some(values::names(&key, input).map(|value| key.with(value))?),
         "version" => {
@@ -150,21 +162,5 @@ fn read_key(
         "ttl" => args.ttl = Some(values::duration(&key, input).map(|value| key.with(value))?),
         _ => args.root = values::root(&key, input)?,
     }
-    Ok(())
-}
-
-/// `reply` is a key and a kind; alone it can only have been meant as the kind.
-fn reply(
-    args: &mut MessageArgs,
-    key: Key,
-    input: ParseStream<'_>,
-    errors: &mut Errors,
-) -> syn::Result<()> {
-    let alone = input.is_empty() || input.peek(Token![,]);
-    if alone && args.kind.is_none() && errors.any() {
-        // Reported as a kind that does not stand first.
-        return Ok(());
-    }
-    args.reply = Some(values::type_name(&key, input).map(|value| key.with(value))?);
     Ok(())
 }

@@ -94,7 +94,10 @@ pub(crate) fn name(key: &Key, input: ParseStream<'_>) -> syn::Result<LitStr> {
 fn checked_name(key: &Key, literal: LitStr) -> syn::Result<LitStr> {
     match naming::check(&literal.value()) {
         Ok(()) => Ok(literal),
-        Err(text) => Err(syn::Error::new(literal.span(), format!("`{}` {text}", key.ident))),
+        Err(text) => Err(syn::Error::new(
+            literal.span(),
+            format!("`{}` {text}\nhelp: write it like `{}`", key.ident, key.example),
+        )),
     }
 }
 
@@ -171,7 +174,8 @@ pub(crate) fn duration(key: &Key, input: ParseStream<'_>) -> syn::Result<Millis>
     let literal = text(key, input)?;
     let millis = millis_of(&literal)?;
     if millis.value == 0 {
-        let text = format!("`{}` is longer than zero", key.ident);
+        let text =
+            format!("`{}` is longer than zero\nhelp: write it like `{}`", key.ident, key.example);
         return Err(syn::Error::new(literal.span(), text));
     }
     Ok(millis)
@@ -217,10 +221,10 @@ fn millis_per(unit: &str) -> Option<u64> {
 /// One of a few words.
 pub(crate) fn word(key: &Key, input: ParseStream<'_>, legal: &[&str]) -> syn::Result<Ident> {
     equals(key, input)?;
-    if !input.peek(syn::Ident::peek_any) {
+    if !input.peek(Ident::peek_any) {
         return Err(wrong_kind(key, input, &listing(legal, "or")));
     }
-    let word = syn::Ident::parse_any(input)?;
+    let word = Ident::parse_any(input)?;
     let spelled = word.to_string();
     if legal.contains(&spelled.as_str()) {
         return Ok(word);
@@ -245,8 +249,8 @@ pub(crate) fn type_name(key: &Key, input: ParseStream<'_>) -> syn::Result<syn::T
 /// An identifier.
 pub(crate) fn ident(key: &Key, input: ParseStream<'_>) -> syn::Result<Ident> {
     equals(key, input)?;
-    if input.peek(syn::Ident::peek_any) {
-        return syn::Ident::parse_any(input);
+    if input.peek(Ident::peek_any) {
+        return Ident::parse_any(input);
     }
     Err(wrong_kind(key, input, "the name of a field, without quotes"))
 }

@@ -102,7 +102,7 @@ impl<'a> Flow<'a> {
             Finished::Retry(..) if self.drain_until.is_some() => {}
             Finished::Retry(job, wait) => self.waiting.push(Box::pin(async move {
                 tokio::time::sleep(wait).await;
-                job
+                *job
             })),
             Finished::Leave => {}
         }

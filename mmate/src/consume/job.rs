@@ -19,7 +19,8 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Finished {
     Settle(Tag, Settlement),
-    Retry(Job, Duration),
+    /// Boxed: the rare case would make every outcome as large as a delivery.
+    Retry(Box<Job>, Duration),
     Leave,
 }
 
@@ -60,7 +61,7 @@ impl Worker {
         match decision {
             Decision::Settle(settlement) => Finished::Settle(delivery.tag, settlement),
             Decision::RetryAfter(wait) => {
-                Finished::Retry(Job { delivery, attempt: attempt + 1 }, wait)
+                Finished::Retry(Box::new(Job { delivery, attempt: attempt + 1 }), wait)
             }
             Decision::Leave => Finished::Leave,
         }

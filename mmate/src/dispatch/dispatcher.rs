@@ -68,10 +68,10 @@ impl Dispatcher {
         let context = self.context(delivery, &opened, &route, attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
-        let outcome = match check_schema(&route, &opened) {
-            Ok(()) => invoke(&route, Call::new(&opened, &context)).await,
-            Err(error) => Outcome::Failed(error.into()),
-        };
+        let call = Call::new(&opened, &context);
+        #[cfg(feature = "validation")]
+        let call = call.validated_by(route.validator.as_ref());
+        let outcome = invoke(&route, call).await;
         Handled { outcome, route: Some(route), outbox: Some(outbox), reply_to }
     }
 
@@ -168,15 +168,4 @@ fn bad_header(name: &str, value: &HeaderValue) -> DecodeError {
 
 fn starts_with_x(name: &str) -> bool {
     name.as_bytes().get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
-}
-
-#[cfg(feature = "validation")]
-fn check_schema(route: &Route, opened: &Opened<'_>) -> Result<(), DecodeError> {
-    route.validator.as_ref().map_or(Ok(()), |validator| validator.check(opened.payload()))
-}
-
-#[cfg(not(feature = "validation"))]
-#[expect(clippy::unnecessary_wraps, reason = "the other build has something to check")]
-const fn check_schema(_: &Route, _: &Opened<'_>) -> Result<(), DecodeError> {
-    Ok(())
 }

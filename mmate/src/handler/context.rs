@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use super::resources::Resources;
 use crate::contract::envelope::{Meta, Opened};
+#[cfg(feature = "validation")]
+use crate::contract::validate::Validator;
 use crate::contract::{DecodeError, Headers, Message};
 use crate::publish::Outbox;
 
@@ -136,11 +138,25 @@ impl fmt::Debug for Context {
 pub struct Call<'a> {
     opened: &'a Opened<'a>,
     context: &'a Context,
+    #[cfg(feature = "validation")]
+    validator: Option<&'a Validator>,
 }
 
 impl<'a> Call<'a> {
     pub(crate) const fn new(opened: &'a Opened<'a>, context: &'a Context) -> Self {
-        Self { opened, context }
+        Self {
+            opened,
+            context,
+            #[cfg(feature = "validation")]
+            validator: None,
+        }
+    }
+
+    /// Checks the payload against its schema once it has been decoded.
+    #[cfg(feature = "validation")]
+    pub(crate) const fn validated_by(mut self, validator: Option<&'a Validator>) -> Self {
+        self.validator = validator;
+        self
     }
 
     /// The context.
@@ -149,7 +165,13 @@ impl<'a> Call<'a> {
         self.context
     }
 
+    /// Decoding comes first: what does not fit the type is said with its place in the text.
     pub(super) fn message<M: Message>(&self) -> Result<M, DecodeError> {
-        self.opened.message()
+        let message = self.opened.message()?;
+        #[cfg(feature = "validation")]
+        if let Some(validator) = self.validator {
+            validator.check(self.opened.payload())?;
+        }
+        Ok(message)
     }
 }

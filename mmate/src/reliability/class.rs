@@ -50,19 +50,39 @@ impl ErrorClass {
 pub trait MessageError: StdError + Send + Sync + 'static {
     /// The class of this value.
     fn class(&self) -> ErrorClass;
+
+    /// The error behind this one, if that decides. Unlike `source` it is there also for an error that
+    /// is transparent, and it may ask for more than a class.
+    #[doc(hidden)]
+    fn behind(&self) -> Option<&(dyn StdError + 'static)> {
+        None
+    }
+}
+
+/// What an error type says of itself: its class, or the error behind it that decides.
+#[derive(Debug)]
+struct Said<'a> {
+    class: ErrorClass,
+    behind: Option<&'a (dyn StdError + 'static)>,
 }
 
 /// The registration of an error type, collected at link time.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorEntry {
-    class_of: fn(&(dyn StdError + 'static)) -> Option<ErrorClass>,
+    ask: for<'a> fn(&'a (dyn StdError + 'static)) -> Option<Said<'a>>,
 }
 
 impl ErrorEntry {
     /// The registration of `E`.
     #[must_use]
     pub const fn of<E: MessageError>() -> Self {
-        Self { class_of: |error| error.downcast_ref::<E>().map(MessageError::class) }
+        Self {
+            ask: |error| {
+                error
+                    .downcast_ref::<E>()
+                    .map(|error| Said { class: error.class(), behind: error.behind() })
+            },
+        }
     }
 }
 
@@ -172,9 +192,11 @@ fn verdict_of(error: &(dyn StdError + 'static)) -> Option<Verdict> {
     if error.is::<Discard>() {
         return Some(Verdict::Discard);
     }
-    let class =
-        inventory::iter::<ErrorEntry>.into_iter().find_map(|entry| (entry.class_of)(error))?;
-    match class {
+    let said = inventory::iter::<ErrorEntry>.into_iter().find_map(|entry| (entry.ask)(error))?;
+    if let Some(behind) = said.behind {
+        return Some(classify(behind));
+    }
+    match said.class {
         // An unclassified wrapper: the error that it wraps may say more.
         ErrorClass::Unknown => None,
         ErrorClass::Rejected { code } => {

@@ -7,6 +7,7 @@ use super::config::{Loader, Settings};
 use super::connect;
 use super::plan::{Plan, check_messages};
 use super::providers::BuildOrder;
+#[cfg(feature = "testing")]
 use super::service::ServiceInfo;
 use crate::contract::{Source, registered_messages};
 use crate::error::{BootErrors, Result};
@@ -42,6 +43,7 @@ impl AppBuilder {
     }
 
     /// An app that reads no file and no environment, for tests.
+    #[cfg(feature = "testing")]
     pub(crate) fn isolated(service: ServiceInfo) -> Self {
         Self::new(Loader::empty(service))
     }

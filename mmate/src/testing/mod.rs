@@ -1,8 +1,10 @@
-//! Tests of services: the whole app in memory, on a virtual clock.
+//! Tools for tests: the whole app in memory on a virtual clock, and the behaviours of transports.
 //!
-//! In: annotated handlers. Out: a [`TestApp`] that publishes, waits until nothing is in flight, and
-//! shows what was published. Tests of user services call it through `#[mmate::test]`.
+//! In: annotated handlers, or a transport. Out: a [`TestApp`] that publishes, waits until nothing is
+//! in flight and shows what was published; or the verdicts of [`conformance`]. Tests call this room,
+//! `#[mmate::test]` among them; nothing that runs in production does.
 
+pub mod conformance;
 mod harness;
 mod recorder;
 

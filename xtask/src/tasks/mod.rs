@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod broker;
+pub(crate) mod build_cost;
 mod command;
 mod results;
 mod steps;

@@ -16,13 +16,21 @@ use super::{Failure, broker};
 /// Every call of cargo selects the same packages and features; otherwise features of shared
 /// dependencies would add up differently, and each call would build them anew.
 const SELECTION: [&str; 2] = ["--workspace", "--all-features"];
+/// What a build script takes, a service without a broker, without macros, and with tests.
+const FEATURE_SETS: [&str; 5] = ["macros", "runtime", "runtime,validation", "amqp", "testing"];
 /// All but benchmarks.
 const TEST_TARGETS: [&str; 2] = ["--tests", "--examples"];
 const EXAMPLE: &str = "ecommerce";
 
-const STEPS: [Step<Run>; 8] = [
+const STEPS: [Step<Run>; 9] = [
     Step { name: "format", title: "cargo fmt", needs: &[], action: format },
     Step { name: "lint", title: "cargo clippy", needs: &[], action: lint },
+    Step {
+        name: "features",
+        title: "the library with fewer features",
+        needs: &[],
+        action: features,
+    },
     Step { name: "build", title: "compile all tests", needs: &[], action: build },
     Step { name: "broker", title: "start RabbitMQ", needs: &[], action: start_broker },
     Step {
@@ -129,6 +137,18 @@ fn format(run: &mut Run) -> (Verdict, Counts) {
 fn lint(run: &mut Run) -> (Verdict, Counts) {
     let mut command = cargo(&["clippy", "--all-targets"]);
     run.command(command.args(SELECTION).args(["--", "-D", "warnings"]))
+}
+
+/// Features only add; each of these sets must compile without a warning.
+fn features(run: &mut Run) -> (Verdict, Counts) {
+    for features in FEATURE_SETS {
+        let mut command = cargo(&["clippy", "--package", "mmate", "--no-default-features"]);
+        let outcome = run.command(command.args(["--features", features, "--", "-D", "warnings"]));
+        if outcome.0 != Verdict::Passed {
+            return outcome;
+        }
+    }
+    (Verdict::Passed, Counts::default())
 }
 
 /// Apart from `test`, so that its outcome tells whether the rest makes sense, and its duration

@@ -35,6 +35,7 @@ impl Loader {
     }
 
     /// Only defaults and what code sets.
+    #[cfg(feature = "testing")]
     pub(crate) fn empty(service: ServiceInfo) -> Self {
         Self { service: Some(service), ..Self::default() }
     }

@@ -116,6 +116,7 @@ impl Reader<'_> {
         self.keep(value)
     }
 
+    #[cfg(feature = "amqp")]
     fn find<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         let value = self.config.find(key);
         self.keep(value)

@@ -35,6 +35,8 @@ mod exchange;
 mod expiry;
 mod inspect;
 mod matching;
+#[cfg(test)]
+mod model;
 mod queue;
 mod slots;
 mod subscription;

@@ -105,20 +105,20 @@ async fn a_waiting_consumer_sees_what_expires_in_another_queue() {
     let transport = broker(&queues).await;
     let mut subscription = subscribe(&transport, 1).await;
     let began = tokio::time::Instant::now();
-    let consume = async {
+    // In a task of its own, or every step of the publisher would make it look.
+    let consume = tokio::spawn(async move {
         let first = next(&mut subscription).await;
         subscription.settle(first.tag, Settlement::Ack);
         let second = next(&mut subscription).await;
         (first, second, began.elapsed())
-    };
+    });
     // Published while the consumer already waits, the later one first.
-    let produce = async {
-        tokio::task::yield_now().await;
-        for (body, ms) in [("late", 5_000), ("soon", 200)] {
-            transport.publish(expiring("delay", body, ms)).await.unwrap();
-        }
-    };
-    let ((first, second, elapsed), ()) = tokio::join!(consume, produce);
+    tokio::task::yield_now().await;
+    for (body, ms) in [("late", 5_000), ("soon", 200)] {
+        let message = expiring("delay", body, ms);
+        transport.publish(message).await.unwrap();
+    }
+    let (first, second, elapsed) = consume.await.unwrap();
     assert_eq!((&*first.body, &*second.body), (&b"soon"[..], &b"late"[..]));
     assert_eq!(elapsed.as_secs(), 5);
     let headers = &first.properties.headers;
@@ -138,6 +138,20 @@ async fn what_expires_with_a_consumer_that_does_not_ask_is_not_delivered() {
     publish(&transport, &["new"]).await;
     assert_eq!(next(&mut subscription).await.body, "new");
     assert_eq!(waiting(&transport, "dead"), [b"old"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_watches_the_time_of_what_no_longer_waits() {
+    let transport = broker(&[Queue::new("q"), Queue::new("other")]).await;
+    let watched = || transport.broker.enter(|state| state.schedule.first().is_some());
+    transport.publish(expiring("q", "a", 9_999)).await.unwrap();
+    assert!(watched());
+    let subscription = subscribe(&transport, 1).await;
+    assert!(!watched(), "it is with a consumer");
+    drop(subscription);
+    assert!(watched(), "it came back");
+    transport.delete_queue("q").await.unwrap();
+    assert!(!watched(), "its queue is gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,17 @@
+use mmate::MessageError;
+
+#[derive(Debug, MessageError)]
+pub enum OrderError {
+    #[class()]
+    Warehouse,
+}
+
+impl std::fmt::Display for OrderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("order")
+    }
+}
+
+impl std::error::Error for OrderError {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use mmate::MessageError;
+
+#[derive(Debug, MessageError)]
+pub struct OrderError<T>(T);
+
+fn main() {}

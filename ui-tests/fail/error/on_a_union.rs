@@ -1,0 +1,8 @@
+use mmate::MessageError;
+
+#[derive(MessageError)]
+pub union OrderError {
+    pub code: u32,
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use mmate::{handler, message};
+
+#[message(event)]
+pub struct OrderCreated {
+    pub order_id: String,
+}
+
+#[handler]
+const fn on_created(event: OrderCreated) {
+    std::mem::forget(event);
+}
+
+fn main() {}

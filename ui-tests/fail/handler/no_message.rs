@@ -1,0 +1,8 @@
+use mmate::handler;
+
+#[handler]
+async fn on_created() {
+
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use mmate::handler;
+
+#[handler]
+pub struct OnCreated;
+
+fn main() {}

@@ -1,0 +1,16 @@
+use mmate::{handler, message};
+
+#[message(event)]
+pub struct OrderCreated {
+    pub order_id: String,
+}
+
+#[handler]
+async fn on_created(event: OrderCreated)
+where
+    OrderCreated: Clone,
+ {
+    let _ = event;
+}
+
+fn main() {}

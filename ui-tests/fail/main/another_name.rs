@@ -1,0 +1,4 @@
+#[mmate::main]
+async fn start() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[mmate::main(crates = "orders")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[mmate::main(crates())]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[mmate::main]
+async fn main<T>() {}

@@ -1,0 +1,2 @@
+#[mmate::main(worker_threads = 0)]
+async fn main() {}

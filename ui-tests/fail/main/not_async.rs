@@ -1,0 +1,2 @@
+#[mmate::main]
+fn main() {}

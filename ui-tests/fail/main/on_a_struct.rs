@@ -1,0 +1,4 @@
+#[mmate::main]
+pub struct Service;
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mmate::main]
+async fn main(args: Vec<String>) {
+    drop(args);
+}

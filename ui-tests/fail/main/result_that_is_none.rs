@@ -1,0 +1,4 @@
+#[mmate::main]
+async fn main() -> u64 {
+    7
+}

@@ -1,0 +1,4 @@
+#[mmate::test]
+fn an_order_is_placed() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mmate::test]
+pub struct Orders;
+
+fn main() {}

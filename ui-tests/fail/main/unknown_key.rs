@@ -1,0 +1,2 @@
+#[mmate::main(worker_thread = 4)]
+async fn main() {}

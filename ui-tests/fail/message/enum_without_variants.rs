@@ -1,0 +1,6 @@
+use mmate::message;
+
+#[message(event)]
+pub enum OrderClosed {}
+
+fn main() {}

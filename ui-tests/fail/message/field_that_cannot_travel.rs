@@ -1,0 +1,10 @@
+use mmate::message;
+
+pub struct Money(u64);
+
+#[message(event)]
+pub struct OrderCreated {
+    pub total: Money,
+}
+
+fn main() {}

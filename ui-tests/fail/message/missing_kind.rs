@@ -1,0 +1,8 @@
+use mmate::message;
+
+#[message]
+pub struct OrderCreated {
+    pub order_id: String,
+}
+
+fn main() {}

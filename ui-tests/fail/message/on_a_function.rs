@@ -1,0 +1,6 @@
+use mmate::message;
+
+#[message(event)]
+fn order_created() {}
+
+fn main() {}

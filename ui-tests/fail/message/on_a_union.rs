@@ -1,0 +1,9 @@
+use mmate::message;
+
+#[message(event)]
+pub union Bits {
+    pub int: u32,
+    pub float: f32,
+}
+
+fn main() {}

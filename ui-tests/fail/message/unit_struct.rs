@@ -1,0 +1,6 @@
+use mmate::message;
+
+#[message(event)]
+pub struct Ping;
+
+fn main() {}

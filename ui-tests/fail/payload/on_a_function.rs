@@ -1,0 +1,6 @@
+use mmate::payload;
+
+#[payload]
+fn order_item() {}
+
+fn main() {}

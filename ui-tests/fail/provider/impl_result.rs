@@ -1,0 +1,6 @@
+use mmate::provider;
+
+#[provider]
+fn orders() -> impl Send {}
+
+fn main() {}

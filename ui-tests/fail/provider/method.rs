@@ -1,0 +1,12 @@
+use mmate::provider;
+
+pub struct Orders;
+
+impl Orders {
+    #[provider]
+    fn orders(&self) -> Orders {
+        Orders
+    }
+}
+
+fn main() {}

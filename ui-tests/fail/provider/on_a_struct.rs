@@ -1,0 +1,6 @@
+use mmate::provider;
+
+#[provider]
+pub struct Orders;
+
+fn main() {}

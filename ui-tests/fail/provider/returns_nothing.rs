@@ -1,0 +1,6 @@
+use mmate::provider;
+
+#[provider]
+async fn orders() {}
+
+fn main() {}

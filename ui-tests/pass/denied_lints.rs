@@ -1,0 +1,97 @@
+//! Expansions under the strictest lints: nothing that a macro wrote may warn.
+
+#![deny(
+    warnings,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused_qualifications
+)]
+#![deny(
+    rust_2018_idioms,
+    single_use_lifetimes,
+    trivial_casts,
+    let_underscore_drop,
+    non_camel_case_types
+)]
+#![deny(clippy::all, clippy::pedantic, clippy::nursery, clippy::allow_attributes)]
+#![forbid(unsafe_code)]
+
+use mmate::handler::{Context, HandlerResult, State};
+use mmate::{MessageError, handler, message, payload, provider};
+
+/// Asks for an order.
+#[message(command, service = "orders", reply = OrderPlaced, key = customer_id)]
+pub struct CreateOrder {
+    /// Who wants it.
+    pub customer_id: String,
+    /// What for.
+    pub note: Option<OrderNote>,
+}
+
+/// The answer.
+#[message(reply)]
+pub struct OrderPlaced {
+    /// Its number.
+    pub order_id: String,
+}
+
+/// Nobody in this program makes or reads one.
+#[message(event)]
+struct OrderCreated {
+    order_id: String,
+}
+
+/// A note.
+#[payload]
+pub struct OrderNote {
+    /// Its text.
+    pub text: String,
+}
+
+/// All orders.
+#[derive(Debug)]
+pub struct Orders;
+
+#[provider]
+async fn orders() -> HandlerResult<Orders> {
+    Ok(Orders)
+}
+
+/// What may go wrong.
+#[derive(Debug, MessageError)]
+pub enum OrderError {
+    /// Away for a moment.
+    #[class(transient)]
+    Warehouse,
+    /// Something else.
+    Other(std::io::Error),
+}
+
+impl std::fmt::Display for OrderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("order")
+    }
+}
+
+impl std::error::Error for OrderError {}
+
+/// Places orders.
+#[handler(timeout = "30s")]
+pub async fn create_order(
+    command: CreateOrder,
+    orders: State<Orders>,
+) -> HandlerResult<OrderPlaced> {
+    drop(orders);
+    Ok(OrderPlaced { order_id: command.customer_id })
+}
+
+#[handler]
+async fn confirm(event: OrderCreated, context: Context) -> Result<(), OrderError> {
+    drop((event, context));
+    Err(OrderError::Warehouse)
+}
+
+/// Starts.
+#[mmate::main]
+async fn main() {}

@@ -1,0 +1,124 @@
+//! The attributes where nothing means what it usually means.
+
+#![no_implicit_prelude]
+#![deny(warnings)]
+#![allow(dead_code)]
+
+// What the derive of `schemars` calls without saying whose it is.
+use ::core::convert::{From as _, Into as _};
+
+mod mmate {}
+mod std {}
+mod core {}
+mod serde {}
+
+struct Result;
+struct Option;
+struct Box;
+struct String;
+struct Vec;
+struct Some;
+struct None;
+struct Ok;
+struct Err;
+struct Send;
+struct Clone;
+struct Debug;
+struct Message;
+struct Handler;
+
+#[::mmate::message(command, service = "orders", reply = Placed, key = id, alias = "Place", ttl = "1m")]
+struct CreateOrder {
+    id: u64,
+    note: ::core::option::Option<::std::string::String>,
+    items: ::std::vec::Vec<Item>,
+}
+
+#[::mmate::message(reply)]
+struct Placed {}
+
+#[::mmate::message(event)]
+#[serde(tag = "type")]
+enum Closed {
+    Shipped { code: ::core::option::Option<u8> },
+    Cancelled,
+}
+
+#[::mmate::payload]
+struct Item {
+    id: u64,
+}
+
+#[::mmate::payload]
+enum Size {
+    Small,
+    Of(u8),
+}
+
+struct Orders;
+struct Clock;
+
+#[::mmate::provider]
+async fn orders(clock: ::mmate::handler::State<Clock>) -> ::core::result::Result<Orders, ::std::io::Error> {
+    let _ = clock;
+    ::core::result::Result::Ok(Orders)
+}
+
+#[::mmate::provider]
+fn clock() -> Clock {
+    Clock
+}
+
+#[derive(::core::fmt::Debug, ::mmate::MessageError)]
+enum Failure {
+    #[class(transient)]
+    Away,
+    #[class(reject = "BLOCKED")]
+    Blocked(u8),
+    Source { source: ::std::boxed::Box<dyn ::core::error::Error + ::core::marker::Send + ::core::marker::Sync> },
+    Plain,
+}
+
+impl ::core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.write_str("failure")
+    }
+}
+
+impl ::core::error::Error for Failure {}
+
+#[::mmate::handler(concurrency = 2, timeout = "30s", retry(attempts = 2, backoff = fixed("1s")))]
+async fn create_order(
+    order: CreateOrder,
+    orders: ::mmate::handler::State<Orders>,
+    context: ::core::option::Option<::mmate::handler::Context>,
+) -> ::core::result::Result<Placed, Failure> {
+    let _ = (order, orders, context);
+    ::core::result::Result::Err(Failure::Plain)
+}
+
+/// The names of the shim and of its parameters, as names of handlers.
+mod names {
+    #[::mmate::handler]
+    async fn __start(call: super::Closed) {
+        let _ = call;
+    }
+
+    #[::mmate::handler]
+    async fn call(message: super::Closed) {
+        let _ = message;
+    }
+
+    #[::mmate::handler]
+    async fn message(call: super::Closed) {
+        let _ = call;
+    }
+
+    #[::mmate::handler]
+    async fn r#type(r#match: super::Closed) {
+        let _ = r#match;
+    }
+}
+
+#[::mmate::main]
+async fn main() {}
