@@ -8,10 +8,8 @@ use quote::quote;
 use crate::expand;
 
 fn check(name: &str, expansion: TokenStream) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/expand")
-        .join(name)
-        .with_extension("rs");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expand").join(name).with_extension("rs");
     let actual = prettyplease::unparse(&syn::parse2(expansion).unwrap());
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&file, &actual).unwrap();
@@ -64,14 +62,8 @@ fn messages() {
             Cancelled,
         }
     };
-    check(
-        "message_enum",
-        expand::message(quote!(event, aggregate = "order"), item),
-    );
-    check(
-        "message_broken",
-        expand::message(quote!(query, verson = 2), order()),
-    );
+    check("message_enum", expand::message(quote!(event, aggregate = "order"), item));
+    check("message_broken", expand::message(quote!(query, verson = 2), order()));
 }
 
 #[test]
@@ -98,21 +90,14 @@ fn handlers() {
         concurrency = 16,
         prefetch = PREFETCH,
         timeout = "30s",
-        retry(
-            attempts = 5,
-            backoff = exponential("100ms", "30s"),
-            jitter = 0.2
-        ),
+        retry(attempts = 5, backoff = exponential("100ms", "30s"), jitter = 0.2),
         max_priority = 9
     );
     check("handler", expand::handler(args, item));
     let item = quote!(
         pub async fn forget(OrderCreated { id }: OrderCreated) {}
     );
-    check(
-        "handler_broadcast",
-        expand::handler(quote!(broadcast, retry(attempts = 2)), item),
-    );
+    check("handler_broadcast", expand::handler(quote!(broadcast, retry(attempts = 2)), item));
 }
 
 #[test]
@@ -128,10 +113,7 @@ fn providers() {
             Clock
         }
     );
-    check(
-        "provider_at_once",
-        expand::provider(TokenStream::new(), item),
-    );
+    check("provider_at_once", expand::provider(TokenStream::new(), item));
 }
 
 #[test]
@@ -212,9 +194,6 @@ fn another_name_of_the_crate_is_used_everywhere() {
     for expansion in expansions {
         let text = expansion.to_string();
         assert!(text.contains(":: messaging :: __private"), "{text}");
-        assert!(
-            !text.contains(":: mmate") && !text.contains("\"::mmate"),
-            "{text}"
-        );
+        assert!(!text.contains(":: mmate") && !text.contains("\"::mmate"), "{text}");
     }
 }

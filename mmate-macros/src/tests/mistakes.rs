@@ -33,22 +33,9 @@ fn handler_fn(item: TokenStream) -> Vec<String> {
 
 #[test]
 fn a_correct_use_has_no_mistakes() {
-    assert_eq!(
-        message(quote!(event, key = order_id, version = 2,)),
-        [""; 0]
-    );
-    assert_eq!(
-        handler(quote!(queue = "q", concurrency = LIMIT * 2, prefetch = 64)),
-        [""; 0]
-    );
-    assert_eq!(
-        handler(quote!(retry(
-            attempts = 1,
-            backoff = fixed("0ms"),
-            jitter = 0
-        ))),
-        [""; 0]
-    );
+    assert_eq!(message(quote!(event, key = order_id, version = 2,)), [""; 0]);
+    assert_eq!(handler(quote!(queue = "q", concurrency = LIMIT * 2, prefetch = 64)), [""; 0]);
+    assert_eq!(handler(quote!(retry(attempts = 1, backoff = fixed("0ms"), jitter = 0))), [""; 0]);
     assert_eq!(
         handler_fn(quote!(
             async fn on((a, b): Pair, _: &'static str) -> Result {}
@@ -68,10 +55,7 @@ fn all_mistakes_are_reported_in_one_go() {
     let item = quote!(
         unsafe fn on<T>(self, other: impl Send) -> impl Send {}
     );
-    let errors = errors_of(expand::handler(
-        quote!(queu = "q", prefetch = 0, timeout, "x"),
-        item,
-    ));
+    let errors = errors_of(expand::handler(quote!(queu = "q", prefetch = 0, timeout, "x"), item));
     let starts = [
         "`#[handler]` has no key `queu`",
         "`prefetch` is from 1 to 65535",
@@ -92,12 +76,8 @@ fn all_mistakes_are_reported_in_one_go() {
 
 #[test]
 fn after_a_mistake_the_next_key_is_read() {
-    let errors = handler(quote!(
-        retry(attempts = 0, jiter = 1),
-        queu(a, b),
-        prefetch = 0,
-        group = g
-    ));
+    let errors =
+        handler(quote!(retry(attempts = 0, jiter = 1), queu(a, b), prefetch = 0, group = g));
     assert_eq!(
         errors,
         [
@@ -116,21 +96,8 @@ fn durations_are_read_as_at_run_time() {
     for text in ["500ms", "30s", "5m", "1h 30m", "1h30m", " 2h "] {
         assert_eq!(message(quote!(event, ttl = #text)), [""; 0], "{text}");
     }
-    for text in [
-        "",
-        "30",
-        "s",
-        "1.5s",
-        "-1s",
-        "30x",
-        "1s30",
-        "99999999999999999999s",
-    ] {
-        assert_eq!(
-            message(quote!(event, ttl = #text)),
-            ["not a duration"],
-            "{text}"
-        );
+    for text in ["", "30", "s", "1.5s", "-1s", "30x", "1s30", "99999999999999999999s"] {
+        assert_eq!(message(quote!(event, ttl = #text)), ["not a duration"], "{text}");
     }
 }
 
@@ -138,18 +105,9 @@ fn durations_are_read_as_at_run_time() {
 fn names_keep_the_limits_of_the_broker() {
     let check = |name: &str| handler(quote!(queue = #name));
     assert_eq!(check(&"q".repeat(255)), [""; 0]);
-    assert_eq!(
-        check(&"q".repeat(256)),
-        ["`queue` has 256 bytes; AMQP allows 255"]
-    );
-    assert_eq!(
-        check(&"ä".repeat(128)),
-        ["`queue` has 256 bytes; AMQP allows 255"]
-    );
-    assert_eq!(
-        check("a\u{a0}b"),
-        ["`queue` contains the character '\\u{a0}'"]
-    );
+    assert_eq!(check(&"q".repeat(256)), ["`queue` has 256 bytes; AMQP allows 255"]);
+    assert_eq!(check(&"ä".repeat(128)), ["`queue` has 256 bytes; AMQP allows 255"]);
+    assert_eq!(check("a\u{a0}b"), ["`queue` contains the character '\\u{a0}'"]);
     assert_eq!(check("amq"), [""; 0]);
 }
 
@@ -158,10 +116,7 @@ fn reply_is_a_kind_where_it_stands_first_and_a_key_elsewhere() {
     assert_eq!(message(quote!(reply)), [""; 0]);
     assert_eq!(message(quote!(query, reply = Placed)), [""; 0]);
     assert_eq!(message(quote!(command, reply)), ["`reply` needs a value"]);
-    assert_eq!(
-        message(quote!(version = 2, reply)),
-        ["the kind stands first"]
-    );
+    assert_eq!(message(quote!(version = 2, reply)), ["the kind stands first"]);
     assert_eq!(message(quote!(reply = Placed)), ["a message is of a kind"]);
 }
 
