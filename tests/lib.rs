@@ -216,3 +216,9 @@ macro_rules! on_every_transport {
         }
     };
 }
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;

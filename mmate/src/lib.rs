@@ -1,4 +1,41 @@
-//! Mmate.
+//! Declarative messaging: annotate structs and functions, boot a service with one call.
+//!
+//! ```no_run
+//! use mmate::prelude::*;
+//!
+//! /// An order was accepted.
+//! #[message(event, aggregate = "order", key = order_id)]
+//! pub struct OrderCreated {
+//!     pub order_id: String,
+//! }
+//!
+//! #[handler]
+//! async fn send_confirmation(event: OrderCreated) {
+//!     println!("confirmed {}", event.order_id);
+//! }
+//!
+//! #[mmate::main]
+//! async fn main() -> mmate::Result {
+//!     mmate::run().await
+//! }
+//! ```
+//!
+//! # Rooms, in the order in which a message travels
+//!
+//! - [`contract`]: what a message is. Kinds, the JSON envelope, names, schemas.
+//! - [`reliability`]: what an error means, and when to try again.
+//! - [`transport`]: the port to a broker; in memory and RabbitMQ.
+//! - [`publish`]: from a typed value to bytes on the wire.
+//! - [`handler`]: what a handler function may ask for and return.
+//! - [`dispatch`]: from a delivery to the right handler.
+//! - [`consume`]: the loop around a queue, and the only place that settles.
+//! - [`runtime`]: configuration, boot, command line, shutdown.
+//! - [`testing`]: the whole app in memory on a virtual clock (feature `testing`).
+//! - [`build`]: JSON schemas written by a build script.
+//!
+//! [`contract`]: crate::contract
+//! [`runtime`]: crate::runtime
+
 #[doc(hidden)]
 pub mod __private;
 pub mod build;

@@ -1,3 +1,236 @@
 //! The attributes, with their documentation.
 
-pub use mmate_macros::{MessageError, handler, main, message, payload, provider, test};
+/// Declares a message: a struct or an enum that travels between services in its own envelope.
+///
+/// The first word is the kind: `command`, `event`, `query` or `reply`. Each kind is a trait, so that an
+/// event sent as a command, or a question without an answer, does not compile.
+///
+/// ```
+/// # use mmate::{message, payload};
+/// /// Asks the orders service to place an order.
+/// #[message(command, service = "orders", reply = OrderPlaced)]
+/// pub struct CreateOrder {
+///     pub customer_id: String,
+///     pub items: Vec<OrderItem>,
+///     pub note: Option<String>,
+/// }
+///
+/// #[message(reply)]
+/// pub struct OrderPlaced {
+///     pub order_id: String,
+/// }
+///
+/// #[message(event, aggregate = "order", key = order_id, alias = "OrderMade", version = 2)]
+/// pub struct OrderCreated {
+///     pub order_id: String,
+/// }
+///
+/// #[payload]
+/// pub struct OrderItem {
+///     pub product_id: String,
+/// }
+/// ```
+///
+/// # What it adds
+///
+/// `Clone`, `Debug`, `Serialize`, `Deserialize` and `JsonSchema`, save those that a `#[derive(..)]`
+/// *below* it has already; camelCase names on the wire, unless `#[serde(rename_all = ..)]` says otherwise;
+/// fields that are `None` stay away from the wire. The doc comment becomes the description in schemas and
+/// listings. The program needs no `serde`, `schemars` or `inventory` of its own.
+///
+/// `#[message]` goes above every `#[derive(..)]`: what stands above it is derived a second time.
+///
+/// # Keys
+///
+/// | key | for | meaning |
+/// |---|---|---|
+/// | `service = "orders"` | command, query | the service that it is sent to; without it, the sender's own |
+/// | `queue = "cmd.orders"` | command, query | the queue, instead of the one that follows from the service |
+/// | `aggregate = "order"` | event | the kind of thing that it is about |
+/// | `key = order_id` | event, command | the field that identifies the thing |
+/// | `reply = OrderPlaced` | command, query | the type of the answer; a query has one |
+/// | `name = "Created"` | all | the name on the wire; without it, the type's |
+/// | `alias = "OldName"` | all | further names that are accepted; several as `["A", "B"]` |
+/// | `version = 2` | all | the contract's version, from 1 |
+/// | `priority = 9` | all | from 0 to 9 |
+/// | `ttl = "10m"` | all | how long it is worth handling |
+/// | `crate = ::path` | all | where `mmate` is, if it has another name |
+///
+/// A message is a JSON object: a struct with named fields, or an enum whose variants have data. An enum
+/// with a variant that has none takes `#[serde(tag = "..")]`. Everything that is wrong with an attribute is
+/// reported at once, at the word to change.
+#[doc(inline)]
+pub use mmate_macros::message;
+
+/// Declares a value that travels inside messages: serde and JSON schema as with
+/// [`#[message]`](macro@message), without a name of its own on the wire.
+///
+/// ```
+/// # use mmate::payload;
+/// #[payload]
+/// pub struct Page<T> {
+///     pub items: Vec<T>,
+///     pub next: Option<u32>,
+/// }
+///
+/// #[payload]
+/// pub enum Size {
+///     Small,
+///     Large,
+/// }
+/// ```
+///
+/// Its only key is `crate = ::path`.
+#[doc(inline)]
+pub use mmate_macros::payload;
+
+/// Declares a function that handles a message. There is nothing else to write: a service that is linked
+/// with it handles the message.
+///
+/// The first parameter is the message, or an `Envelope` of it; the others are whatever implements
+/// `FromContext`, in any order. The result decides what becomes of the message: `Ok` acknowledges it, an
+/// error is treated by its class. The function stays an ordinary function, which a test may call.
+///
+#[cfg_attr(feature = "runtime", doc = "```")]
+#[cfg_attr(not(feature = "runtime"), doc = "```ignore")]
+/// # use mmate::{handler, message, handler::{Context, HandlerResult as Result, State}};
+/// # #[message(command, reply = OrderPlaced)]
+/// # pub struct CreateOrder { pub customer_id: String }
+/// # #[message(reply)]
+/// # pub struct OrderPlaced { pub order_id: String }
+/// # #[message(event)]
+/// # pub struct OrderCreated { pub order_id: String }
+/// # pub struct Orders;
+/// # impl Orders { async fn place(&self, order: CreateOrder) -> Result<String> { Ok(order.customer_id) } }
+/// #[handler(concurrency = 16, timeout = "30s", retry(attempts = 5, backoff = exponential("100ms", "30s")))]
+/// async fn create_order(order: CreateOrder, orders: State<Orders>) -> Result<OrderPlaced> {
+///     Ok(OrderPlaced { order_id: orders.place(order).await? })
+/// }
+///
+/// #[handler]
+/// async fn on_created(event: OrderCreated, context: Context) {
+///     println!("{} at attempt {}", event.order_id, context.attempt());
+/// }
+/// ```
+///
+/// # Keys
+///
+/// | key | meaning |
+/// |---|---|
+/// | `queue = "cmd.orders"` | the queue; without it, it follows from the message and the service |
+/// | `topic = "evt.#.Created"` | the pattern that binds the queue |
+/// | `group = "billing"` | the name that stands for the service in the queue's name; not with `queue` |
+/// | `concurrency = 16` | how many messages are handled at a time, per process |
+/// | `prefetch = 32` | how many messages the broker hands over in advance |
+/// | `timeout = "30s"` | how long one call may take |
+/// | `retry(..)` | `attempts = 5`: calls in all; `backoff`: `exponential("100ms", "30s")`, `linear("1s", "30s")` or `fixed("1s")`; `jitter = 0.1` |
+/// | `dead_letter = "dlq.orders"` | where a message goes that failed for good |
+/// | `broadcast` | every instance gets its own copy; not with `queue`, `group`, `queue_type`, `max_priority` |
+/// | `queue_type = classic` | `quorum`, the default, or `classic` |
+/// | `max_priority = 9` | the highest priority that the queue distinguishes; makes it classic |
+/// | `crate = ::path` | where `mmate` is, if it has another name |
+///
+/// `concurrency` and `prefetch` take constants as well as numbers.
+///
+/// Beside the function there is a type of the same name, which implements `Handler`, for apps that choose
+/// their handlers by hand. `MMATE_MACROS_DEBUG=create_order` in the environment of the compiler prints
+/// what the attribute writes.
+#[doc(inline)]
+pub use mmate_macros::handler;
+
+/// Declares a function that builds a shared value when the service boots. Handlers ask for it with
+/// `State<T>`.
+///
+/// The parameters are what other providers built, as `State<T>`, and what the framework offers, such as
+/// `Publisher`. The function is async or not, and returns `T` or `Result<T, E>`; an error refuses the boot.
+///
+#[cfg_attr(feature = "runtime", doc = "```")]
+#[cfg_attr(not(feature = "runtime"), doc = "```ignore")]
+/// # use mmate::{provider, handler::{HandlerResult as Result, State}};
+/// pub struct Clock;
+/// pub struct Orders { clock: State<Clock> }
+///
+/// #[provider]
+/// fn clock() -> Clock {
+///     Clock
+/// }
+///
+/// #[provider]
+/// async fn orders(clock: State<Clock>) -> Result<Orders> {
+///     Ok(Orders { clock })
+/// }
+/// ```
+///
+/// A function whose return type ends in the word `Result` can fail; any other value is provided as it is.
+/// Its only key is `crate = ::path`.
+#[doc(inline)]
+pub use mmate_macros::provider;
+
+/// Says what an error means for the message that was being handled.
+///
+/// ```
+/// # use mmate::MessageError;
+/// # use std::{fmt, io};
+/// #[derive(Debug, MessageError)]
+/// pub enum OrderError {
+///     #[class(transient)]
+///     Warehouse(io::Error),
+///     #[class(reject = "BLOCKED")]
+///     Blocked(String),
+/// }
+/// # impl fmt::Display for OrderError {
+/// #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("order") }
+/// # }
+/// # impl std::error::Error for OrderError {}
+/// ```
+///
+/// | class | what follows |
+/// |---|---|
+/// | `transient`, `system` | another attempt, with growing waits |
+/// | `throttle` | another attempt, with waits that grow slowly |
+/// | `invalid`, `permanent` | no further attempt: the message is dead-lettered |
+/// | `unknown` | the default policy |
+/// | `reject = "CODE"` | a refusal: the caller gets the code, and the message is done |
+///
+/// A variant without a class that has a `#[source]` or `#[from]` field, or one named `source`, takes the
+/// class of that error; else it is `unknown`. A struct has one class for all its values. The type implements
+/// [`std::error::Error`], by hand or by a derive of your choice, and is not generic.
+/// `#[mmate(crate = ::path)]` says where `mmate` is, if it has another name.
+#[doc(inline)]
+pub use mmate_macros::MessageError;
+
+/// Makes `async fn main()` the program of a service.
+///
+#[cfg_attr(feature = "runtime", doc = "```no_run")]
+#[cfg_attr(not(feature = "runtime"), doc = "```ignore")]
+/// #[mmate::main]
+/// async fn main() -> std::io::Result<()> {
+///     Ok(())
+/// }
+/// ```
+///
+/// | key | meaning |
+/// |---|---|
+/// | `crates(orders, billing)` | links crates whose handlers belong to the service, though nothing names them |
+/// | `worker_threads = 4` | how many threads run the handlers |
+/// | `crate = ::path` | where `mmate` is, if it has another name |
+///
+/// A crate that nothing in the program names is not linked, and its handlers would be missing without a
+/// word: that is what `crates(..)` is for.
+#[doc(inline)]
+pub use mmate_macros::main;
+
+/// Makes an `async fn` a test of a service. Its parameter, if it has one, is the app under test.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// #[mmate::test]
+/// async fn two_and_two_is_four() {
+///     assert_eq!(2 + 2, 4);
+/// }
+/// ```
+///
+/// An `Err` that the function returns fails the test. `#[ignore]`, `#[should_panic]` and lints work as in any
+/// test. The keys are `crates(..)` and `crate = ::path`, as with [`#[mmate::main]`](macro@main).
+#[doc(inline)]
+pub use mmate_macros::test;

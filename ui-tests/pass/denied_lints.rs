@@ -77,6 +77,9 @@ impl std::fmt::Display for OrderError {
 impl std::error::Error for OrderError {}
 
 /// Places orders.
+///
+/// # Errors
+/// Never.
 #[handler(timeout = "30s")]
 pub async fn create_order(
     command: CreateOrder,

@@ -2,6 +2,7 @@
 
 use mmate::handler::{Context, HandlerResult as Result, State};
 use mmate::publish::Publisher;
+use mmate::reliability::MessageError as _;
 use mmate::{MessageError, handler, message, payload, provider};
 
 const PREFETCH: u16 = 64;
@@ -75,7 +76,15 @@ pub enum OrderError {
     #[class(reject = "BLOCKED")]
     Blocked(String),
     Other { source: std::boxed::Box<dyn std::error::Error + Send + Sync> },
+    /// Transparent: its own source is that of the error inside.
+    Refused { source: mmate::reliability::Reject },
     Unclassified,
+}
+
+impl OrderError {
+    fn verdict(self) -> mmate::reliability::Verdict {
+        mmate::reliability::classify(&self)
+    }
 }
 
 impl std::fmt::Display for OrderError {
@@ -119,7 +128,7 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     assert_eq!(info.name, "Create");
     assert_eq!(info.aliases, ["PlaceOrder", "MakeOrder"]);
     assert_eq!(info.docs, "Asks the orders service to place an order.\n\nAnswered at once.");
-    assert_eq!(info.location.line, 14);
+    assert_eq!(info.location.line, 15);
     assert_eq!((info.version, info.priority, info.ttl_ms), (2, Some(9), Some(5_400_000)));
     assert_eq!((info.service, info.queue), (Some("orders"), Some("cmd.orders.create")));
     assert_eq!(info.reply.unwrap()().name, "OrderPlaced");
@@ -131,6 +140,28 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     assert_eq!(mmate::handler::registered_handlers().len(), 4);
     assert_eq!(mmate::handler::registered_providers().len(), 2);
     assert_eq!(mmate::contract::registered_messages().len(), 5);
+    let closed = OrderClosed::Shipped { tracking_code: None };
+    assert_eq!(serde_json::to_string(&closed)?, r#"{"status":"shipped"}"#);
+    let order = CreateOrder { customer_id: "7".into(), items: vec![], note: None };
+    assert_eq!(serde_json::to_string(&order)?, r#"{"customerId":"7","items":[]}"#);
+    let again: CreateOrder = serde_json::from_str(r#"{"customerId":"7","items":[]}"#)?;
+    assert_eq!(again.note, None);
+    errors();
     let _ = (Size::Small, Size::Large, Page { items: vec![1] });
     Ok(())
+}
+
+fn errors() {
+    use mmate::reliability::{ErrorClass, Reject, Verdict};
+    let policy = |class| Verdict::Policy(class, None);
+    let io = || std::io::Error::other("away");
+    assert_eq!(OrderError::Warehouse(io()).verdict(), policy(ErrorClass::Transient));
+    assert_eq!(OrderError::Unclassified.verdict(), policy(ErrorClass::Unknown));
+    let blocked = OrderError::Blocked("7".into());
+    assert_eq!(blocked.class(), ErrorClass::Rejected { code: "BLOCKED" });
+    let refusal = Reject::new("CLOSED", "the shop is closed");
+    assert_eq!((OrderError::Refused { source: refusal.clone() }).verdict(), Verdict::Reject(refusal));
+    let wrapped = OrderError::Other { source: OrderError::Warehouse(io()).into() };
+    assert_eq!(wrapped.class(), ErrorClass::Transient);
+    assert_eq!(wrapped.verdict(), policy(ErrorClass::Transient));
 }

@@ -36,8 +36,14 @@ pub(crate) fn provider(root: &Root, item: &FnItem) -> TokenStream {
         }
         fn __mmate_requires(#needs_param: &mut __mmate::Requirements) { #(#needs)* }
     };
+    // Parameters are owned and results are what they are, whatever the body does with them.
+    let lints = if item.sig.asyncness.is_some() {
+        quote!(clippy::unused_async)
+    } else {
+        quote!(clippy::needless_pass_by_value, clippy::unnecessary_wraps)
+    };
     quote! {
-        #[allow(clippy::unused_async)]
+        #[allow(#lints)]
         #item
 
         const _: () = {

@@ -1,0 +1,199 @@
+//! Whole expansions, compared with `tests/expand/*.rs`. `UPDATE_EXPECT=1` rewrites the files.
+
+use std::path::Path;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::expand;
+
+fn check(name: &str, expansion: TokenStream) {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expand").join(name).with_extension("rs");
+    let actual = prettyplease::unparse(&syn::parse2(expansion).unwrap());
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, &actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(actual, expected, "{name}; UPDATE_EXPECT=1 rewrites it");
+}
+
+fn order() -> TokenStream {
+    quote! {
+        /// Asks for an order.
+        ///
+        /// Answered at once.
+        pub struct CreateOrder {
+            pub customer_id: String,
+            pub note: Option<String>,
+        }
+    }
+}
+
+#[test]
+fn messages() {
+    check(
+        "message_event",
+        expand::message(
+            quote!(event),
+            quote!(
+                struct OrderCreated {}
+            ),
+        ),
+    );
+    let args = quote!(
+        command,
+        service = "orders",
+        queue = "cmd.orders.create",
+        reply = OrderPlaced,
+        key = customer_id,
+        name = "Create",
+        alias = ["Place"],
+        version = 2,
+        priority = 9,
+        ttl = "10m"
+    );
+    check("message_command", expand::message(args, order()));
+    let item = quote! {
+        #[derive(Clone, PartialEq, serde::Serialize)]
+        #[serde(tag = "status", rename_all = "kebab-case")]
+        enum OrderClosed {
+            Shipped { tracking_code: Option<String>, #[serde(skip)] local: Option<u8> },
+            Cancelled,
+        }
+    };
+    check("message_enum", expand::message(quote!(event, aggregate = "order"), item));
+    check("message_broken", expand::message(quote!(query, verson = 2), order()));
+}
+
+#[test]
+fn payloads() {
+    let item = quote!(
+        struct Page<T> {
+            items: Vec<T>,
+            next: Option<u32>,
+        }
+    );
+    check("payload", expand::payload(TokenStream::new(), item));
+}
+
+#[test]
+fn handlers() {
+    let item = quote! {
+        /// Places orders.
+        async fn create_order(cmd: CreateOrder, orders: State<Orders>, events: Publisher) -> Result<OrderPlaced, OrderError> {
+            body
+        }
+    };
+    let args = quote!(
+        queue = "cmd.orders.create",
+        concurrency = 16,
+        prefetch = PREFETCH,
+        timeout = "30s",
+        retry(attempts = 5, backoff = exponential("100ms", "30s"), jitter = 0.2),
+        max_priority = 9
+    );
+    check("handler", expand::handler(args, item));
+    let item = quote!(
+        pub async fn forget(OrderCreated { id }: OrderCreated) {}
+    );
+    check("handler_broadcast", expand::handler(quote!(broadcast, retry(attempts = 2)), item));
+}
+
+#[test]
+fn providers() {
+    let item = quote!(
+        async fn orders(config: Config) -> Result<Orders> {
+            body
+        }
+    );
+    check("provider", expand::provider(TokenStream::new(), item));
+    let item = quote!(
+        fn clock() -> Clock {
+            Clock
+        }
+    );
+    check("provider_at_once", expand::provider(TokenStream::new(), item));
+}
+
+#[test]
+fn errors() {
+    check(
+        "message_error",
+        expand::message_error(quote! {
+            enum OrderError {
+                #[class(transient)] Warehouse(#[source] io::Error),
+                #[class(reject = "BLOCKED")] Blocked { customer: String },
+                Storage(#[from] sql::Error),
+                Unclassified,
+            }
+        }),
+    );
+}
+
+#[test]
+fn programs() {
+    let args = quote!(crates(orders, billing), worker_threads = 4);
+    check(
+        "program",
+        expand::main(
+            args,
+            quote!(
+                async fn main() -> mmate::Result {
+                    body
+                }
+            ),
+        ),
+    );
+    let item = quote!(
+        #[ignore]
+        async fn an_order_is_placed(app: TestApp) -> Result<()> {
+            body
+        }
+    );
+    check("program_of_a_test", expand::test(TokenStream::new(), item));
+}
+
+#[test]
+fn another_name_of_the_crate_is_used_everywhere() {
+    let root = quote!(crate = ::messaging);
+    let expansions = [
+        expand::message(quote!(command, #root), order()),
+        expand::payload(root.clone(), order()),
+        expand::handler(
+            root.clone(),
+            quote!(
+                async fn on(event: E, ctx: C) -> R {}
+            ),
+        ),
+        expand::provider(
+            root.clone(),
+            quote!(
+                fn clock(c: Config) -> Clock {}
+            ),
+        ),
+        expand::message_error(quote!(
+            #[mmate(#root)]
+            struct Oops {
+                source: Inner,
+            }
+        )),
+        expand::main(
+            root.clone(),
+            quote!(
+                async fn main() {}
+            ),
+        ),
+        expand::test(
+            root,
+            quote!(
+                async fn works() {}
+            ),
+        ),
+    ];
+    for expansion in expansions {
+        let text = expansion.to_string();
+        assert!(text.contains(":: messaging :: __private"), "{text}");
+        assert!(!text.contains(":: mmate") && !text.contains("\"::mmate"), "{text}");
+    }
+}
