@@ -1,5 +1,7 @@
 //! One life of a subscription: from the broker's "yes" to its loss or to the end of the app.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,10 +10,13 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::job::{Finished, Job, Worker};
 use crate::transport::{Intake, Subscription, TransportError};
+
+/// How many steps are made before other tasks get a turn, even if messages never stop coming.
+const STEPS_MAX: usize = 64;
 
 /// How a flow ended.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ pub(super) enum End {
 pub(super) struct Flow<'a> {
     subscription: Box<dyn Subscription>,
     worker: &'a Arc<Worker>,
-    /// Handlers, polled in this task.
+    /// Handlers that wait for something, polled in this task. Those that end at once never get here.
     running: FuturesUnordered<BoxFuture<'a, Finished>>,
     /// Messages between two attempts; they hold no place among the running ones.
     waiting: FuturesUnordered<BoxFuture<'a, Job>>,
@@ -38,7 +43,19 @@ pub(super) struct Flow<'a> {
     concurrency: usize,
     drain_timeout: Duration,
     /// Set once the app stops: until then handlers may go on.
-    drain_until: Option<Instant>,
+    drain_until: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a step of the loop did.
+enum Step {
+    /// Something; there may be more to do.
+    Done,
+    /// Nothing: whoever is waited for will wake the task.
+    Idle,
+    /// The subscription is gone.
+    Lost(TransportError),
+    /// The app stops, and no handler is running any more.
+    Drained,
 }
 
 impl<'a> Flow<'a> {
@@ -62,37 +79,84 @@ impl<'a> Flow<'a> {
 
     /// Runs until the subscription is lost, or until the app stops and everything has ended.
     pub(super) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> End {
-        loop {
-            // Gives other tasks a turn even if messages never stop coming.
-            tokio::task::consume_budget().await;
-            while self.running.len() < self.concurrency
-                && let Some(job) = self.due.pop()
-            {
-                self.start(job);
-            }
-            let has_room = self.running.len() < self.concurrency;
-            let draining = self.drain_until.is_some();
-            if draining && self.running.is_empty() {
-                return self.finish().await;
-            }
-            tokio::select! {
-                biased;
-                _ = stopping.wait_for(|stop| *stop), if !draining => self.drain(),
-                () = sleep_until(self.drain_until), if draining => self.abandon(),
-                Some(finished) = self.running.next(), if !self.running.is_empty() => self.settle(finished),
-                Some(job) = self.waiting.next(), if !self.waiting.is_empty() => self.due.push(job),
-                intake = intake(&mut *self.subscription, has_room, draining) => match intake {
-                    Intake::Delivery(delivery) => self.start(Job::new(delivery)),
-                    Intake::Lost(error) => return End::Lost(error),
-                    Intake::Ended => {}
-                },
-            }
+        let mut stop = pin!(async move {
+            // An error means that the app is gone, which is as stopped as it can be.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        });
+        let lost = poll_fn(|cx| self.poll(stop.as_mut(), cx)).await;
+        match lost {
+            Some(error) => End::Lost(error),
+            None => self.finish().await,
         }
     }
 
-    fn start(&self, job: Job) {
-        let worker = self.worker;
-        self.running.push(Box::pin(worker.run(job)));
+    /// Makes steps as long as there is something to do.
+    fn poll(
+        &mut self,
+        stop: Pin<&mut impl Future<Output = ()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<TransportError>> {
+        if self.drain_until.is_none() && stop.poll(cx).is_ready() {
+            self.drain();
+        }
+        if let Some(limit) = &mut self.drain_until
+            && limit.as_mut().poll(cx).is_ready()
+        {
+            self.abandon();
+        }
+        for _ in 0..STEPS_MAX {
+            match self.step(cx) {
+                Step::Done => {}
+                Step::Idle => return Poll::Pending,
+                Step::Lost(error) => return Poll::Ready(Some(error)),
+                Step::Drained => return Poll::Ready(None),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Step {
+        while self.running.len() < self.concurrency
+            && let Some(job) = self.due.pop()
+        {
+            self.start(job, cx);
+        }
+        let draining = self.drain_until.is_some();
+        if draining && self.running.is_empty() {
+            return Step::Drained;
+        }
+        if !self.running.is_empty()
+            && let Poll::Ready(Some(finished)) = self.running.poll_next_unpin(cx)
+        {
+            self.settle(finished);
+            return Step::Done;
+        }
+        if !self.waiting.is_empty()
+            && let Poll::Ready(Some(job)) = self.waiting.poll_next_unpin(cx)
+        {
+            self.due.push(job);
+            return Step::Done;
+        }
+        let has_room = self.running.len() < self.concurrency;
+        match poll_intake(&mut *self.subscription, has_room, draining, cx) {
+            Poll::Ready(Intake::Delivery(delivery)) => {
+                self.start(Job::new(delivery), cx);
+                Step::Done
+            }
+            Poll::Ready(Intake::Lost(error)) => Step::Lost(error),
+            Poll::Ready(Intake::Ended) => Step::Done,
+            Poll::Pending => Step::Idle,
+        }
+    }
+
+    /// Most handlers end in their first poll; only the others are kept.
+    fn start(&mut self, job: Job, cx: &mut Context<'_>) {
+        let mut attempt: BoxFuture<'a, Finished> = Box::pin(self.worker.run(job));
+        match attempt.as_mut().poll(cx) {
+            Poll::Ready(finished) => self.settle(finished),
+            Poll::Pending => self.running.push(attempt),
+        }
     }
 
     fn settle(&mut self, finished: Finished) {
@@ -109,7 +173,8 @@ impl<'a> Flow<'a> {
     }
 
     fn drain(&mut self) {
-        self.drain_until = Some(Instant::now() + self.drain_timeout);
+        let limit = tokio::time::sleep_until(Instant::now() + self.drain_timeout);
+        self.drain_until = Some(Box::pin(limit));
         self.waiting.clear();
         self.due.clear();
     }
@@ -130,18 +195,8 @@ impl<'a> Flow<'a> {
     }
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    if let Some(deadline) = deadline {
-        tokio::time::sleep_until(deadline).await;
-    }
-}
-
 /// Polls the subscription: for a delivery where there is room, else only to write settlements; while
 /// draining, to make the broker stop sending.
-async fn intake(subscription: &mut dyn Subscription, has_room: bool, draining: bool) -> Intake {
-    std::future::poll_fn(|cx| poll_intake(subscription, has_room, draining, cx)).await
-}
-
 fn poll_intake(
     subscription: &mut dyn Subscription,
     has_room: bool,

@@ -1,5 +1,6 @@
 //! One delivery on its way through the handler.
 
+use std::future::Future;
 use std::time::Duration;
 
 use super::settle::{Decision, Failure, Settler};
@@ -49,22 +50,28 @@ impl Job {
 }
 
 impl Worker {
-    pub(super) async fn run(&self, job: Job) -> Finished {
-        let Job { delivery, attempt } = job;
-        let queue = self.dispatcher.queue();
-        let decision = if delivery.earlier_deliveries() > self.redeliveries_max {
-            self.give_up(queue, &delivery, attempt).await
-        } else {
-            let handled = self.dispatcher.dispatch(&delivery, attempt).await;
-            self.settler.finish(queue, &delivery, handled, attempt).await
-        };
-        match decision {
-            Decision::Settle(settlement) => Finished::Settle(delivery.tag, settlement),
-            Decision::RetryAfter(wait) => {
-                Finished::Retry(Box::new(Job { delivery, attempt: attempt + 1 }), wait)
+    /// Makes one attempt. The job stays where it was captured: a second place for it would make the
+    /// future of every message larger by the whole delivery.
+    pub(super) fn run(&self, job: Job) -> impl Future<Output = Finished> + Send {
+        async move {
+            match self.attempt(&job).await {
+                Decision::Settle(settlement) => Finished::Settle(job.delivery.tag, settlement),
+                Decision::RetryAfter(wait) => {
+                    let attempt = job.attempt + 1;
+                    Finished::Retry(Box::new(Job { attempt, ..job }), wait)
+                }
+                Decision::Leave => Finished::Leave,
             }
-            Decision::Leave => Finished::Leave,
         }
+    }
+
+    async fn attempt(&self, job: &Job) -> Decision {
+        let (queue, delivery, attempt) = (self.dispatcher.queue(), &job.delivery, job.attempt);
+        if delivery.earlier_deliveries() > self.redeliveries_max {
+            return Box::pin(self.give_up(queue, delivery, attempt)).await;
+        }
+        let handled = self.dispatcher.dispatch(delivery, attempt).await;
+        self.settler.finish(queue, delivery, handled, attempt).await
     }
 
     /// A message that kills every process that takes it would otherwise go round for ever.

@@ -77,7 +77,8 @@ impl Settler {
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
         let policy = route.as_ref().and_then(|route| route.retry);
         let failure = Failure { queue, delivery, handler, attempt, error };
-        self.failed(failure, policy, reply).await
+        // Boxed, as all that few messages need: every message makes room for what is not.
+        Box::pin(self.failed(failure, policy, reply)).await
     }
 
     /// What follows a success, in an order in which a crash leads to redelivery and never to loss.
@@ -94,11 +95,13 @@ impl Settler {
         };
         // Crash window 1: the handler's effect is done and its messages have not left. The broker
         // redelivers, the handler runs again.
-        self.publisher.deliver_all(messages).await?;
+        if !messages.is_empty() {
+            Box::pin(self.publisher.deliver_all(messages)).await?;
+        }
         // Crash window 2: the messages are confirmed and the reply has not left. The redelivery
         // publishes the same ids again, which an idempotent consumer sees once.
         if let Some((answer, (to, outbox))) = answer.zip(reply) {
-            self.answer(&answer, to, outbox).await?;
+            Box::pin(self.answer(&answer, to, outbox)).await?;
         }
         // Crash window 3: everything has left and the ack has not. As window 2, with a second reply.
         Ok(())

@@ -48,10 +48,10 @@ impl Address {
         let routing_key = match info.kind {
             Kind::Command => match info.queue {
                 Some(queue) => queue.to_owned(),
-                None => format!("cmd.{}.{}", info.service.unwrap_or(service), info.name),
+                None => ["cmd", info.service.unwrap_or(service), info.name].join("."),
             },
-            Kind::Query => info.queue.map_or_else(|| format!("qry.{}", info.name), str::to_owned),
-            Kind::Event => format!("evt.{}.{}", key.or(info.aggregate).unwrap_or(""), info.name),
+            Kind::Query => info.queue.map_or_else(|| ["qry", info.name].join("."), str::to_owned),
+            Kind::Event => ["evt", key.or(info.aggregate).unwrap_or_default(), info.name].join("."),
             Kind::Reply => format!("rpl.{}", info.name),
         };
         Self { exchange: Cow::Borrowed(exchange(info.kind)), routing_key }
@@ -139,7 +139,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Err("starts with `amq.`, which the broker keeps for itself".to_owned());
     }
     // Ids and routing keys pass here with every message, and nearly all are plain ASCII.
-    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if name.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
         return Ok(());
     }
     match name.chars().find(|c| c.is_control() || c.is_whitespace()) {

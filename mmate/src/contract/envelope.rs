@@ -5,9 +5,11 @@
 //! zone, absent or null parts.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{Timestamp, civil, tz::TimeZone};
+use memchr::memmem::{self, Finder};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -204,7 +206,7 @@ fn has_field(object: &[u8], name: &str) -> bool {
         before.ends_with(b"\"") && after.starts_with(b"\":")
     };
     // Hardly any payload holds the name at all, so that nearly none is parsed for it.
-    let seen = memchr::memmem::find_iter(object, name.as_bytes()).any(is_quoted);
+    let seen = memmem::find_iter(object, name.as_bytes()).any(is_quoted);
     seen && top_level_keys(object).iter().any(|key| key == name)
 }
 
@@ -445,7 +447,8 @@ impl<'a> Opened<'a> {
     }
 
     fn payload_reply_to(&self) -> Option<String> {
-        memchr::memmem::find(self.payload.as_bytes(), b"replyTo")?;
+        static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("replyTo"));
+        NAME.find(self.payload.as_bytes())?;
         #[derive(Deserialize)]
         struct ReplyTo {
             #[serde(rename = "replyTo")]

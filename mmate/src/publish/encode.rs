@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::options::PublishOptions;
 use super::outbox::Origin;
@@ -84,7 +85,7 @@ impl Encoder {
     ) -> Result<Meta, PublishError> {
         let id = options.message_id.take().unwrap_or_else(|| match origin {
             Some(origin) => origin.next_id(),
-            None => self.source.id().to_string(),
+            None => text(self.source.id()),
         });
         if let Some(mistake) = options.mistake.take() {
             return Err(invalid(&id, format!("`{name}` was not published: {mistake}")));
@@ -215,6 +216,11 @@ impl Encoder {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The id's text, without the machinery of formatting.
+fn text(id: Uuid) -> String {
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 fn invalid(id: &str, text: String) -> PublishError {
