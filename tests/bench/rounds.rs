@@ -11,6 +11,11 @@ use crate::statistics::Spread;
 /// So many rounds are run whatever the time.
 const ROUNDS_MIN: usize = 3;
 
+/// How long a turn may take.
+const TURN_TIME_MAX: Duration = Duration::from_secs(120);
+
+const STUCK: &str = "a turn did not end; is the broker out of memory or disk?";
+
 /// What one turn of a program gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -111,9 +116,11 @@ impl Contest {
         for step in 0..count {
             let at = if round.is_multiple_of(2) { step } else { count - 1 - step };
             let program = &mut self.programs[at];
-            let sample = program.turn(messages).await.map_err(|error| {
-                format!("{}, {}, round {round}: {error}", self.title, program.name())
-            })?;
+            let name = program.name();
+            let turn = tokio::time::timeout(TURN_TIME_MAX, program.turn(messages)).await;
+            let sample = turn
+                .unwrap_or_else(|_| Err(STUCK.into()))
+                .map_err(|error| format!("{}, {name}, round {round}: {error}", self.title))?;
             rates[at] = sample.per_second();
         }
         Ok(rates)
