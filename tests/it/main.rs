@@ -9,6 +9,7 @@ mod boot;
 mod build_schemas;
 mod conformance;
 mod consume;
+mod crash_windows;
 mod identity;
 mod publish;
 mod routing;

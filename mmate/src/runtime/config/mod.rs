@@ -57,12 +57,14 @@ impl fmt::Debug for Config {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Config {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         Self::from_resources(&context.parts().resources)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromResources for Config {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
         let config = resources
