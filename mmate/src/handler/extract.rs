@@ -36,6 +36,7 @@ impl<M: Message> FromDelivery for M {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: Message> FromDelivery for Envelope<M> {
     type Message = M;
 
@@ -69,18 +70,21 @@ pub trait FromContext: Sized + Send {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Context {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         Ok(context.clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Headers {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         Ok(context.headers().clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Publisher {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         let publisher: Arc<Self> = find(&context.inner().resources)?;
@@ -119,6 +123,7 @@ impl<T: Send + Sync + 'static> State<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         find(&context.inner().resources).map(Self)
@@ -168,6 +173,7 @@ pub trait FromResources: Sized + Send {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> FromResources for State<T> {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
         find(resources).map(Self)
@@ -178,6 +184,7 @@ impl<T: Send + Sync + 'static> FromResources for State<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromResources for Publisher {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
         find::<Self>(resources).map(|publisher| (*publisher).clone())
