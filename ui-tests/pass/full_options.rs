@@ -120,6 +120,24 @@ async fn find_order(_: FindOrder) -> Result<OrderPlaced> {
     Ok(OrderPlaced { order_id: String::new() })
 }
 
+#[message(event)]
+#[cfg(any())]
+struct NotThere {
+    of_a_type: NotThereEither,
+}
+
+#[handler]
+#[cfg(any())]
+async fn on_not_there(event: NotThere) {
+    let _ = event;
+}
+
+#[provider]
+#[cfg(any())]
+fn not_there() -> NotThere {
+    NotThere
+}
+
 #[mmate::main(worker_threads = 1)]
 async fn main() -> std::result::Result<(), std::io::Error> {
     use mmate::contract::Message;
