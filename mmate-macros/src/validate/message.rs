@@ -27,11 +27,7 @@ pub(crate) fn check(args: &MessageArgs, item: &DeriveInput, errors: &mut Errors)
 /// Takes a second `#[message]` or `#[payload]` off the item: both derive the same.
 pub(crate) fn only_once(item: &mut DeriveInput, errors: &mut Errors) {
     item.attrs.retain(|attr| {
-        let last = attr
-            .path()
-            .segments
-            .last()
-            .map(|last| last.ident.to_string());
+        let last = attr.path().segments.last().map(|last| last.ident.to_string());
         let again = matches!(last.as_deref(), Some("message" | "payload"));
         if again {
             errors.on(

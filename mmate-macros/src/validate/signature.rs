@@ -56,12 +56,6 @@ pub(crate) fn check(item: &FnItem, subject: Subject, errors: &mut Errors) {
         parameter(input, subject, errors);
     }
     output(&item.sig, subject, errors);
-<<<<<<< HEAD
-    if item.body.to_string() == ";" {
-        errors.on(&item.body, format!("{} has no body", name(&item.sig, subject)));
-    }
-=======
->>>>>>> macros
 }
 
 fn name(sig: &Signature, subject: Subject) -> String {
@@ -70,16 +64,8 @@ fn name(sig: &Signature, subject: Subject) -> String {
 
 fn qualifiers(sig: &Signature, subject: Subject, errors: &mut Errors) {
     let who = name(sig, subject);
-<<<<<<< HEAD
-    if let Some(word) = &sig.constness {
-        errors.on(word, format!("{who} cannot be `const`\nhelp: remove `const`"));
-=======
     if let (Some(word), None) = (&sig.constness, &sig.asyncness) {
-        errors.on(
-            word,
-            format!("{who} cannot be `const`\nhelp: remove `const`"),
-        );
->>>>>>> macros
+        errors.on(word, format!("{who} cannot be `const`\nhelp: remove `const`"));
     } else if sig.asyncness.is_none() && !subject.sync_allowed {
         errors
             .on(sig.fn_token, format!("{who} must be async\nhelp: write `async fn {}`", sig.ident));
@@ -93,12 +79,6 @@ fn qualifiers(sig: &Signature, subject: Subject, errors: &mut Errors) {
     if let Some(abi) = &sig.abi {
         errors.on(abi, format!("{who} cannot have an ABI\nhelp: remove `extern`"));
     }
-<<<<<<< HEAD
-    if let Some(dots) = &sig.variadic {
-        errors.on(dots, format!("{who} has a fixed number of parameters\nhelp: remove `...`"));
-    }
-=======
->>>>>>> macros
 }
 
 fn generics(sig: &Signature, subject: Subject, errors: &mut Errors) {

@@ -114,16 +114,7 @@ impl<T> State<T> {
     }
 }
 
-<<<<<<< HEAD
-=======
-impl<T: Send + Sync + 'static> State<T> {
-    pub(crate) fn from_shared(value: Arc<T>) -> Self {
-        Self(value)
-    }
-}
-
 #[diagnostic::do_not_recommend]
->>>>>>> macros
 impl<T: Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         find(&context.parts().resources).map(Self)
