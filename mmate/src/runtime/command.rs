@@ -69,23 +69,31 @@ where
 }
 
 /// What `async fn main` may return.
+#[diagnostic::on_unimplemented(
+    message = "`main` cannot return `{Self}`",
+    label = "not a result of a program",
+    note = "return nothing, `mmate::Result`, an `ExitCode`, or a `Result` of these with any error type"
+)]
 pub trait MainResult {
     /// The exit code; an error is printed.
     fn into_exit_code(self) -> ExitCode;
 }
 
+#[diagnostic::do_not_recommend]
 impl MainResult for () {
     fn into_exit_code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl MainResult for ExitCode {
     fn into_exit_code(self) -> ExitCode {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: MainResult, E: Into<Box<dyn std::error::Error + Send + Sync>>> MainResult
     for std::result::Result<T, E>
 {
