@@ -18,20 +18,21 @@ pub(crate) struct Loader {
     service: Option<ServiceInfo>,
     file: Option<PathBuf>,
     environment: Vec<(String, String)>,
+    flags: &'static [&'static str],
     code: Vec<(String, toml::Value)>,
 }
 
 impl Loader {
     /// The layers of a process: `mmate.toml` of the working folder (or `MMATE_CONFIG`), and its
-    /// environment.
-    pub(crate) fn of_process(service: ServiceInfo) -> Self {
+    /// environment. `flags` were given on the command line.
+    pub(crate) fn of_process(service: ServiceInfo, flags: &'static [&'static str]) -> Self {
         let file = std::env::var_os("MMATE_CONFIG").map(PathBuf::from);
         let file = file.or_else(|| Some(PathBuf::from("mmate.toml")).filter(|path| path.exists()));
         // A variable that is not UTF-8 cannot be one of ours.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self { service: Some(service), file, environment, code: Vec::new() }
+        Self { service: Some(service), file, environment, flags, code: Vec::new() }
     }
 
     /// Only defaults and what code sets.
@@ -51,6 +52,10 @@ impl Loader {
         let mut values = self.defaults();
         self.read_file(&mut values, &mut errors);
         self.read_environment(&mut values, &mut errors);
+        for flag in self.flags {
+            let value = Value::new(toml::Value::Boolean(true), format!("flag --{flag}"));
+            values.insert(flag.replace('-', "_"), value);
+        }
         for (key, value) in self.code {
             let value = Value::new(value, "code");
             values.insert(key, value);

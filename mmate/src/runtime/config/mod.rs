@@ -1,4 +1,4 @@
-//! Layered configuration: defaults < `mmate.toml` < environment < code.
+//! Layered configuration: defaults < `mmate.toml` < environment < flags < code.
 //!
 //! Every value knows where it came from. An environment variable `MMATE_A_B` sets the known key
 //! `a.b`; for keys of your own a double underscore stands for the dot: `MMATE_ORDERS__DATABASE` sets
