@@ -9,7 +9,7 @@ use super::invoke::invoke;
 use super::routes::{QueueRoutes, Route};
 use crate::contract::envelope::{self, Opened};
 use crate::contract::headers::names;
-use crate::contract::{DecodeError, HeaderValue, Reason};
+use crate::contract::{DecodeError, HeaderValue, Meta, Reason};
 use crate::handler::{Call, Context, ContextParts, HandlerError, Outcome, Resources};
 use crate::publish::{Origin, Outbox};
 use crate::transport::Delivery;
@@ -65,10 +65,12 @@ impl Dispatcher {
             Ok(found) => found,
             Err(error) => return Handled::unreadable(error),
         };
-        let context = self.context(delivery, &opened, &route, attempt);
+        let reply_to = opened.reply_to().or_else(|| delivery.properties.reply_to.clone());
+        let (meta, payload) = opened.into_parts();
+        let context = self.context(delivery, meta, reply_to, &route, attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
-        let call = Call::new(&opened, &context);
+        let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
         let outcome = invoke(&route, call).await;
@@ -103,18 +105,16 @@ impl Dispatcher {
     fn context(
         &self,
         delivery: &Delivery,
-        opened: &Opened<'_>,
+        mut meta: Meta,
+        reply_to: Option<String>,
         route: &Route,
         attempt: u32,
     ) -> Context {
-        let mut meta = opened.meta.clone();
         // The envelope is the truth; what stands beside it fills the gaps.
         meta.headers.fill_from(&delivery.properties.headers);
-        let correlation_id = meta.correlation_id.as_deref();
-        let origin = Origin::new(&meta.id, correlation_id, route.entry.name, &meta.headers);
+        let origin = Origin::new(meta, route.entry.name);
         Context::new(ContextParts {
-            reply_to: opened.reply_to().or_else(|| delivery.properties.reply_to.clone()),
-            meta,
+            reply_to,
             queue: Arc::clone(&self.routes.queue),
             handler: route.entry.name,
             attempt,

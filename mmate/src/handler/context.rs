@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::resources::Resources;
-use crate::contract::envelope::{Meta, Opened};
+use crate::contract::envelope::{self, Meta};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::contract::{DecodeError, Headers, Message};
@@ -20,7 +20,6 @@ use crate::publish::Outbox;
 pub struct Context(Arc<ContextParts>);
 
 pub(crate) struct ContextParts {
-    pub(crate) meta: Meta,
     pub(crate) reply_to: Option<String>,
     pub(crate) queue: Arc<str>,
     pub(crate) handler: &'static str,
@@ -39,31 +38,31 @@ impl Context {
     /// The message's id.
     #[must_use]
     pub fn message_id(&self) -> &str {
-        &self.0.meta.id
+        &self.meta().id
     }
 
     /// The type's name on the wire.
     #[must_use]
     pub fn message_type(&self) -> &str {
-        &self.0.meta.message_type
+        &self.meta().message_type
     }
 
     /// When the message was made.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
-        self.0.meta.timestamp
+        self.meta().timestamp
     }
 
     /// What the message belongs to: the same for all messages of one flow.
     #[must_use]
     pub fn correlation_id(&self) -> &str {
-        self.0.meta.correlation_id.as_deref().unwrap_or(&self.0.meta.id)
+        self.0.outbox.origin().correlation_id()
     }
 
     /// The id of the message that caused this one.
     #[must_use]
     pub fn causation_id(&self) -> Option<&str> {
-        self.0.meta.causation_id()
+        self.meta().causation_id()
     }
 
     /// Where an answer goes, if somebody waits for one.
@@ -75,7 +74,7 @@ impl Context {
     /// The headers of the envelope and of the transport; the envelope's win.
     #[must_use]
     pub fn headers(&self) -> &Headers {
-        &self.0.meta.headers
+        &self.meta().headers
     }
 
     /// The queue that the message came from.
@@ -119,6 +118,11 @@ impl Context {
     pub(crate) fn parts(&self) -> &ContextParts {
         &self.0
     }
+
+    /// Kept once, by the outbox: what is published takes after it too.
+    pub(super) fn meta(&self) -> &Meta {
+        self.0.outbox.origin().meta()
+    }
 }
 
 impl fmt::Debug for Context {
@@ -133,19 +137,19 @@ impl fmt::Debug for Context {
     }
 }
 
-/// One call of a handler: the opened envelope and the context. The shim takes its arguments from it.
+/// One call of a handler: the payload's text and the context. The shim takes its arguments from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    opened: &'a Opened<'a>,
+    payload: &'a str,
     context: &'a Context,
     #[cfg(feature = "validation")]
     validator: Option<&'a Validator>,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) const fn new(opened: &'a Opened<'a>, context: &'a Context) -> Self {
+    pub(crate) const fn new(payload: &'a str, context: &'a Context) -> Self {
         Self {
-            opened,
+            payload,
             context,
             #[cfg(feature = "validation")]
             validator: None,
@@ -167,10 +171,10 @@ impl<'a> Call<'a> {
 
     /// Decoding comes first: what does not fit the type is said with its place in the text.
     pub(super) fn message<M: Message>(&self) -> Result<M, DecodeError> {
-        let message = self.opened.message()?;
+        let message = envelope::message(self.payload)?;
         #[cfg(feature = "validation")]
         if let Some(validator) = self.validator {
-            validator.check(self.opened.payload())?;
+            validator.check(self.payload)?;
         }
         Ok(message)
     }

@@ -41,7 +41,7 @@ impl<M: Message> FromDelivery for Envelope<M> {
     type Message = M;
 
     fn from_call(call: &Call<'_>) -> HandlerResult<Self> {
-        Ok(Self::new(call.context().parts().meta.clone(), call.message()?))
+        Ok(Self::new(call.context().meta().clone(), call.message()?))
     }
 }
 

@@ -93,8 +93,8 @@ impl Encoder {
         meta.reply_to = options.reply_to.take();
         meta.headers = std::mem::take(&mut options.headers);
         if let Some(origin) = origin {
-            meta.correlation_id = Some(origin.correlation_id.clone());
-            meta.headers.set(names::CAUSATION_ID, origin.id.as_str());
+            meta.correlation_id = Some(origin.correlation_id().to_owned());
+            meta.headers.set(names::CAUSATION_ID, origin.id());
         }
         if let Some(correlation_id) = options.correlation_id.take() {
             meta.correlation_id = Some(correlation_id);

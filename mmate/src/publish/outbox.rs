@@ -5,49 +5,46 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use uuid::Uuid;
 
+use crate::contract::Meta;
 use crate::contract::headers::{Headers, names};
 use crate::transport::Outgoing;
 
 /// How many messages one handler call may publish.
 pub const OUTBOX_MESSAGES_MAX: usize = 10_000;
 
-/// The message that is being handled, as far as its descendants need it.
+/// The message that is being handled: what its descendants inherit.
 #[derive(Debug)]
 pub struct Origin {
-    /// Its id: the causation id of what is published.
-    pub id: String,
-    /// Its correlation id, or its own id if it has none.
-    pub correlation_id: String,
+    meta: Meta,
     handler: &'static str,
     /// Hashed at the first publish: most handlers publish nothing.
     namespace: OnceLock<Uuid>,
     position: AtomicU32,
-    trace: Headers,
 }
 
 impl Origin {
-    /// The origin for what `handler` publishes while it handles the message with this id.
+    /// The origin for what `handler` publishes while it handles the message with this description.
     #[must_use]
-    pub fn new(
-        id: &str,
-        correlation_id: Option<&str>,
-        handler: &'static str,
-        headers: &Headers,
-    ) -> Self {
-        let mut trace = Headers::new();
-        for name in [names::TRACEPARENT, names::TRACESTATE] {
-            if let Some(value) = headers.text(name) {
-                trace.set(name, value);
-            }
-        }
-        Self {
-            id: id.to_owned(),
-            correlation_id: correlation_id.unwrap_or(id).to_owned(),
-            handler,
-            namespace: OnceLock::new(),
-            position: AtomicU32::new(0),
-            trace,
-        }
+    pub const fn new(meta: Meta, handler: &'static str) -> Self {
+        Self { meta, handler, namespace: OnceLock::new(), position: AtomicU32::new(0) }
+    }
+
+    /// What is known about the message.
+    #[must_use]
+    pub const fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Its id: the causation id of what is published.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.meta.id
+    }
+
+    /// Its correlation id, or its own id if it has none.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        self.meta.correlation_id.as_deref().unwrap_or(&self.meta.id)
     }
 
     /// The id of the next message: the same for the same message, handler and position, so that a
@@ -55,15 +52,21 @@ impl Origin {
     pub(super) fn next_id(&self) -> String {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let namespace = self.namespace.get_or_init(|| {
-            let message = Uuid::parse_str(&self.id)
-                .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id.as_bytes()));
+            let message = Uuid::parse_str(self.id())
+                .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id().as_bytes()));
             Uuid::new_v5(&message, self.handler.as_bytes())
         });
         Uuid::new_v5(namespace, &position.to_be_bytes()).to_string()
     }
 
     pub(super) fn trace_into(&self, headers: &mut Headers) {
-        headers.fill_from(&self.trace);
+        for name in [names::TRACEPARENT, names::TRACESTATE] {
+            if let Some(value) = self.meta.headers.text(name)
+                && headers.get(name).is_none()
+            {
+                headers.set(name, value);
+            }
+        }
     }
 }
 

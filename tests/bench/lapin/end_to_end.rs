@@ -1,0 +1,59 @@
+//! Publishing while consuming: one connection for each, as the broker's makers advise.
+
+use std::sync::Arc;
+
+use ::lapin::options::ConfirmSelectOptions;
+use futures_util::future::BoxFuture;
+
+use super::consume::Inlet;
+use super::publish::publish;
+use super::wire::Dress;
+use crate::Result;
+use crate::broker::{Scene, connect};
+use crate::message::OrderPlaced;
+use crate::meter::Meter;
+use crate::mmate::service::Service;
+use crate::rounds::{Program, Sample};
+
+/// Publishes and consumes.
+#[derive(Debug)]
+pub(crate) struct EndToEnd {
+    service: Service,
+    order: OrderPlaced,
+    scene: Arc<Scene>,
+}
+
+impl EndToEnd {
+    /// A program that has not begun.
+    pub(crate) fn new(service: &Service, scene: &Arc<Scene>, order: &OrderPlaced) -> Self {
+        Self { service: service.clone(), order: order.clone(), scene: Arc::clone(scene) }
+    }
+}
+
+impl Program for EndToEnd {
+    fn name(&self) -> &'static str {
+        "hand-tuned"
+    }
+
+    fn turn(&mut self, messages: u32) -> BoxFuture<'_, Result<Sample>> {
+        Box::pin(async move {
+            self.scene.purge().await?;
+            let meter = Arc::new(Meter::new(messages));
+            let inlet = Inlet::open(&self.service).await?;
+            let connection = connect(&self.service.url).await?;
+            let channel = connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            let consuming = tokio::spawn(inlet.run(self.service.concurrency, Arc::clone(&meter)));
+            let order = self.order.clone();
+            let publishing =
+                tokio::spawn(
+                    async move { publish(&channel, &order, messages, Dress::MMATE).await },
+                );
+            let sample = meter.finish().await?;
+            publishing.await??;
+            consuming.await??;
+            connection.close(200, "done".into()).await?;
+            Ok(sample)
+        })
+    }
+}

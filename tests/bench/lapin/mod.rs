@@ -1,0 +1,10 @@
+//! What is written by hand on the AMQP library: the best pattern known, and the one that most people
+//! write. The same work as Mmate's in every respect that the wire or a handler can see.
+
+pub(crate) mod acks;
+pub(crate) mod consume;
+pub(crate) mod end_to_end;
+pub(crate) mod naive;
+pub(crate) mod properties;
+pub(crate) mod publish;
+pub(crate) mod wire;
