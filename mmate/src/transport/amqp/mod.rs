@@ -91,6 +91,9 @@ pub struct AmqpState {
 }
 
 impl AmqpTransport {
+    /// What RabbitMQ can do: all that the port knows.
+    pub const CAPABILITIES: Capabilities = CAPABILITIES;
+
     /// Connects to a broker, or says within the connect timeout why it cannot.
     ///
     /// # Errors
