@@ -173,12 +173,16 @@ impl Keeper {
                 }
             };
         }
+        let limit = self.timing.close_timeout;
         let closing = established.connection.close(200, "OK".into());
-        if let Err(error) = within(self.timing.close_timeout, "close the connection", closing).await
-        {
+        if let Err(error) = within(limit, "close the connection", closing).await {
             tracing::debug!(broker = %self.place, connection = self.role.name(), %error, "closed without an answer");
         }
-        self.state.send_replace(LinkState::Closed);
+        if let LinkState::Up(Live { lane: Some(lane), .. }) =
+            self.state.send_replace(LinkState::Closed)
+        {
+            lane.bury();
+        }
     }
 
     /// Offers the connection to callers until it is lost, and says why it is.
