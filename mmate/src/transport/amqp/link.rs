@@ -92,6 +92,11 @@ impl Link {
         &self.place
     }
 
+    /// Says true once the owner closes it.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     /// The connection, waiting for one that is being made.
     pub(super) async fn live(&self, limit: Duration) -> Result<Live, TransportError> {
         match tokio::time::timeout(limit, self.next_live(|_| true)).await {

@@ -202,10 +202,9 @@ impl Transport for AmqpTransport {
     ) -> Result<Box<dyn Subscription>, TransportError> {
         let live = self.consuming.live(self.connect_timeout).await?;
         let owned = self.exclusive.find(&options.queue);
-        let place = self.consuming.place().into();
+        let connection = &live.established.connection;
         let subscription =
-            subscribe::subscribe(&live.established.connection, options, owned, place, &self.config)
-                .await?;
+            subscribe::subscribe(connection, options, owned, &self.consuming, &self.config).await?;
         Ok(Box::new(subscription))
     }
 
