@@ -11,6 +11,8 @@ mod conformance;
 mod consume;
 mod crash_windows;
 mod identity;
+mod outages;
 mod publish;
 mod routing;
+mod tls;
 mod wire_format;
