@@ -9,6 +9,9 @@ use crate::inventory::Reservation;
 use crate::orders::{Order, OrderState};
 use crate::outcome::{Fate, Outcome};
 
+/// The queue of `TakePayment`.
+const PAYMENTS: &str = "cmd.payment.TakePayment";
+
 /// Everything that is wrong, or nothing.
 pub fn problems(outcome: &Outcome) -> Vec<String> {
     let mut problems = Vec::new();
@@ -102,17 +105,13 @@ fn the_stock_is_right(outcome: &Outcome, problems: &mut Vec<String>) {
 
 /// The orders whose payment is parked.
 pub fn waiting_for_payment(outcome: &Outcome) -> BTreeSet<&str> {
-    let parked = |(line, fates): &'_ &(Line, Vec<Fate>)| {
-        let reason = line.content.must_be_parked();
-        reason == Some("retries_exhausted")
-            && fates.iter().any(|fate| matches!(fate, Fate::Parked { .. }))
-    };
+    let is_payment = |fate: &Fate| matches!(fate, Fate::Parked { queue, .. } if queue == PAYMENTS);
+    let parked = outcome.lines.iter().filter(|(_, fates)| fates.iter().any(is_payment));
     let order_id = |(line, _): &'_ (Line, Vec<Fate>)| match &line.content {
-        Content::Order(order) => Some(order.order_id.clone()),
+        Content::Order(order) => outcome.orders.get_key_value(&order.order_id),
         _ => None,
     };
-    let ids: BTreeSet<String> = outcome.lines.iter().filter(parked).filter_map(order_id).collect();
-    outcome.orders.keys().map(String::as_str).filter(|id| ids.contains(*id)).collect()
+    parked.filter_map(order_id).map(|(id, _)| id.as_str()).collect()
 }
 
 /// True if the order is sold.

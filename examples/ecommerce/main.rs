@@ -41,8 +41,8 @@ async fn main() -> Result {
         return Ok(());
     };
     demo::run(&running).await?;
-    let config = running.state::<Config>();
-    if config.is_some_and(|config| config.find("serve").ok().flatten().unwrap_or(false)) {
+    let serve = running.state::<Config>().map(|config| config.find("serve")).transpose()?;
+    if serve.flatten().unwrap_or(false) {
         println!("\nServing; Ctrl-C ends it.");
         println!("{}", running.until_stopped().await);
     } else {

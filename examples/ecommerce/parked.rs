@@ -126,7 +126,9 @@ impl Found {
             attempts: attempts.unwrap_or_default(),
         };
         let Letter { reason, error, attempts, .. } = &letter;
-        let what = format!("{reason} after {attempts} attempt(s) in {queue}: {error}");
+        let times =
+            if *attempts > 1 { format!(" after {attempts} attempts") } else { String::new() };
+        let what = format!("{reason}{times}: {error}");
         let mut letters = self.lock();
         let key = (queue.to_owned(), id.to_owned());
         if letters.insert(key, (line.to_owned(), letter.clone())).is_none() {

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
+const NO_BROKER: &str =
+    "MMATE_TEST_AMQP_URL names a RabbitMQ for tests; `cargo xtask test` starts one and sets it";
+
 /// Cargo builds the examples of a package before its tests, next to the folder of the test binaries.
 fn program(name: &str) -> Command {
     let test = std::env::current_exe().expect("the test has a path");
@@ -141,16 +144,44 @@ fn it_runs_in_memory_until_it_is_asked_to_stop() {
     assert!(service.terminate());
 }
 
+#[test]
+fn the_shop_brings_every_order_to_its_end() {
+    let (ok, said, error) = output("ecommerce", &[]);
+    assert!(ok && said.contains("239 lines on memory"), "{error}\n{said}");
+    assert!(said.ends_with("Everything adds up.\n") && error.is_empty(), "{error}\n{said}");
+    let (ok, routes, _) = output("ecommerce", &["routes"]);
+    assert!(ok && routes.contains("17 handlers on 10 queues"), "{routes}");
+}
+
+#[test]
+fn the_shop_serves_on_if_it_is_asked_to() {
+    let mut command = program("ecommerce");
+    command.arg("--serve");
+    let service = Service::start(command);
+    service.wait_for("Serving");
+    assert!(service.terminate());
+}
+
+#[test]
+fn the_shop_does_the_same_on_rabbitmq_whatever_an_earlier_run_left_there() {
+    let url = std::env::var("MMATE_TEST_AMQP_URL").expect(NO_BROKER);
+    for _ in 0..2 {
+        let mut command = program("ecommerce");
+        let Output { status, stdout, stderr } =
+            command.env("MMATE_URL", &url).output().expect("it runs");
+        let (said, error) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert!(status.success(), "{error}\n{said}");
+        assert!(said.contains("239 lines on rabbitmq"), "{error}\n{said}");
+    }
+}
+
 #[tokio::test]
 async fn the_same_program_runs_on_rabbitmq() {
     use mmate::contract::address::Address;
     use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
     use mmate::transport::{Outgoing, Properties, Transport};
 
-    let url = std::env::var("MMATE_TEST_AMQP_URL");
-    let url = url.expect(
-        "MMATE_TEST_AMQP_URL names a RabbitMQ for tests; `cargo xtask test` starts one and sets it",
-    );
+    let url = std::env::var("MMATE_TEST_AMQP_URL").expect(NO_BROKER);
     let mut command = program("hello");
     command.env("MMATE_URL", &url);
     let service = Service::start(command);

@@ -21,10 +21,11 @@ mod statistics;
 mod table;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use self::cases::Case;
 use self::options::{Group, Mode, Options};
-use self::rounds::{Budget, Contest};
+use self::rounds::{Budget, Outcome};
 use self::table::Table;
 
 /// Where the broker is; `cargo xtask bench` sets it.
@@ -83,14 +84,25 @@ async fn measure(options: Options) -> Result {
     let mut budget = Budget::new(options.time_max, planned.len());
     let mut table = Table::default();
     let began = Instant::now();
+    let mut outcome = Ok(());
     for case in planned {
         eprintln!("{} ..", case.title());
-        let contest: Contest = case.open().await?;
-        table.add(&contest.run(&options, budget.share()).await?);
+        match run_case(&case, &options, budget.share()).await {
+            Ok(measured) => table.add(&measured),
+            // What was measured before is worth showing.
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
     }
     println!("{table}");
     println!("took {} s", began.elapsed().as_secs());
-    Ok(())
+    outcome
+}
+
+async fn run_case(case: &Case, options: &Options, time: Duration) -> Result<Outcome> {
+    case.open().await?.run(options, time).await
 }
 
 async fn print_conditions(options: &Options, url: Option<&str>) -> Result {

@@ -138,7 +138,7 @@ fn not_there() -> NotThere {
     NotThere
 }
 
-#[mmate::main(worker_threads = 1)]
+#[mmate::main(worker_threads = 1, log = "warn", flags(dry_run = "Change nothing"))]
 async fn main() -> std::result::Result<(), std::io::Error> {
     use mmate::contract::Message;
     use mmate::handler::Handler;

@@ -23,8 +23,9 @@ async fn gateway() -> Gateway {
     Gateway::default()
 }
 
-/// Charges the card. The order id is the idempotency key: however often this runs, the customer
-/// pays once.
+/// Charges the card, once per order.
+///
+/// The order id is the idempotency key: however often this runs, the customer pays once.
 #[handler(concurrency = 8, timeout = "5s",
           retry(attempts = 5, backoff = exponential("20ms", "200ms")))]
 async fn take_payment(

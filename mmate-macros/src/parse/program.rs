@@ -49,8 +49,8 @@ fn read(tokens: TokenStream, table: &Table, errors: &mut Errors) -> ProgramArgs 
     args
 }
 
-/// Flags that every program has.
-const TAKEN: [&str; 3] = ["wait", "help", "version"];
+/// Flags that every program has, and the key that no flag may set.
+const TAKEN: [&str; 4] = ["wait", "help", "version", "url"];
 
 fn flags(key: &Key, input: ParseStream<'_>) -> syn::Result<Vec<(Ident, LitStr)>> {
     let example = key.example;
@@ -68,7 +68,8 @@ fn flags(key: &Key, input: ParseStream<'_>) -> syn::Result<Vec<(Ident, LitStr)>>
     let mut seen: Vec<String> = TAKEN.map(str::to_owned).to_vec();
     for (name, _) in &flags {
         if seen.contains(&name.to_string()) {
-            let text = format!("the program has a flag `--{name}` already");
+            let text =
+                format!("there is a flag `{name}` already\nhelp: give this one another name");
             return Err(syn::Error::new(name.span(), text));
         }
         seen.push(name.to_string());
@@ -78,12 +79,13 @@ fn flags(key: &Key, input: ParseStream<'_>) -> syn::Result<Vec<(Ident, LitStr)>>
 
 fn flag(input: ParseStream<'_>) -> syn::Result<(Ident, LitStr)> {
     let name: Ident = input.parse()?;
-    let help = || format!("help: write `{name} = \"What it does\"`");
-    let text = |error: &syn::Error| {
-        syn::Error::new(error.span(), format!("a flag has a help text\n{}", help()))
-    };
-    input.parse::<Token![=]>().map_err(|error| text(&error))?;
-    let description = input.parse::<LitStr>().map_err(|error| text(&error))?;
+    if !input.peek(Token![=]) || !input.peek2(LitStr) {
+        let text =
+            format!("flag `{name}` has no help text\nhelp: write `{name} = \"What it does\"`");
+        return Err(syn::Error::new(name.span(), text));
+    }
+    input.parse::<Token![=]>()?;
+    let description = input.parse()?;
     Ok((name, description))
 }
 
