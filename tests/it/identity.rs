@@ -87,8 +87,10 @@ async fn tenant(_message: Third, headers: Headers, probe: State<Probe>) {
 
 async fn a_header_that_is_marked_follows_the_flow(backend: Backend) {
     let (broker, probe) = (backend.broker().await, Probe::default());
-    let service = broker.service(&unique("identity")).await.config("wire.flow_headers", "user, tenant");
-    let service = service.handler::<first>().handler::<second>().handler::<tenant>().provide(probe.clone());
+    let service =
+        broker.service(&unique("identity")).await.config("wire.flow_headers", "user, tenant");
+    let service =
+        service.handler::<first>().handler::<second>().handler::<tenant>().provide(probe.clone());
     let running = service.start().await.expect("boots");
     let command = running.publisher().send(First {}).header("tenant", "acme").header("secret", "s");
     command.await.expect("taken");

@@ -27,9 +27,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// Twice, the second time as soon as the service has recovered from the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
-    let node = Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
+    let node =
+        Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
     let probe = Probe::default();
-    let builder = App::builder().name("outage").handler::<count>().provide(probe.clone()).config("url", node.amqp_url());
+    let builder = App::builder()
+        .name("outage")
+        .handler::<count>()
+        .provide(probe.clone())
+        .config("url", node.amqp_url());
     let running = builder.start().await.expect("boots");
     let publisher = running.publisher().clone();
     let sending = tokio::spawn(async move {
@@ -40,11 +45,14 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
     for round in 1..=2 {
         probe.wait_for((KILL_AT * round) as usize).await;
         let killed = Arc::clone(&node);
-        blocking(move || killed.kill().and_then(|()| killed.start_again())).await.expect("killed and started again");
+        blocking(move || killed.kill().and_then(|()| killed.start_again()))
+            .await
+            .expect("killed and started again");
         eventually("consuming again", || async { running.is_ready() }).await;
     }
     sending.await.expect("every publish is confirmed");
-    eventually("every message is handled", || async { seen(&probe).len() == MESSAGES as usize }).await;
+    eventually("every message is handled", || async { seen(&probe).len() == MESSAGES as usize })
+        .await;
     let counts = running.stop().await.counts;
     assert_eq!(counts.dead_lettered, 0, "{counts:?}");
 }

@@ -91,14 +91,23 @@ async fn every_group_gets_all_and_its_replicas_share(backend: Backend) {
 async fn a_message_under_an_alias_is_handled_too(backend: Backend) {
     let (broker, name, probe) = (backend.broker().await, unique("routing"), Probe::default());
     probe.note(&name);
-    let running = broker.service(&name).await.handler::<store>().provide(probe.clone()).start().await.expect("boots");
+    let running = broker
+        .service(&name)
+        .await
+        .handler::<store>()
+        .provide(probe.clone())
+        .start()
+        .await
+        .expect("boots");
     let transport = broker.connect().await;
-    let body = format!(r#"{{"id":"1","type":"reading.taken","payload":{{"test":"{name}","number":7}}}}"#);
+    let body =
+        format!(r#"{{"id":"1","type":"reading.taken","payload":{{"test":"{name}","number":7}}}}"#);
     let address = mmate::contract::address::Address {
         exchange: "mmate.events".into(),
         routing_key: "evt.sensor.12.reading.taken".to_owned(),
     };
-    let outgoing = mmate::transport::Outgoing::new(address, mmate::transport::Properties::default(), body);
+    let outgoing =
+        mmate::transport::Outgoing::new(address, mmate::transport::Properties::default(), body);
     transport.publish(outgoing).await.expect("taken");
     assert_eq!(probe.wait_for(2).await[1], "store 7");
     running.stop().await;

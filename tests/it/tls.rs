@@ -44,12 +44,23 @@ async fn a_trusted_broker_is_used_and_an_unknown_one_is_refused() {
     let files = certificates(&folder);
     let authority = files.authority.display().to_string();
     let options = StartOptions { tls: Some(files), ..StartOptions::default() };
-    let node = tokio::task::spawn_blocking(move || RabbitNode::start(&options)).await.unwrap().unwrap();
+    let node =
+        tokio::task::spawn_blocking(move || RabbitNode::start(&options)).await.unwrap().unwrap();
     let url = node.amqps_url().expect("the node has a TLS listener");
 
     let probe = Probe::default();
-    let builder = || App::builder().name("tls").handler::<seal>().provide(probe.clone()).config("url", url.as_str());
-    let running = builder().config("tls.ca_file", authority.as_str()).start().await.expect("the authority is trusted");
+    let builder = || {
+        App::builder()
+            .name("tls")
+            .handler::<seal>()
+            .provide(probe.clone())
+            .config("url", url.as_str())
+    };
+    let running = builder()
+        .config("tls.ca_file", authority.as_str())
+        .start()
+        .await
+        .expect("the authority is trusted");
     running.publisher().send(Seal {}).await.expect("taken");
     assert_eq!(probe.wait_for(1).await, ["sealed"]);
     running.stop().await;
@@ -57,7 +68,10 @@ async fn a_trusted_broker_is_used_and_an_unknown_one_is_refused() {
     let error = builder().start().await.expect_err("nobody vouches for the certificate");
     let mmate::Error::Transport(error) = error else { panic!("{error}") };
     assert_eq!(error.kind(), TransportErrorKind::Tls, "{error}");
-    assert!(error.to_string().contains("tls_ca_file") && !error.to_string().contains("guest"), "{error}");
+    assert!(
+        error.to_string().contains("tls_ca_file") && !error.to_string().contains("guest"),
+        "{error}"
+    );
     drop(node);
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -174,12 +174,19 @@ mod tests {
     fn loader(file: Option<&str>, environment: &[(&str, &str)]) -> Loader {
         let service = ServiceInfo::new("orders", "1.2.3");
         let file = file.map(|text| {
-            let name = format!("mmate-config-{}-{:?}.toml", std::process::id(), std::thread::current().id());
+            let name = format!(
+                "mmate-config-{}-{:?}.toml",
+                std::process::id(),
+                std::thread::current().id()
+            );
             let path = std::env::temp_dir().join(name);
             std::fs::write(&path, text).unwrap();
             path
         });
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Loader { service: Some(service), file, environment, ..Loader::default() }
     }
 
@@ -207,7 +214,10 @@ mod tests {
         assert_eq!(settings.handler_timeout.as_secs(), 10);
         assert_eq!(config.get::<String>("orders.region").unwrap(), "us");
         assert_eq!(shown(&config, "consume.prefetch").1, path.display().to_string());
-        assert_eq!(shown(&config, "consume.concurrency").1, "environment MMATE_CONSUME_CONCURRENCY");
+        assert_eq!(
+            shown(&config, "consume.concurrency").1,
+            "environment MMATE_CONSUME_CONCURRENCY"
+        );
         assert_eq!(shown(&config, "consume.timeout"), ("10s".to_owned(), "code".to_owned()));
         assert_eq!(shown(&config, "publish.timeout").1, "default");
         assert_eq!(shown(&config, "service.name"), ("orders".to_owned(), "crate name".to_owned()));
@@ -223,8 +233,13 @@ mod tests {
         assert_eq!(config.get::<String>("url").unwrap(), "amqp://u:hunter2@broker");
         assert_eq!(shown(&config, "url"), ("***".to_owned(), "file of MMATE_URL_FILE".to_owned()));
         assert!(!format!("{config:?}").contains("hunter2"));
-        let missing = loader(None, &[("MMATE_ORDERS__KEY_FILE", "/no/such/file")]).load().unwrap_err();
-        assert!(missing[0].to_string().contains("`orders.key`: the file of MMATE_ORDERS__KEY_FILE cannot be read"));
+        let missing =
+            loader(None, &[("MMATE_ORDERS__KEY_FILE", "/no/such/file")]).load().unwrap_err();
+        assert!(
+            missing[0]
+                .to_string()
+                .contains("`orders.key`: the file of MMATE_ORDERS__KEY_FILE cannot be read")
+        );
     }
 
     #[test]
