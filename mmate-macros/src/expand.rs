@@ -16,9 +16,10 @@ use crate::{parse, validate};
 pub(crate) fn message(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = parse::message::message_args(args, &mut errors);
-    let Ok(parsed) = syn::parse2::<DeriveInput>(item.clone()) else {
+    let Ok(mut parsed) = syn::parse2::<DeriveInput>(item.clone()) else {
         return with_errors(&item, not_a_type("message", errors));
     };
+    validate::message::only_once(&mut parsed, &mut errors);
     let kind = validate::message::check(&args, &parsed, &mut errors);
     let expanded = match kind {
         Some(kind) if !errors.any() => emit::message::message(&args, kind, &parsed),
@@ -32,9 +33,10 @@ pub(crate) fn message(args: TokenStream, item: TokenStream) -> TokenStream {
 pub(crate) fn payload(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let root = parse::message::payload_args(args, &mut errors);
-    let Ok(parsed) = syn::parse2::<DeriveInput>(item.clone()) else {
+    let Ok(mut parsed) = syn::parse2::<DeriveInput>(item.clone()) else {
         return with_errors(&item, not_a_type("payload", errors));
     };
+    validate::message::only_once(&mut parsed, &mut errors);
     validate::message::check_payload(&parsed, &mut errors);
     let expanded = match &parsed.data {
         Data::Union(_) => item,

@@ -107,6 +107,9 @@ pub(crate) struct ProgramArgs {
     pub(crate) root: Root,
     pub(crate) crates: Option<Keyed<Vec<Ident>>>,
     pub(crate) worker_threads: Option<Keyed<LitInt>>,
+    pub(crate) log: Option<Keyed<LitStr>>,
+    /// Each with its help text.
+    pub(crate) flags: Option<Keyed<Vec<(Ident, LitStr)>>>,
 }
 
 /// A function whose body stays tokens, so that a body that is being typed changes nothing.

@@ -26,7 +26,7 @@
 //! - [`reliability`]: what an error means, and when to try again.
 //! - [`transport`]: the port to a broker; in memory and RabbitMQ.
 //! - [`publish`]: from a typed value to bytes on the wire.
-//! - [`handler`]: what a handler function may ask for and return.
+//! - [`handler`](mod@handler): what a handler function may ask for and return.
 //! - [`dispatch`]: from a delivery to the right handler.
 //! - [`consume`]: the loop around a queue, and the only place that settles.
 //! - [`runtime`]: configuration, boot, command line, shutdown.

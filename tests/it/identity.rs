@@ -80,6 +80,24 @@ async fn a_flow_keeps_its_correlation_and_names_each_cause(backend: Backend) {
     running.stop().await;
 }
 
+#[handler]
+async fn tenant(_message: Third, headers: Headers, probe: State<Probe>) {
+    probe.note(format!("{:?} {:?}", headers.text("tenant"), headers.text("secret")));
+}
+
+async fn a_header_that_is_marked_follows_the_flow(backend: Backend) {
+    let (broker, probe) = (backend.broker().await, Probe::default());
+    let service =
+        broker.service(&unique("identity")).await.config("wire.flow_headers", "user, tenant");
+    let service =
+        service.handler::<first>().handler::<second>().handler::<tenant>().provide(probe.clone());
+    let running = service.start().await.expect("boots");
+    let command = running.publisher().send(First {}).header("tenant", "acme").header("secret", "s");
+    command.await.expect("taken");
+    assert_eq!(probe.wait_for(3).await[2], r#"Some("acme") None"#);
+    running.stop().await;
+}
+
 async fn a_message_that_begins_a_flow_is_its_own_correlation(backend: Backend) {
     let (broker, probe) = (backend.broker().await, Probe::default());
     let service =
@@ -93,4 +111,5 @@ async fn a_message_that_begins_a_flow_is_its_own_correlation(backend: Backend) {
 on_every_transport! {
     a_flow_keeps_its_correlation_and_names_each_cause
     a_message_that_begins_a_flow_is_its_own_correlation
+    a_header_that_is_marked_follows_the_flow
 }

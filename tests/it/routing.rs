@@ -88,6 +88,32 @@ async fn every_group_gets_all_and_its_replicas_share(backend: Backend) {
     remove(&broker.connect().await, &queues).await;
 }
 
+async fn a_message_under_an_alias_is_handled_too(backend: Backend) {
+    let (broker, name, probe) = (backend.broker().await, unique("routing"), Probe::default());
+    probe.note(&name);
+    let running = broker
+        .service(&name)
+        .await
+        .handler::<store>()
+        .provide(probe.clone())
+        .start()
+        .await
+        .expect("boots");
+    let transport = broker.connect().await;
+    let body =
+        format!(r#"{{"id":"1","type":"reading.taken","payload":{{"test":"{name}","number":7}}}}"#);
+    let address = mmate::contract::address::Address {
+        exchange: "mmate.events".into(),
+        routing_key: "evt.sensor.12.reading.taken".to_owned(),
+    };
+    let outgoing =
+        mmate::transport::Outgoing::new(address, mmate::transport::Properties::default(), body);
+    transport.publish(outgoing).await.expect("taken");
+    assert_eq!(probe.wait_for(2).await[1], "store 7");
+    running.stop().await;
+    remove(&transport, &[format!("evt.reading.ReadingTaken.{name}")]).await;
+}
+
 async fn two_handlers_of_one_event_in_one_service_have_a_group_each(backend: Backend) {
     let (broker, name, probe) = (backend.broker().await, unique("routing"), Probe::default());
     probe.note(&name);
@@ -168,6 +194,7 @@ async fn an_expired_message_is_not_handled_and_is_parked(backend: Backend) {
 on_every_transport! {
     every_group_gets_all_and_its_replicas_share
     two_handlers_of_one_event_in_one_service_have_a_group_each
+    a_message_under_an_alias_is_handled_too
     a_broadcast_reaches_every_instance_and_leaves_no_queue
     a_higher_priority_overtakes_a_backlog
     an_expired_message_is_not_handled_and_is_parked

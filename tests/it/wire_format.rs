@@ -115,7 +115,13 @@ where
     }
     transport.declare(&topology).await.expect("declared");
     let source = Source::seeded(1, || Duration::from_millis(1_500));
-    let encoder = Encoder { service: "shop".into(), source, wire, body_bytes_max: 1 << 20 };
+    let encoder = Encoder {
+        service: "shop".into(),
+        source,
+        wire,
+        flow_headers: Vec::new().into(),
+        body_bytes_max: 1 << 20,
+    };
     let shared: Arc<dyn Transport> = Arc::new(transport.clone());
     let publisher: &'static Publisher = Box::leak(Box::new(Publisher::new(encoder, shared)));
     publish(publisher).await.expect("published");

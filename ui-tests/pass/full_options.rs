@@ -120,7 +120,25 @@ async fn find_order(_: FindOrder) -> Result<OrderPlaced> {
     Ok(OrderPlaced { order_id: String::new() })
 }
 
-#[mmate::main(worker_threads = 1)]
+#[message(event)]
+#[cfg(any())]
+struct NotThere {
+    of_a_type: NotThereEither,
+}
+
+#[handler]
+#[cfg(any())]
+async fn on_not_there(event: NotThere) {
+    let _ = event;
+}
+
+#[provider]
+#[cfg(any())]
+fn not_there() -> NotThere {
+    NotThere
+}
+
+#[mmate::main(worker_threads = 1, log = "warn", flags(dry_run = "Change nothing"))]
 async fn main() -> std::result::Result<(), std::io::Error> {
     use mmate::contract::Message;
     use mmate::handler::Handler;

@@ -7,7 +7,7 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{FnArg, Type};
 
-use super::{location, spelled};
+use super::{conditions, location, spelled};
 use crate::model::{Backoff, FnItem, HandlerArgs, QueueType, RetryArgs};
 use crate::parse::args::Keyed;
 use crate::parse::docs::docs;
@@ -21,14 +21,17 @@ pub(crate) fn handler(args: &HandlerArgs, item: &FnItem) -> TokenStream {
     type_name.set_span(Span::call_site());
     let shims = shims(item);
     let entry = entry(args, item);
+    let conditions = conditions(&item.attrs);
     quote! {
         #[allow(clippy::unused_async)]
         #item
 
+        #conditions
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
         #vis struct #type_name {}
 
+        #conditions
         const _: () = {
             use #root::__private as __mmate;
             #shims

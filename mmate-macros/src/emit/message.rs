@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{DeriveInput, Ident};
 
-use super::{location, serde, spelled};
+use super::{conditions, location, serde, spelled};
 use crate::model::{Kind, MessageArgs};
 use crate::parse::docs::docs;
 
@@ -16,6 +16,7 @@ pub(crate) fn message(args: &MessageArgs, kind: Kind, item: &DeriveInput) -> Tok
     let root = &args.root;
     let name = &item.ident;
     let travelling = serde::travelling(item, root);
+    let conditions = conditions(&item.attrs);
     let message = message_impl(args, kind, item);
     let marker = marker(name, kind);
     let request = args.reply.as_ref().map(|reply| {
@@ -27,6 +28,7 @@ pub(crate) fn message(args: &MessageArgs, kind: Kind, item: &DeriveInput) -> Tok
     });
     quote! {
         #travelling
+        #conditions
         const _: () = {
             use #root::__private as __mmate;
             #message
@@ -45,6 +47,7 @@ pub(crate) fn stub(args: &MessageArgs, item: &DeriveInput) -> TokenStream {
     let root = &args.root;
     let name = &item.ident;
     let travelling = serde::travelling(item, root);
+    let conditions = conditions(&item.attrs);
     let kind = args.kind.as_ref().map(|(kind, _)| *kind);
     let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     let bare = MessageArgs { root: root.clone(), ..MessageArgs::default() };
@@ -59,6 +62,7 @@ pub(crate) fn stub(args: &MessageArgs, item: &DeriveInput) -> TokenStream {
         reply.map(|reply| quote!(impl __mmate::Request for #name { type Reply = #reply; }));
     quote! {
         #travelling
+        #conditions
         const _: () = {
             use #root::__private as __mmate;
             #message

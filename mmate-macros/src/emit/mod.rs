@@ -12,6 +12,7 @@ pub(crate) mod serde;
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::Attribute;
 use syn::ext::IdentExt as _;
 
 /// Where an item stands. The line is that of its name, not that of the attribute above it.
@@ -25,4 +26,10 @@ fn location(name: &Ident) -> TokenStream {
 /// A name as text, without `r#`.
 fn spelled(name: &Ident) -> String {
     name.unraw().to_string()
+}
+
+/// The conditions of an item, for everything that is written beside it.
+fn conditions(attrs: &[Attribute]) -> TokenStream {
+    let conditions = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    quote!(#(#conditions)*)
 }

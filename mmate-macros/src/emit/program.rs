@@ -61,9 +61,20 @@ fn service(args: &ProgramArgs) -> TokenStream {
         let threads = &threads.value;
         quote!(.worker_threads(#threads))
     });
+    let log = args.log.as_ref().map(|log| {
+        let log = &log.value;
+        quote!(.log(#log))
+    });
+    let flags = args.flags.as_ref().map(|flags| {
+        let flags = flags.value.iter().map(|(name, help)| {
+            let name = syn::LitStr::new(&name.to_string().replace('_', "-"), name.span());
+            quote!((#name, #help))
+        });
+        quote!(.flags(&[#(#flags),*]))
+    });
     quote! {
         #root::__private::ServiceInfo::new(
             ::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_PKG_VERSION"),
-        ) #threads
+        ) #threads #log #flags
     }
 }

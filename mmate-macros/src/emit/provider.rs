@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use super::handler::{argument_names, parameter_types, return_type};
-use super::{location, spelled};
+use super::{conditions, location, spelled};
 use crate::model::FnItem;
 use crate::paths::Root;
 use crate::validate::provider::can_fail;
@@ -28,6 +28,7 @@ pub(crate) fn provider(root: &Root, item: &FnItem) -> TokenStream {
     } else {
         (quote_spanned!(local=> resources), quote_spanned!(local=> needs))
     };
+    let conditions = conditions(&item.attrs);
     let shims = quote_spanned! {local=>
         fn __mmate_begin(#from: &__mmate::Resources) -> __mmate::Begun {
             let provided = __mmate::#value::<#returned>();
@@ -46,6 +47,7 @@ pub(crate) fn provider(root: &Root, item: &FnItem) -> TokenStream {
         #[allow(#lints)]
         #item
 
+        #conditions
         const _: () = {
             use #root::__private as __mmate;
             #shims

@@ -1,6 +1,5 @@
 //! The attributes of `#[derive(MessageError)]`.
 
-use proc_macro2::Span;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Attribute, Ident, LitStr, Meta, Token};
@@ -103,7 +102,10 @@ pub(crate) fn root(attrs: &[Attribute], errors: &mut Errors) -> Root {
     let mut root = Root::default();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("mmate")) {
         let Meta::List(list) = &attr.meta else {
-            errors.at(Span::call_site(), "write `#[mmate(crate = ::path)]`");
+            errors.on(
+                attr,
+                "`#[mmate]` takes the path of the crate\nhelp: write `#[mmate(crate = ::path)]`",
+            );
             continue;
         };
         read_args(list.tokens.clone(), &ROOT_KEYS, errors, |key, input, _| {

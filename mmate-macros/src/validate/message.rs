@@ -24,6 +24,21 @@ pub(crate) fn check(args: &MessageArgs, item: &DeriveInput, errors: &mut Errors)
     Some(*kind)
 }
 
+/// Takes a second `#[message]` or `#[payload]` off the item: both derive the same.
+pub(crate) fn only_once(item: &mut DeriveInput, errors: &mut Errors) {
+    item.attrs.retain(|attr| {
+        let last = attr.path().segments.last().map(|last| last.ident.to_string());
+        let again = matches!(last.as_deref(), Some("message" | "payload"));
+        if again {
+            errors.on(
+                attr,
+                "one attribute is enough: a message is also a payload\nhelp: remove one of the two",
+            );
+        }
+        !again
+    });
+}
+
 /// Judges a payload.
 pub(crate) fn check_payload(item: &DeriveInput, errors: &mut Errors) {
     if let Data::Union(data) = &item.data {

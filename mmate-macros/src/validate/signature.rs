@@ -47,7 +47,8 @@ impl Subject {
     };
 }
 
-/// Judges everything but the number of parameters.
+/// Judges everything but the number of parameters. What the compiler itself refuses, such as a missing body,
+/// is left to it.
 pub(crate) fn check(item: &FnItem, subject: Subject, errors: &mut Errors) {
     qualifiers(&item.sig, subject, errors);
     generics(&item.sig, subject, errors);
@@ -55,9 +56,6 @@ pub(crate) fn check(item: &FnItem, subject: Subject, errors: &mut Errors) {
         parameter(input, subject, errors);
     }
     output(&item.sig, subject, errors);
-    if item.body.to_string() == ";" {
-        errors.on(&item.body, format!("{} has no body", name(&item.sig, subject)));
-    }
 }
 
 fn name(sig: &Signature, subject: Subject) -> String {
@@ -66,7 +64,7 @@ fn name(sig: &Signature, subject: Subject) -> String {
 
 fn qualifiers(sig: &Signature, subject: Subject, errors: &mut Errors) {
     let who = name(sig, subject);
-    if let Some(word) = &sig.constness {
+    if let (Some(word), None) = (&sig.constness, &sig.asyncness) {
         errors.on(word, format!("{who} cannot be `const`\nhelp: remove `const`"));
     } else if sig.asyncness.is_none() && !subject.sync_allowed {
         errors
@@ -80,9 +78,6 @@ fn qualifiers(sig: &Signature, subject: Subject, errors: &mut Errors) {
     }
     if let Some(abi) = &sig.abi {
         errors.on(abi, format!("{who} cannot have an ABI\nhelp: remove `extern`"));
-    }
-    if let Some(dots) = &sig.variadic {
-        errors.on(dots, format!("{who} has a fixed number of parameters\nhelp: remove `...`"));
     }
 }
 

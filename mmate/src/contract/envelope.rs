@@ -435,6 +435,7 @@ impl<'a> Opened<'a> {
     }
 
     /// The description and the payload's text, for whoever keeps the description longer.
+    #[cfg(feature = "runtime")]
     pub(crate) fn into_parts(self) -> (Meta, &'a str) {
         (self.meta, self.payload)
     }

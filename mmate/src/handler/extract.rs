@@ -36,6 +36,7 @@ impl<M: Message> FromDelivery for M {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: Message> FromDelivery for Envelope<M> {
     type Message = M;
 
@@ -66,18 +67,21 @@ pub trait FromContext: Sized + Send {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Context {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         Ok(context.clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Headers {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         Ok(context.headers().clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Publisher {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         let publisher: Arc<Self> = find(&context.parts().resources)?;
@@ -110,6 +114,7 @@ impl<T> State<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         find(&context.parts().resources).map(Self)
@@ -159,6 +164,7 @@ pub trait FromResources: Sized + Send {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> FromResources for State<T> {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
         find(resources).map(Self)
@@ -169,6 +175,7 @@ impl<T: Send + Sync + 'static> FromResources for State<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromResources for Publisher {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
         find::<Self>(resources).map(|publisher| (*publisher).clone())

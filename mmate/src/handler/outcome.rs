@@ -51,6 +51,7 @@ pub trait IntoOutcome<M> {
     fn into_outcome(self) -> Outcome;
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: Message> IntoOutcome<M> for () {
     fn into_outcome(self) -> Outcome {
         Outcome::Done

@@ -33,6 +33,8 @@ pub struct Encoder {
     pub source: Source,
     /// What is written beside the body.
     pub wire: WireOptions,
+    /// Headers that go from the message being handled to what is published meanwhile.
+    pub flow_headers: std::sync::Arc<[String]>,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
 }
@@ -108,7 +110,7 @@ impl Encoder {
                 .map_err(|why| invalid(&meta.id, format!("an id or reply address {why}")))?;
         }
         if let Some(origin) = origin {
-            origin.trace_into(&mut meta.headers);
+            origin.inherit_into(&mut meta.headers, &self.flow_headers);
         }
         Ok(meta)
     }

@@ -74,9 +74,31 @@ impl IntoDuration for Duration {
 impl IntoDuration for &str {
     fn into_duration(self) -> Result<Duration, String> {
         let mistake = || {
-            format!("`{self}` is not a duration; write it like `500ms`, `30s`, `5m` or `1h 30m`")
+            format!(
+                "`{self}` is not a duration; write it like `500ms`, `30s`, `5m`, `1h 30m` or `7d`"
+            )
         };
-        let signed: jiff::SignedDuration = self.parse().map_err(|_| mistake())?;
+        // A day is 24 hours here: there is no calendar in a time to live.
+        let span: jiff::Span = self.parse().map_err(|_| mistake())?;
+        let signed =
+            span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| mistake())?;
         Duration::try_from(signed).map_err(|_| mistake())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_attributes() {
+        for (text, seconds) in
+            [("500ms", 0.5), ("30s", 30.0), ("5m", 300.0), ("1h 30m", 5_400.0), ("7d", 604_800.0)]
+        {
+            assert_eq!(text.into_duration().map(|duration| duration.as_secs_f64()), Ok(seconds));
+        }
+        for text in ["", "soon", "5", "-1s", "1mo"] {
+            assert!(text.into_duration().is_err(), "{text}");
+        }
     }
 }

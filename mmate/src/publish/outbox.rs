@@ -59,12 +59,14 @@ impl Origin {
         Uuid::new_v5(namespace, &position.to_be_bytes()).to_string()
     }
 
-    pub(super) fn trace_into(&self, headers: &mut Headers) {
-        for name in [names::TRACEPARENT, names::TRACESTATE] {
-            if let Some(value) = self.meta.headers.text(name)
+    /// The trace context, and the headers that are marked to follow a flow, unless they are set.
+    pub(super) fn inherit_into(&self, headers: &mut Headers, marked: &[String]) {
+        let trace = [names::TRACEPARENT, names::TRACESTATE];
+        for name in trace.into_iter().chain(marked.iter().map(String::as_str)) {
+            if let Some(value) = self.meta.headers.get(name).filter(|value| value.is_scalar())
                 && headers.get(name).is_none()
             {
-                headers.set(name, value);
+                headers.set(name, value.clone());
             }
         }
     }

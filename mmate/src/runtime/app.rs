@@ -30,7 +30,7 @@ impl App {
     /// Begins to put an app together, with the configuration of the process: `mmate.toml` and the
     /// environment.
     pub fn builder() -> AppBuilder {
-        AppBuilder::new(Loader::of_process(ServiceInfo::current()))
+        AppBuilder::new(Loader::of_process(ServiceInfo::current(), super::command::given_flags()))
     }
 
     pub(super) const fn new(prepared: Prepared, config: Config, plan: Plan) -> Self {

@@ -125,6 +125,7 @@ fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>) -> Publisher {
             mirror_headers: settings.mirror_headers,
             validate: settings.validate_published,
         },
+        flow_headers: settings.flow_headers.as_slice().into(),
         body_bytes_max: settings.message_bytes_max,
     };
     Publisher::new(encoder, Arc::clone(transport))

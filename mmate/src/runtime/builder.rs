@@ -149,12 +149,25 @@ impl AppBuilder {
         self.build()?.start().await
     }
 
+    /// Does what the program's command line says, and gives the app if that is to run: for a program
+    /// that has more to do than to handle messages. The app runs until it is stopped or dropped.
+    ///
+    /// # Errors
+    /// Those of [`AppBuilder::start`], and of the command.
+    pub async fn launch(self) -> Result<Option<Running>> {
+        super::command::execute(self).await
+    }
+
     /// Does what the program's command line says: by default runs until a signal asks to stop.
     ///
     /// # Errors
     /// Those of [`AppBuilder::start`], and of the command.
     pub async fn run(self) -> Result {
-        super::command::execute(self).await
+        if let Some(running) = self.launch().await? {
+            let report = running.until_stopped().await;
+            tracing::info!("{report}");
+        }
+        Ok(())
     }
 }
 

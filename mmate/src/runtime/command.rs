@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::app::App;
+use super::app::{App, Running};
 use super::builder::AppBuilder;
 use super::listing;
 use super::service::ServiceInfo;
@@ -28,6 +28,12 @@ enum Command {
 }
 
 static COMMAND: OnceLock<Command> = OnceLock::new();
+static FLAGS: OnceLock<Vec<&'static str>> = OnceLock::new();
+
+/// The program's own flags that stand on its command line.
+pub(super) fn given_flags() -> &'static [&'static str] {
+    FLAGS.get().map_or(&[], Vec::as_slice)
+}
 
 /// Boots everything that is linked into the program, and runs until a signal asks to stop.
 ///
@@ -47,14 +53,17 @@ where
 {
     service.make_current();
     let command = match parser(service).try_get_matches() {
-        Ok(matches) => from_matches(&matches),
+        Ok(matches) => {
+            let _ = FLAGS.set(flags_in(&matches, service));
+            from_matches(&matches)
+        }
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     let _ = COMMAND.set(command);
-    install_logs();
+    install_logs(service.log);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = service.worker_threads {
         builder.worker_threads(threads.max(1));
@@ -69,23 +78,31 @@ where
 }
 
 /// What `async fn main` may return.
+#[diagnostic::on_unimplemented(
+    message = "`main` cannot return `{Self}`",
+    label = "not a result of a program",
+    note = "return nothing, `mmate::Result`, an `ExitCode`, or a `Result` of these with any error type"
+)]
 pub trait MainResult {
     /// The exit code; an error is printed.
     fn into_exit_code(self) -> ExitCode;
 }
 
+#[diagnostic::do_not_recommend]
 impl MainResult for () {
     fn into_exit_code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl MainResult for ExitCode {
     fn into_exit_code(self) -> ExitCode {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: MainResult, E: Into<Box<dyn std::error::Error + Send + Sync>>> MainResult
     for std::result::Result<T, E>
 {
@@ -105,12 +122,12 @@ impl<T: MainResult, E: Into<Box<dyn std::error::Error + Send + Sync>>> MainResul
 
 /// Logs to standard error, by `MMATE_LOG` like `info` or `warn,mmate=debug`, unless the program has
 /// installed a subscriber of its own.
-fn install_logs() {
+fn install_logs(default: &str) {
     use tracing_subscriber::filter::Targets;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let wanted = std::env::var("MMATE_LOG").unwrap_or_else(|_| "info".to_owned());
+    let wanted = std::env::var("MMATE_LOG").unwrap_or_else(|_| default.to_owned());
     let filter: Targets = wanted.parse().unwrap_or_else(|_| {
         eprintln!("warning: MMATE_LOG is not like `info` or `warn,mmate=debug`; using `info`");
         Targets::new().with_default(tracing::Level::INFO)
@@ -130,14 +147,22 @@ fn parser(service: ServiceInfo) -> clap::Command {
         .value_name("DIR")
         .required(true)
         .help("The folder for the schema files");
+    let own = || {
+        let of = |&(name, help): &(&'static str, &'static str)| {
+            Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+        };
+        service.flags.iter().map(of)
+    };
     clap::Command::new(service.name)
         .version(service.version)
         .about("A Mmate service; without a command it runs")
         .arg(wait.clone())
+        .args(own())
         .subcommand(
             clap::Command::new("run")
                 .about("Run until a signal asks to stop (the default)")
-                .arg(wait),
+                .arg(wait)
+                .args(own()),
         )
         .subcommand(clap::Command::new("check").about("Make all boot checks and take no message"))
         .subcommand(clap::Command::new("routes").about("List handlers, queues and options"))
@@ -148,6 +173,13 @@ fn parser(service: ServiceInfo) -> clap::Command {
             clap::Command::new("schemas").about("Write the JSON schema of every message").arg(out),
         )
         .subcommand(clap::Command::new("config").about("Show each value and where it came from"))
+}
+
+/// The program's own flags that were given, before or after the word `run`.
+fn flags_in(matches: &ArgMatches, service: ServiceInfo) -> Vec<&'static str> {
+    let run = matches.subcommand_matches("run");
+    let given = |name: &str| matches.get_flag(name) || run.is_some_and(|run| run.get_flag(name));
+    service.flags.iter().map(|(name, _)| *name).filter(|name| given(name)).collect()
 }
 
 fn from_matches(matches: &ArgMatches) -> Command {
@@ -164,8 +196,8 @@ fn from_matches(matches: &ArgMatches) -> Command {
     }
 }
 
-/// Does what the command line says with an app.
-pub(super) async fn execute(builder: AppBuilder) -> Result {
+/// Does what the command line says with an app; gives it if it is to run.
+pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
     let command = COMMAND.get().cloned().unwrap_or(Command::Run { wait: false });
     if let Command::Schemas { out } = &command {
         // Schemas need no handler and no valid configuration.
@@ -173,25 +205,17 @@ pub(super) async fn execute(builder: AppBuilder) -> Result {
             Error::Command(format!("the schemas were not written to `{}`: {error}", out.display()))
         })?;
         println!("{}: {written}", out.display());
-        return Ok(());
+        return Ok(None);
     }
     let app = builder.build()?;
     match command {
-        Command::Run { wait } => serve(app, wait).await,
-        Command::Check => check(app).await,
-        Command::Routes => {
-            print!("{}", listing::routes(app.plan()));
-            Ok(())
-        }
-        Command::Topology => {
-            print!("{}", listing::topology(&app.plan().topology));
-            Ok(())
-        }
-        Command::Config | Command::Schemas { .. } => {
-            print!("{}", listing::config(app.config()));
-            Ok(())
-        }
+        Command::Run { wait } => return start(app, wait).await.map(Some),
+        Command::Check => check(app).await?,
+        Command::Routes => print!("{}", listing::routes(app.plan())),
+        Command::Topology => print!("{}", listing::topology(&app.plan().topology)),
+        Command::Config | Command::Schemas { .. } => print!("{}", listing::config(app.config())),
     }
+    Ok(None)
 }
 
 async fn check(app: App) -> Result {
@@ -201,7 +225,7 @@ async fn check(app: App) -> Result {
     Ok(())
 }
 
-async fn serve(mut app: App, wait: bool) -> Result {
+async fn start(mut app: App, wait: bool) -> Result<Running> {
     if wait {
         app.keep_waiting();
     }
@@ -210,9 +234,7 @@ async fn serve(mut app: App, wait: bool) -> Result {
     let running = app.start().await?;
     let transport = running.transport().name();
     tracing::info!(%service, %version, transport, handlers, queues, "consuming");
-    let report = running.until_stopped().await;
-    tracing::info!("{report}");
-    Ok(())
+    Ok(running)
 }
 
 #[cfg(test)]
@@ -232,5 +254,20 @@ mod tests {
         assert_eq!(parse(&["run", "--wait"]), Command::Run { wait: true });
         assert_eq!(parse(&["schemas", "--out", "x"]), Command::Schemas { out: "x".into() });
         assert_eq!(parse(&["check"]), Command::Check);
+    }
+
+    #[test]
+    fn flags_of_the_program_stand_before_or_after_run_and_nowhere_else() {
+        let service = ServiceInfo::new("shop", "1.0.0").flags(&[("dry-run", "Change nothing")]);
+        let given = |arguments: &[&str]| {
+            let all = std::iter::once("shop").chain(arguments.iter().copied());
+            let matches = parser(service).try_get_matches_from(all).ok()?;
+            Some(flags_in(&matches, service))
+        };
+        assert_eq!(given(&[]), Some(vec![]));
+        assert_eq!(given(&["--dry-run"]), Some(vec!["dry-run"]));
+        assert_eq!(given(&["run", "--dry-run"]), Some(vec!["dry-run"]));
+        assert_eq!(given(&["run", "--dry"]), None);
+        assert_eq!(given(&["check", "--dry-run"]), None);
     }
 }

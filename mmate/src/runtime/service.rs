@@ -11,6 +11,10 @@ pub struct ServiceInfo {
     pub version: &'static str,
     /// How many threads run the handlers; as many as there are processors if not said.
     pub worker_threads: Option<usize>,
+    /// What is logged where `MMATE_LOG` is not set, such as `warn`.
+    pub log: &'static str,
+    /// Flags of the program's own, each with its help text.
+    pub flags: &'static [(&'static str, &'static str)],
 }
 
 static CURRENT: OnceLock<ServiceInfo> = OnceLock::new();
@@ -19,13 +23,28 @@ impl ServiceInfo {
     /// A service; the macros give the crate's name and version.
     #[must_use]
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Self { name, version, worker_threads: None }
+        Self { name, version, worker_threads: None, log: "info", flags: &[] }
     }
 
     /// Sets how many threads run the handlers.
     #[must_use]
     pub const fn worker_threads(mut self, threads: usize) -> Self {
         self.worker_threads = Some(threads);
+        self
+    }
+
+    /// Sets what is logged where `MMATE_LOG` is not set, such as `warn` or `off`.
+    #[must_use]
+    pub const fn log(mut self, log: &'static str) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Adds flags to the command line, each with its help text. A flag that is given sets the
+    /// configuration key of its name: `--dry-run` sets `dry_run` to true.
+    #[must_use]
+    pub const fn flags(mut self, flags: &'static [(&'static str, &'static str)]) -> Self {
+        self.flags = flags;
         self
     }
 

@@ -121,7 +121,7 @@ impl<M: Message> Captured<M> {
     /// # Panics
     /// If there is none, or more than one.
     #[track_caller]
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "the assertion alone is of use, too")]
     pub fn one(self) -> Envelope<M> {
         let others = self.others.join("`, `");
         let mut messages = self.messages;
@@ -139,7 +139,7 @@ impl<M: Message> Captured<M> {
     /// # Panics
     /// If there are more or fewer.
     #[track_caller]
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "the assertion alone is of use, too")]
     pub fn exactly(self, count: usize) -> Vec<Envelope<M>> {
         let (name, got, others) = (M::INFO.name, self.messages.len(), self.others.join("`, `"));
         assert!(got == count, "expected {count} of `{name}`, got {got}; published were `{others}`");

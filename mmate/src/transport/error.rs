@@ -17,6 +17,8 @@ pub enum TransportErrorKind {
     VirtualHost,
     /// TLS could not be set up.
     Tls,
+    /// It cannot be meant: a URL that cannot be read, a name that is too long.
+    Invalid,
     /// An exchange or a queue exists with other arguments.
     Mismatch,
     /// There is no such queue.

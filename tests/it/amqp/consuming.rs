@@ -202,26 +202,6 @@ async fn an_expired_message_goes_to_the_dead_letter_queue() {
     }
 }
 
-/// Nothing may be lost on the way to a dead-letter queue that is not there yet.
-#[tokio::test]
-async fn a_quorum_queue_keeps_what_its_dead_letter_queue_cannot_take() {
-    let transport = connect().await;
-    let queue = name("at-least-once");
-    let dead = format!("dlq.{queue}");
-    declare(&transport, Queue::new(&queue).dead_letter(&dead)).await;
-    transport.publish(message(&queue, "a")).await.unwrap();
-    let mut subscription = subscribe(&transport, &queue, 10).await;
-    let delivery = delivery(&mut subscription).await;
-    subscription.settle(delivery.tag, Settlement::Reject);
-    within("the flush", subscription.flush()).await.unwrap();
-    drop(subscription);
-    declare(&transport, Queue::new(&dead)).await;
-    // The broker tries again by itself, after some minutes at the latest; that it holds the message
-    // is what counts here.
-    let stats = transport.queue_stats(&dead).await.unwrap().unwrap();
-    assert_eq!(stats.ready, 0);
-}
-
 #[tokio::test]
 async fn a_higher_priority_overtakes_on_a_classic_queue() {
     let transport = connect().await;

@@ -18,7 +18,7 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 20] = [
+pub(super) const KEYS: [Key; 21] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
     key("url", "memory://"),
     unset("service.name"),
@@ -36,6 +36,8 @@ pub(super) const KEYS: [Key; 20] = [
     // `quorum` or `classic`.
     key("queues.type", "quorum"),
     key("wire.mirror_headers", "false"),
+    // Headers that follow a flow, like `tenant,user`: copied to what a handler publishes.
+    key("wire.flow_headers", ""),
     // What RabbitMQ 4 accepts by default.
     key("limits.message_bytes_max", "16777216"),
     key("boot.connect_timeout", "5s"),

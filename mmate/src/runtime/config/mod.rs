@@ -1,4 +1,4 @@
-//! Layered configuration: defaults < `mmate.toml` < environment < code.
+//! Layered configuration: defaults < `mmate.toml` < environment < flags < code.
 //!
 //! Every value knows where it came from. An environment variable `MMATE_A_B` sets the known key
 //! `a.b`; for keys of your own a double underscore stands for the dot: `MMATE_ORDERS__DATABASE` sets
@@ -57,12 +57,14 @@ impl fmt::Debug for Config {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromContext for Config {
     fn from_context(context: &Context) -> HandlerResult<Self> {
         Self::from_resources(&context.parts().resources)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromResources for Config {
     fn from_resources(resources: &Resources) -> HandlerResult<Self> {
         let config = resources

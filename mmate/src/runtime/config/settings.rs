@@ -38,6 +38,8 @@ pub struct Settings {
     pub publish_timeout: Duration,
     /// The kind of queue for handlers that say nothing.
     pub queue_kind: QueueKind,
+    /// Headers that go from the message being handled to what is published meanwhile.
+    pub flow_headers: Vec<String>,
     /// Whether the ids are written as headers too.
     pub mirror_headers: bool,
     /// The largest body, in bytes.
@@ -80,6 +82,7 @@ impl Settings {
             validate_published: read.get("publish.validate"),
             publish_timeout: read.duration("publish.timeout"),
             queue_kind: read.queue_kind("queues.type"),
+            flow_headers: read.names("wire.flow_headers"),
             mirror_headers: read.get("wire.mirror_headers"),
             message_bytes_max: read.get("limits.message_bytes_max"),
             connect_timeout: read.duration("boot.connect_timeout"),
@@ -147,6 +150,12 @@ impl Reader<'_> {
             }
         });
         self.keep(parsed.map_err(|text| ConfigError::wrong(key, text)))
+    }
+
+    /// Names with commas between them.
+    fn names(&mut self, key: &str) -> Vec<String> {
+        let text: String = self.get(key);
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     fn queue_kind(&mut self, key: &str) -> QueueKind {

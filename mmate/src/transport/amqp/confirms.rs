@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -40,17 +40,18 @@ pub(super) enum Verdict {
     Failed(lapin::Error),
 }
 
-/// A message that is ready to be sent, as often as it takes.
+/// A message in the library's words, for one attempt.
 pub(super) struct Parcel {
-    pub(super) outgoing: Outgoing,
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
-    pub(super) properties: BasicProperties,
+    /// Boxed, to be moved cheaply through the layers of a future.
+    pub(super) properties: Box<BasicProperties>,
 }
 
 /// A channel in confirm mode.
 pub(super) struct Lane {
-    channel: Channel,
+    /// Shared, since a clone of it costs a dozen counters.
+    channel: Arc<Channel>,
     properties_bytes_max: usize,
     woken: Arc<Woken>,
     board: Mutex<Board>,
@@ -62,7 +63,7 @@ type Sending = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>
 struct Waiting {
     sending: Sending,
     waker: Waker,
-    parcel: Arc<Parcel>,
+    outgoing: Arc<Outgoing>,
     returned: Option<String>,
     answer: oneshot::Sender<Verdict>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
@@ -94,11 +95,9 @@ impl Lane {
     pub(super) async fn open(connection: &Connection) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let frame_max = connection.configuration().frame_max() as usize;
         Ok(Self {
-            channel,
-            // A frame's own eight bytes, and fourteen of the content header.
-            properties_bytes_max: frame_max.saturating_sub(22),
+            channel: Arc::new(channel),
+            properties_bytes_max: frame_room(connection),
             woken: Arc::default(),
             board: Mutex::default(),
         })
@@ -119,10 +118,12 @@ impl Lane {
     /// Gives the permit back if the channel is gone; the message was not sent then.
     pub(super) fn submit(
         &self,
-        parcel: &Arc<Parcel>,
+        outgoing: &Arc<Outgoing>,
+        parcel: Parcel,
         permit: OwnedSemaphorePermit,
     ) -> Result<oneshot::Receiver<Verdict>, OwnedSemaphorePermit> {
-        let mut sending: Sending = Box::pin(send(self.channel.clone(), Arc::clone(parcel)));
+        let channel = Arc::clone(&self.channel);
+        let mut sending: Sending = Box::pin(send(channel, Arc::clone(outgoing), parcel));
         let (answer, verdict) = oneshot::channel();
         let mut board = self.board();
         if board.dead {
@@ -132,17 +133,25 @@ impl Lane {
         let waker = Waker::from(Arc::new(Ticket { number, woken: Arc::clone(&self.woken) }));
         // The first poll queues the frames. It stays under the lock until it is on the board, see
         // `drain`.
-        if let Poll::Ready(result) = sending.as_mut().poll(&mut Context::from_waker(&waker)) {
-            debug_assert!(result.is_err(), "a confirm cannot come before the frames");
-            board.dead = true;
-            drop(board);
-            self.woken.driver.notify_one();
-            return Err(permit);
+        match sending.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => {}
+            // This thread can be held up for so long that the confirm is here already. It takes the
+            // same way as all others, since it may carry another message's return.
+            Poll::Ready(Ok(confirmation)) => {
+                sending = Box::pin(ready(Ok(confirmation)));
+                waker.wake_by_ref();
+            }
+            Poll::Ready(Err(_)) => {
+                board.dead = true;
+                drop(board);
+                self.woken.driver.notify_one();
+                return Err(permit);
+            }
         }
         board.waiting.push_back(Some(Waiting {
             sending,
             waker,
-            parcel: Arc::clone(parcel),
+            outgoing: Arc::clone(outgoing),
             returned: None,
             answer,
             _permit: permit,
@@ -253,11 +262,12 @@ impl Waiting {
     /// True if a returned message is this one. Two that are alike in id and address are routed
     /// alike, so it does not matter which of them is taken.
     fn is_owner(&self, returned: &BasicReturnMessage) -> bool {
-        self.parcel.outgoing.mandatory
+        let id = returned.properties.message_id().as_ref();
+        self.outgoing.mandatory
             && self.returned.is_none()
-            && self.parcel.properties.message_id() == returned.properties.message_id()
-            && self.parcel.exchange == returned.exchange
-            && self.parcel.routing_key == returned.routing_key
+            && self.outgoing.properties.message_id.as_deref() == id.map(ShortString::as_str)
+            && self.outgoing.address.exchange == returned.exchange.as_str()
+            && self.outgoing.address.routing_key == returned.routing_key.as_str()
     }
 
     fn settle(self, result: lapin::Result<bool>) {
@@ -294,13 +304,21 @@ impl Wake for Ticket {
     }
 }
 
+/// The most bytes that properties and headers may take: they must fit into one frame.
+pub(super) fn frame_room(connection: &Connection) -> usize {
+    let frame_max = connection.configuration().frame_max() as usize;
+    // A frame's own eight bytes, and fourteen of the content header.
+    frame_max.saturating_sub(22)
+}
+
 /// Sends one message on a channel that is opened for it.
 pub(super) async fn send_alone(
     connection: &Connection,
-    parcel: &Arc<Parcel>,
+    outgoing: &Arc<Outgoing>,
+    parcel: Parcel,
 ) -> lapin::Result<Verdict> {
     let lane = Lane::open(connection).await?;
-    Ok(match send(lane.channel, Arc::clone(parcel)).await? {
+    Ok(match send(lane.channel, Arc::clone(outgoing), parcel).await? {
         Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
             Verdict::Returned(returned.reply_text.to_string())
         }
@@ -309,16 +327,14 @@ pub(super) async fn send_alone(
     })
 }
 
-async fn send(channel: Channel, parcel: Arc<Parcel>) -> lapin::Result<Confirmation> {
-    let options = BasicPublishOptions { mandatory: parcel.outgoing.mandatory, immediate: false };
-    let confirm = channel
-        .basic_publish(
-            parcel.exchange.clone(),
-            parcel.routing_key.clone(),
-            options,
-            &parcel.outgoing.body,
-            parcel.properties.clone(),
-        )
-        .await?;
+async fn send(
+    channel: Arc<Channel>,
+    outgoing: Arc<Outgoing>,
+    parcel: Parcel,
+) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions { mandatory: outgoing.mandatory, immediate: false };
+    let body = &outgoing.body;
+    let Parcel { exchange, routing_key, properties } = parcel;
+    let confirm = channel.basic_publish(exchange, routing_key, options, body, *properties).await?;
     confirm.await
 }

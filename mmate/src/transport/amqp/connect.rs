@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
@@ -37,11 +37,27 @@ enum Step {
     Login = 2,
 }
 
-/// What an attempt leaves behind for its error: how far it came, and its socket.
+/// What an attempt leaves behind: how far it came, and a second handle of its socket until it is
+/// done.
 #[derive(Default)]
 struct Trace {
     step: AtomicU8,
+    abandoned: AtomicBool,
     socket: Mutex<Option<std::net::TcpStream>>,
+}
+
+/// Shuts the socket of an attempt that is given up. Without it, the library's thread would wait for
+/// a silent port for ever.
+struct Ends<'a>(&'a Trace);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.abandoned.store(true, Ordering::Release);
+        if let Some(socket) = self.0.socket().take() {
+            // An error means that it is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Target {
@@ -77,18 +93,15 @@ impl Target {
     /// Connects and logs in. `role` stands behind the connection's name.
     pub(super) async fn establish(&self, role: &str) -> Result<Established, TransportError> {
         let trace = Arc::new(Trace::default());
+        let ends = Ends(&trace);
         let attempt = self.attempt(role, Arc::clone(&trace));
         match tokio::time::timeout(self.connect_timeout, attempt).await {
             Ok(Ok(connection)) => {
-                trace.release();
+                trace.socket().take();
                 Ok(Established { connection })
             }
             Ok(Err(error)) => Err(self.refused(&error, trace.step())),
-            Err(_) => {
-                // Without this, the library's thread would wait for the silent port for ever.
-                trace.shut();
-                Err(self.silent(trace.step()))
-            }
+            Err(_) => Err(self.silent(ends.0.step())),
         }
     }
 
@@ -216,28 +229,21 @@ impl Trace {
         self.step.store(step as u8, Ordering::Release);
     }
 
-    /// Keeps a second handle of the socket, to end an attempt that hangs.
+    /// Keeps a second handle of the socket; refuses to go on with an attempt that was given up.
     fn keep(&self, stream: &tokio::net::TcpStream) -> io::Result<()> {
         #[cfg(unix)]
         let copy = std::os::fd::AsFd::as_fd(stream).try_clone_to_owned()?;
         #[cfg(windows)]
         let copy = std::os::windows::io::AsSocket::as_socket(stream).try_clone_to_owned()?;
-        *self.slot() = Some(copy.into());
+        let mut socket = self.socket();
+        if self.abandoned.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        *socket = Some(copy.into());
         Ok(())
     }
 
-    fn shut(&self) {
-        if let Some(socket) = self.slot().take() {
-            // An error means that it is closed already.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn release(&self) {
-        self.slot().take();
-    }
-
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<std::net::TcpStream>> {
+    fn socket(&self) -> MutexGuard<'_, Option<std::net::TcpStream>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -255,7 +261,7 @@ fn tls_config(config: &AmqpConfig) -> Result<OwnedTLSConfig, TransportError> {
     let cert_chain = match file(&config.tls_ca_file, "cacertfile") {
         Some(path) => Some(
             String::from_utf8(read(&path)?)
-                .map_err(|_| tls_error(format!("{} is not PEM", path.display())))?,
+                .map_err(|_| tls_error(&format!("{} is not PEM", path.display())))?,
         ),
         None => None,
     };
@@ -272,8 +278,7 @@ fn tls_config(config: &AmqpConfig) -> Result<OwnedTLSConfig, TransportError> {
         (None, None, None) => None,
         _ => {
             return Err(tls_error(
-                "a client certificate needs both `tls_certificate_file` and `tls_key_file`"
-                    .to_owned(),
+                "a client certificate needs both `tls_certificate_file` and `tls_key_file`",
             ));
         }
     };
@@ -282,10 +287,10 @@ fn tls_config(config: &AmqpConfig) -> Result<OwnedTLSConfig, TransportError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
     std::fs::read(path).map_err(|error| {
-        tls_error(format!("{} cannot be read: {error}", path.display())).with_source(error)
+        tls_error(&format!("{} cannot be read: {error}", path.display())).with_source(error)
     })
 }
 
-fn tls_error(why: String) -> TransportError {
+fn tls_error(why: &str) -> TransportError {
     TransportError::new(TransportErrorKind::Tls, format!("failed to set up TLS: {why}"))
 }

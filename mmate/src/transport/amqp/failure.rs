@@ -70,7 +70,7 @@ pub(super) async fn within<T>(
 pub(super) fn short(name: &str, what: &str) -> Result<ShortString, TransportError> {
     ShortString::try_new(name).map_err(|_| {
         TransportError::new(
-            TransportErrorKind::Other,
+            TransportErrorKind::Invalid,
             format!("the {what} has {} bytes; AMQP allows 255", name.len()),
         )
     })
@@ -131,5 +131,6 @@ mod tests {
         assert!(short(&"x".repeat(255), "queue's name").is_ok());
         let error = short(&"x".repeat(256), "queue's name").unwrap_err();
         assert!(error.to_string().contains("256 bytes"), "{error}");
+        assert!(!error.is_transient());
     }
 }

@@ -92,6 +92,11 @@ impl Link {
         &self.place
     }
 
+    /// Says true once the owner closes it.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     /// The connection, waiting for one that is being made.
     pub(super) async fn live(&self, limit: Duration) -> Result<Live, TransportError> {
         match tokio::time::timeout(limit, self.next_live(|_| true)).await {
@@ -173,12 +178,16 @@ impl Keeper {
                 }
             };
         }
+        let limit = self.timing.close_timeout;
         let closing = established.connection.close(200, "OK".into());
-        if let Err(error) = within(self.timing.close_timeout, "close the connection", closing).await
-        {
+        if let Err(error) = within(limit, "close the connection", closing).await {
             tracing::debug!(broker = %self.place, connection = self.role.name(), %error, "closed without an answer");
         }
-        self.state.send_replace(LinkState::Closed);
+        if let LinkState::Up(Live { lane: Some(lane), .. }) =
+            self.state.send_replace(LinkState::Closed)
+        {
+            lane.bury();
+        }
     }
 
     /// Offers the connection to callers until it is lost, and says why it is.

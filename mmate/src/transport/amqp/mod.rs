@@ -98,7 +98,7 @@ impl AmqpTransport {
     ///
     /// # Errors
     /// [`Unreachable`], [`Timeout`] from a port that does not answer, [`Credentials`],
-    /// [`VirtualHost`], [`Tls`], or [`Other`] for a URL that cannot be read. The text names host,
+    /// [`VirtualHost`], [`Tls`], or [`Invalid`] for a URL that cannot be read. The text names host,
     /// port, cause and what to do, never the password.
     ///
     /// [`Unreachable`]: crate::transport::TransportErrorKind::Unreachable
@@ -106,7 +106,7 @@ impl AmqpTransport {
     /// [`Credentials`]: crate::transport::TransportErrorKind::Credentials
     /// [`VirtualHost`]: crate::transport::TransportErrorKind::VirtualHost
     /// [`Tls`]: crate::transport::TransportErrorKind::Tls
-    /// [`Other`]: crate::transport::TransportErrorKind::Other
+    /// [`Invalid`]: crate::transport::TransportErrorKind::Invalid
     pub async fn connect(config: AmqpConfig) -> Result<Self, TransportError> {
         let target = Arc::new(Target::new(&config)?);
         let (publish, consume) = tokio::try_join!(
@@ -202,10 +202,9 @@ impl Transport for AmqpTransport {
     ) -> Result<Box<dyn Subscription>, TransportError> {
         let live = self.consuming.live(self.connect_timeout).await?;
         let owned = self.exclusive.find(&options.queue);
-        let place = self.consuming.place().into();
+        let connection = &live.established.connection;
         let subscription =
-            subscribe::subscribe(&live.established.connection, options, owned, place, &self.config)
-                .await?;
+            subscribe::subscribe(connection, options, owned, &self.consuming, &self.config).await?;
         Ok(Box::new(subscription))
     }
 

@@ -1,6 +1,7 @@
 //! Publishing: sent, confirmed, and sent again through outages, up to the deadline.
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,10 +10,10 @@ use lapin::ExchangeKind;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::config::AmqpConfig;
-use super::confirms::{Lane, Parcel, Verdict, send_alone};
+use super::confirms::{Parcel, Verdict, frame_room, send_alone};
 use super::convert::{to_amqp, wire_bytes};
 use super::failure::{cause, code, codes};
 use super::link::{Link, LinkState, Live};
@@ -26,6 +27,8 @@ const ALONE_MAX: usize = 8;
 
 /// The pause before something is tried again that is not waited for otherwise.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+const MAYBE: &str = "it may or may not have arrived, publish it again with the same id";
 
 /// Sends messages over a link.
 pub(super) struct Publisher {
@@ -74,20 +77,23 @@ impl Publisher {
     }
 
     /// Publishes and waits for the verdict.
-    pub(super) async fn publish(
-        &self,
-        link: &Link,
+    ///
+    /// Not an `async fn`: the message is put behind a pointer first, which keeps the future small.
+    pub(super) fn publish<'a>(
+        &'a self,
+        link: &'a Link,
         outgoing: Outgoing,
-    ) -> Result<(), PublishError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(failed(&outgoing, PublishErrorKind::Closed, "the transport is closed"));
-        }
-        let parcel = Arc::new(self.pack(outgoing)?);
-        let mut last = String::new();
-        let attempts = self.attempts(link, &parcel, &mut last);
-        match tokio::time::timeout_at(Instant::now() + self.timeout, attempts).await {
-            Ok(result) => result,
-            Err(_) => Err(self.unknown(link, &parcel.outgoing, &last)),
+    ) -> impl Future<Output = Result<(), PublishError>> + Send + 'a {
+        let check = self.check(&outgoing);
+        let outgoing = Arc::new(outgoing);
+        async move {
+            check?;
+            let deadline = Instant::now() + self.timeout;
+            let mut last = None;
+            match timeout_at(deadline, self.attempts(link, &outgoing, &mut last)).await {
+                Ok(result) => result,
+                Err(_) => Err(self.unknown(link, &outgoing, last)),
+            }
         }
     }
 
@@ -101,61 +107,55 @@ impl Publisher {
         done
     }
 
-    /// Checks what can be checked before anything is sent.
-    fn pack(&self, outgoing: Outgoing) -> Result<Parcel, PublishError> {
-        let size = outgoing.body.len();
-        if size > self.body_bytes_max {
-            let text = format!(
-                "its body has {size} bytes, more than the limit of {} (`message_bytes_max`); it was not sent",
-                self.body_bytes_max
-            );
-            return Err(failed(&outgoing, PublishErrorKind::TooLarge, &text));
+    /// Checks what can be checked before anything is done with a message.
+    fn check(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
+        if self.closed.load(Ordering::Acquire) {
+            let text = "the transport is closed";
+            return Err(failed(outgoing, PublishErrorKind::Closed, text));
         }
-        let invalid = |why: String| failed(&outgoing, PublishErrorKind::Invalid, &why);
-        let short = |name: &str, what: &str| {
-            ShortString::try_new(name).map_err(|_| {
-                invalid(format!("its {what} has {} bytes; AMQP allows 255", name.len()))
-            })
-        };
-        Ok(Parcel {
-            exchange: short(&outgoing.address.exchange, "exchange")?,
-            routing_key: short(&outgoing.address.routing_key, "routing key")?,
-            properties: to_amqp(&outgoing.properties).map_err(invalid)?,
-            outgoing,
-        })
+        let (size, max) = (outgoing.body.len(), self.body_bytes_max);
+        if size <= max {
+            return Ok(());
+        }
+        let text = format!(
+            "its body has {size} bytes, more than the limit of {max} (`message_bytes_max`); it was not sent"
+        );
+        Err(failed(outgoing, PublishErrorKind::TooLarge, &text))
     }
 
     async fn attempts(
         &self,
         link: &Link,
-        parcel: &Arc<Parcel>,
-        last: &mut String,
+        outgoing: &Arc<Outgoing>,
+        last: &mut Option<String>,
     ) -> Result<(), PublishError> {
-        let closed =
-            || failed(&parcel.outgoing, PublishErrorKind::Closed, "the transport was closed");
         let mut alone = false;
         loop {
-            let permit = self.permit(parcel).await.ok_or_else(closed)?;
+            let Some(permit) = self.permit(outgoing).await else {
+                return Err(closed(link, outgoing, last.is_some()));
+            };
             let usable = |live: &Live| live.lane.as_ref().is_some_and(|lane| !lane.is_dead());
-            let live = link.next_live(usable).await.ok_or_else(closed)?;
+            let Some(live) = link.next_live(usable).await else {
+                return Err(closed(link, outgoing, last.is_some()));
+            };
             let attempt = if alone {
-                self.alone(&live, parcel).await
+                Box::pin(self.alone(&live, outgoing)).await
             } else {
-                self.together(&live, parcel, permit).await
+                self.together(&live, outgoing, permit).await
             };
             match attempt {
                 Ok(()) => return Ok(()),
                 Err(Setback::Failed(error)) => return Err(error),
                 // What was sent before the channel or connection ended may have arrived without its
                 // confirm: this is where a message is published twice, with the same id.
-                Err(Setback::Again(reason)) => *last = reason,
+                Err(Setback::Again(reason)) => *last = Some(reason),
                 Err(Setback::Alone) => alone = true,
             }
         }
     }
 
-    async fn permit(&self, parcel: &Parcel) -> Option<OwnedSemaphorePermit> {
-        let weight = parcel.outgoing.body.len().div_ceil(BODY_BYTES_PER_PERMIT);
+    async fn permit(&self, outgoing: &Outgoing) -> Option<OwnedSemaphorePermit> {
+        let weight = outgoing.body.len().div_ceil(BODY_BYTES_PER_PERMIT);
         let weight = u32::try_from(weight).unwrap_or(u32::MAX).clamp(1, self.permits_max);
         Arc::clone(&self.in_flight).acquire_many_owned(weight).await.ok()
     }
@@ -164,40 +164,45 @@ impl Publisher {
     async fn together(
         &self,
         live: &Live,
-        parcel: &Arc<Parcel>,
+        outgoing: &Arc<Outgoing>,
         permit: OwnedSemaphorePermit,
     ) -> Attempt {
         let Some(lane) = &live.lane else {
             return Err(Setback::Again("no channel".to_owned()));
         };
-        fits(parcel, lane).map_err(Setback::Failed)?;
-        self.find_exchange(live, parcel).await?;
-        let Ok(verdict) = lane.submit(parcel, permit) else {
+        let parcel = pack(outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
+        if !self.knows(&outgoing.address.exchange) {
+            // Boxed: the rare way must not swell the future of each publish.
+            Box::pin(self.find_exchange(live, outgoing)).await?;
+        }
+        let Ok(verdict) = lane.submit(outgoing, parcel, permit) else {
             return Err(Setback::Again("the channel was closed".to_owned()));
         };
         match verdict.await {
             Ok(Verdict::Confirmed) => Ok(()),
-            Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(parcel, &text))),
-            Ok(Verdict::Nacked) => Err(Setback::Failed(nacked(parcel))),
-            Ok(Verdict::Failed(error)) => Err(self.after_failure(parcel, &error)),
+            Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(outgoing, &text))),
+            Ok(Verdict::Nacked) => Err(Setback::Failed(nacked(outgoing))),
+            Ok(Verdict::Failed(error)) => Err(self.after_failure(outgoing, &error)),
             Err(_) => Err(Setback::Again("the channel was closed".to_owned())),
+        }
+    }
+
+    fn knows(&self, exchange: &str) -> bool {
+        exchange.is_empty() || {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.contains(exchange)
         }
     }
 
     /// Asks once whether an exchange is there. A message to one that is missing closes the channel
     /// for everybody, so that is not left to chance.
-    async fn find_exchange(&self, live: &Live, parcel: &Parcel) -> Attempt {
-        let name = parcel.exchange.as_str();
-        let known = name.is_empty()
-            || self.known.read().unwrap_or_else(PoisonError::into_inner).contains(name);
-        if known {
-            return Ok(());
-        }
+    async fn find_exchange(&self, live: &Live, outgoing: &Outgoing) -> Attempt {
+        let name = &*outgoing.address.exchange;
         let ask = async {
             let channel = live.established.connection.create_channel().await?;
             let passive =
                 ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            let exchange = parcel.exchange.clone();
+            let exchange = ShortString::from(name);
             channel
                 .exchange_declare(exchange, ExchangeKind::Topic, passive, FieldTable::default())
                 .await
@@ -208,7 +213,7 @@ impl Publisher {
                 Ok(())
             }
             Err(error) => match code(&error) {
-                Some(codes::NOT_FOUND) => Err(Setback::Failed(no_exchange(parcel))),
+                Some(codes::NOT_FOUND) => Err(Setback::Failed(no_exchange(outgoing))),
                 // Without the right to ask, the publish itself must show it, where it harms nobody.
                 Some(_) if error.is_amqp_soft_error() => Err(Setback::Alone),
                 _ => Err(again_later(&error).await),
@@ -217,7 +222,7 @@ impl Publisher {
     }
 
     /// What to do with a message whose channel ended before its confirm.
-    fn after_failure(&self, parcel: &Parcel, error: &lapin::Error) -> Setback {
+    fn after_failure(&self, outgoing: &Outgoing, error: &lapin::Error) -> Setback {
         if !error.is_amqp_soft_error() {
             return Setback::Again(cause(error));
         }
@@ -225,7 +230,7 @@ impl Publisher {
         // the exchange at most, so the suspects go on alone, and only the guilty one fails there.
         let text = cause(error);
         match culprit(&text) {
-            Some(exchange) if exchange != parcel.exchange.as_str() => Setback::Again(text),
+            Some(exchange) if exchange != outgoing.address.exchange => Setback::Again(text),
             Some(exchange) => {
                 self.known.write().unwrap_or_else(PoisonError::into_inner).remove(exchange);
                 Setback::Alone
@@ -234,33 +239,28 @@ impl Publisher {
         }
     }
 
-    /// Sends a message on a channel of its own, where the broker's answer is certainly about it.
-    async fn alone(&self, live: &Live, parcel: &Arc<Parcel>) -> Attempt {
+    /// Sends a message on a channel of its own, where the broker's answer is certainly about it. Its
+    /// place among other messages is lost.
+    async fn alone(&self, live: &Live, outgoing: &Arc<Outgoing>) -> Attempt {
         let Ok(_turn) = self.alone.acquire().await else {
             return Err(Setback::Again("closed".to_owned()));
         };
-        match send_alone(&live.established.connection, parcel).await {
+        let connection = &live.established.connection;
+        let parcel = pack(outgoing, frame_room(connection)).map_err(Setback::Failed)?;
+        match send_alone(connection, outgoing, parcel).await {
             Ok(Verdict::Confirmed) => Ok(()),
-            Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(parcel, &text))),
-            Ok(Verdict::Nacked) => Err(Setback::Failed(nacked(parcel))),
+            Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(outgoing, &text))),
+            Ok(Verdict::Nacked) => Err(Setback::Failed(nacked(outgoing))),
             Ok(Verdict::Failed(error)) | Err(error) => {
                 let text = cause(&error);
                 match code(&error) {
-                    Some(codes::NOT_FOUND) => Err(Setback::Failed(no_exchange(parcel))),
+                    Some(codes::NOT_FOUND) => Err(Setback::Failed(no_exchange(outgoing))),
                     Some(_) if error.is_amqp_soft_error() && text.contains("message size") => {
-                        Err(Setback::Failed(failed(
-                            &parcel.outgoing,
-                            PublishErrorKind::TooLarge,
-                            &text,
-                        )))
+                        Err(Setback::Failed(failed(outgoing, PublishErrorKind::TooLarge, &text)))
                     }
                     Some(_) if error.is_amqp_soft_error() => {
                         let text = format!("the broker refused it: {text}");
-                        Err(Setback::Failed(failed(
-                            &parcel.outgoing,
-                            PublishErrorKind::Refused,
-                            &text,
-                        )))
+                        Err(Setback::Failed(failed(outgoing, PublishErrorKind::Refused, &text)))
                     }
                     _ => Err(again_later(&error).await),
                 }
@@ -268,18 +268,17 @@ impl Publisher {
         }
     }
 
-    fn unknown(&self, link: &Link, outgoing: &Outgoing, last: &str) -> PublishError {
+    fn unknown(&self, link: &Link, outgoing: &Outgoing, last: Option<String>) -> PublishError {
         let reason = match link.state() {
             LinkState::Down(reason) => reason.to_string(),
-            LinkState::Closed => "the transport was closed".to_owned(),
+            LinkState::Closed => "the transport is closed".to_owned(),
             LinkState::Up(live) if live.established.connection.status().blocked() => {
                 "the broker takes no messages (low on memory or disk)".to_owned()
             }
-            LinkState::Up(_) if !last.is_empty() => last.to_owned(),
-            LinkState::Up(_) => "the broker did not confirm it".to_owned(),
+            LinkState::Up(_) => last.unwrap_or_else(|| "the broker did not confirm it".to_owned()),
         };
         let text = format!(
-            "not confirmed by RabbitMQ at {} within {:?}: {reason}; it may or may not have arrived, publish it again with the same id",
+            "no confirm from RabbitMQ at {} within {:?}: {reason}; {MAYBE}",
             link.place(),
             self.timeout
         );
@@ -287,15 +286,25 @@ impl Publisher {
     }
 }
 
-fn fits(parcel: &Parcel, lane: &Lane) -> Result<(), PublishError> {
-    let (size, max) = (wire_bytes(&parcel.outgoing.properties), lane.properties_bytes_max());
-    if size <= max {
-        return Ok(());
+/// Puts a message into the library's words.
+fn pack(outgoing: &Outgoing, properties_bytes_max: usize) -> Result<Parcel, PublishError> {
+    let size = wire_bytes(&outgoing.properties);
+    if size > properties_bytes_max {
+        let text = format!(
+            "its properties and headers take {size} bytes; a frame of this connection has room for {properties_bytes_max}; it was not sent"
+        );
+        return Err(failed(outgoing, PublishErrorKind::TooLarge, &text));
     }
-    let text = format!(
-        "its properties and headers take {size} bytes; a frame of this connection has room for {max}; it was not sent"
-    );
-    Err(failed(&parcel.outgoing, PublishErrorKind::TooLarge, &text))
+    let invalid = |why: String| failed(outgoing, PublishErrorKind::Invalid, &why);
+    let short = |name: &str, what: &str| {
+        ShortString::try_new(name)
+            .map_err(|_| invalid(format!("its {what} has {} bytes; AMQP allows 255", name.len())))
+    };
+    Ok(Parcel {
+        exchange: short(&outgoing.address.exchange, "exchange")?,
+        routing_key: short(&outgoing.address.routing_key, "routing key")?,
+        properties: Box::new(to_amqp(&outgoing.properties).map_err(invalid)?),
+    })
 }
 
 /// A failure that the shared channel has not noticed, so that trying at once would spin.
@@ -310,21 +319,34 @@ fn culprit(text: &str) -> Option<&str> {
     after.split_once('\'').map(|(name, _)| name)
 }
 
-fn unroutable(parcel: &Parcel, reply: &str) -> PublishError {
+/// The error of a message that the transport was closed under. One that was sent may have arrived.
+fn closed(link: &Link, outgoing: &Outgoing, sent: bool) -> PublishError {
+    if !sent {
+        let text = "the transport was closed before it was sent";
+        return failed(outgoing, PublishErrorKind::Closed, text);
+    }
+    let text = format!(
+        "no confirm from RabbitMQ at {} before the transport was closed; {MAYBE}",
+        link.place()
+    );
+    failed(outgoing, PublishErrorKind::Unknown, &text)
+}
+
+fn unroutable(outgoing: &Outgoing, reply: &str) -> PublishError {
     let text = format!(
         "no queue takes it ({reply}): no binding matches its routing key, or the queue does not exist"
     );
-    failed(&parcel.outgoing, PublishErrorKind::Unroutable, &text)
+    failed(outgoing, PublishErrorKind::Unroutable, &text)
 }
 
-fn nacked(parcel: &Parcel) -> PublishError {
+fn nacked(outgoing: &Outgoing) -> PublishError {
     let text = "the broker refused it: a queue is full, or could not store it";
-    failed(&parcel.outgoing, PublishErrorKind::Refused, text)
+    failed(outgoing, PublishErrorKind::Refused, text)
 }
 
-fn no_exchange(parcel: &Parcel) -> PublishError {
+fn no_exchange(outgoing: &Outgoing) -> PublishError {
     let text = "there is no such exchange; declare it before publishing";
-    failed(&parcel.outgoing, PublishErrorKind::NoExchange, text)
+    failed(outgoing, PublishErrorKind::NoExchange, text)
 }
 
 /// An error that names type and address; the id stands before it.
@@ -372,14 +394,17 @@ mod tests {
             };
             Outgoing::new(Address::queue(key), properties, body)
         };
-        let error = publisher.pack(outgoing(&[0; 11], "q".to_owned())).err().unwrap();
+        let error = publisher.check(&outgoing(&[0; 11], "q".to_owned())).unwrap_err();
         assert_eq!(error.kind(), PublishErrorKind::TooLarge);
         assert_eq!(
             error.to_string(),
             "message `id-1`: failed to publish `T` to queue `q`: its body has 11 bytes, more than the limit of 10 (`message_bytes_max`); it was not sent"
         );
-        let error = publisher.pack(outgoing(&[], "k".repeat(256))).err().unwrap();
+        let error = pack(&outgoing(&[], "k".repeat(256)), 1000).err().unwrap();
         assert_eq!(error.kind(), PublishErrorKind::Invalid);
-        assert!(publisher.pack(outgoing(&[0; 10], "q".to_owned())).is_ok());
+        let good = outgoing(&[0; 10], "q".to_owned());
+        assert!(publisher.check(&good).is_ok() && pack(&good, 1000).is_ok());
+        let error = pack(&good, 10).err().unwrap();
+        assert_eq!(error.kind(), PublishErrorKind::TooLarge);
     }
 }

@@ -10,6 +10,7 @@ use super::config::AmqpConfig;
 use super::declare::{Item, declare_all};
 use super::exclusive::Remembered;
 use super::failure::{short, within};
+use super::link::Link;
 use super::subscription::{AmqpSubscription, Parts};
 use crate::transport::{SubscribeOptions, TransportError};
 
@@ -18,10 +19,11 @@ pub(super) async fn subscribe(
     connection: &Connection,
     options: SubscribeOptions,
     owned: Option<Remembered>,
-    place: Arc<str>,
+    link: &Link,
     config: &AmqpConfig,
 ) -> Result<AmqpSubscription, TransportError> {
     let SubscribeOptions { queue, prefetch, consumer } = options;
+    let place: Arc<str> = link.place().into();
     if let Some(owned) = &owned {
         // It went with the last connection, or with its last consumer.
         let items: Vec<Item<'_>> = owned.items().collect();
@@ -52,6 +54,7 @@ pub(super) async fn subscribe(
         prefetch,
         call_timeout: config.call_timeout,
         ack_delay: config.ack_delay,
+        closing: link.closing(),
     }))
 }
 

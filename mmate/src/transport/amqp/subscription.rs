@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Channel, Consumer};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::ack::{Ack, AckWindow};
@@ -35,6 +36,8 @@ pub(super) struct AmqpSubscription {
     /// Runs while a finished delivery waits for others.
     timer: Pin<Box<Sleep>>,
     timer_runs: bool,
+    /// Says true once the owner closes the transport: that is no loss that could be mended.
+    closing: watch::Receiver<bool>,
     phase: Phase,
 }
 
@@ -66,6 +69,7 @@ pub(super) struct Parts {
     pub(super) prefetch: u16,
     pub(super) call_timeout: Duration,
     pub(super) ack_delay: Duration,
+    pub(super) closing: watch::Receiver<bool>,
 }
 
 impl AmqpSubscription {
@@ -81,6 +85,7 @@ impl AmqpSubscription {
             ack_delay: parts.ack_delay,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_runs: false,
+            closing: parts.closing,
             phase: Phase::Running,
         }
     }
@@ -134,7 +139,12 @@ impl AmqpSubscription {
         if matches!(self.phase, Phase::Lost { .. }) {
             return;
         }
-        tracing::warn!(broker = %self.place, queue = %self.queue, reason = %text, "lost a consumer");
+        let (kind, text) = if *self.closing.borrow() {
+            (TransportErrorKind::Closed, "the transport is closed".to_owned())
+        } else {
+            tracing::warn!(broker = %self.place, queue = %self.queue, reason = %text, "lost a consumer");
+            (kind, text)
+        };
         self.phase = Phase::Lost { reason: Loss { kind, text }, reported: false };
     }
 

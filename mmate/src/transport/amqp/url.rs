@@ -29,9 +29,8 @@ pub fn redacted_url(url: &str) -> String {
 
 /// Reads a URL. The error repeats nothing of it.
 pub(super) fn parse(url: &str) -> Result<AMQPUri, TransportError> {
-    let rest = match url.split_once("://") {
-        Some(("amqp" | "amqps", rest)) => rest,
-        _ => return Err(invalid("it does not start with `amqp://` or `amqps://`")),
+    let Some(("amqp" | "amqps", rest)) = url.split_once("://") else {
+        return Err(invalid("it does not start with `amqp://` or `amqps://`"));
     };
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(authority_end);
@@ -95,7 +94,7 @@ fn percent_decode(text: &str) -> Option<String> {
 
 fn invalid(why: &str) -> TransportError {
     TransportError::new(
-        TransportErrorKind::Other,
+        TransportErrorKind::Invalid,
         format!(
             "the broker's URL is not valid: {why}; it looks like `amqp://user:password@host:5672/vhost`"
         ),

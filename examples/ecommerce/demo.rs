@@ -1,0 +1,149 @@
+//! The demo: sends all orders of the file, waits until each has met its fate, shows the end and
+//! judges it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mmate::prelude::*;
+use mmate::runtime::{ConsumerHealth, Running};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::feed::{self, Line};
+use crate::inventory::Stock;
+use crate::journal::{Ending, Journal};
+use crate::orders::OrderBook;
+use crate::outcome::{Fates, Outcome};
+use crate::parked::Parked;
+use crate::payment::Gateway;
+use crate::{judge, report};
+
+/// How long all orders may take. On a slow broker they take a few seconds.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long nothing may be counted any more until the shop is called quiet.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The running shop, as far as the demo looks into it.
+struct Shop<'a> {
+    running: &'a Running,
+    journal: State<Journal>,
+    book: State<OrderBook>,
+    stock: State<Stock>,
+    gateway: State<Gateway>,
+}
+
+/// Runs the demo in a running app. An error says what is wrong with the end state.
+pub async fn run(running: &Running) -> Result<Outcome> {
+    let began = Instant::now();
+    let shop = Shop::of(running)?;
+    let transport = running.transport();
+    let run = feed::run_id();
+    let queues = running.health().into_iter().map(|consumer| consumer.queue);
+    let parked = Parked::watch(Arc::clone(&transport), queues, &run, shop.journal.clone()).await?;
+    let lines = feed::lines(&run);
+    let publisher = running.publisher();
+    for line in &lines {
+        line.send(publisher, &*transport).await?;
+    }
+    let in_time = shop.wait_for_fates(&lines, &parked).await;
+    let outcome = shop.outcome(&run, lines, &parked);
+    report::print(&outcome, &running.health(), transport.name(), began.elapsed());
+    let mut problems = judge::problems(&outcome);
+    if !in_time {
+        problems.insert(0, format!("not everything was done within {DEADLINE:?}"));
+    }
+    if problems.is_empty() {
+        println!("\nEverything adds up.");
+        return Ok(outcome);
+    }
+    Err(HandlerError::msg(format!("the demo ended wrong:\n  {}", problems.join("\n  "))))
+}
+
+impl<'a> Shop<'a> {
+    fn of(running: &'a Running) -> Result<Self> {
+        Ok(Self {
+            running,
+            journal: state(running)?,
+            book: state(running)?,
+            stock: state(running)?,
+            gateway: state(running)?,
+        })
+    }
+
+    fn fates(&self, parked: &Parked) -> Fates {
+        Fates {
+            endings: self.journal.endings(),
+            repetitions: self.book.repetitions(),
+            letters: parked.letters(),
+        }
+    }
+
+    /// Puts together what the services know. Orders of earlier runs, which a broker may still have
+    /// held, are left out.
+    fn outcome(&self, run: &str, lines: Vec<Line>, parked: &Parked) -> Outcome {
+        let fates = self.fates(parked);
+        let of_run = |id: &String| id.starts_with(run);
+        let endings = fates.endings.iter().filter(|(line, _)| of_run(line));
+        let totals = endings.flat_map(|(_, endings)| endings).filter_map(|ending| match ending {
+            Ending::Completed { total } => Some(*total),
+            Ending::Refused { .. } => None,
+        });
+        let mut orders = self.book.orders();
+        orders.retain(|id, _| of_run(id));
+        let mut captures = self.gateway.captures();
+        captures.retain(|capture| of_run(&capture.key));
+        let sold = totals.sum();
+        let lines = lines.into_iter().map(|line| (line.clone(), fates.of(&line))).collect();
+        Outcome { lines, sold, orders, inventory: self.stock.count(), captures }
+    }
+
+    /// Waits until every line has a fate and the last handlers have ended, so that a second fate
+    /// would show. False if the deadline comes first.
+    async fn wait_for_fates(&self, lines: &[Line], parked: &Parked) -> bool {
+        let done = async {
+            let mut signs = [self.journal.ended(), self.book.repeated(), parked.changed()];
+            while !self.all_done(lines, parked) {
+                any_changed(&mut signs).await;
+            }
+            let mut counted = total(&self.running.health());
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let now = total(&self.running.health());
+                if now == counted {
+                    return;
+                }
+                counted = now;
+            }
+        };
+        tokio::time::timeout(DEADLINE, done).await.is_ok()
+    }
+
+    fn all_done(&self, lines: &[Line], parked: &Parked) -> bool {
+        let fates = self.fates(parked);
+        lines.iter().all(|line| !fates.of(line).is_empty())
+    }
+}
+
+fn state<T: Send + Sync + 'static>(running: &Running) -> Result<State<T>> {
+    let missing = || HandlerError::msg(format!("there is no {}", std::any::type_name::<T>()));
+    running.state().ok_or_else(missing)
+}
+
+async fn any_changed([ended, repeated, parked]: &mut [watch::Receiver<usize>; 3]) {
+    tokio::select! {
+        _ = ended.changed() => {}
+        _ = repeated.changed() => {}
+        _ = parked.changed() => {}
+    }
+}
+
+fn total(health: &[ConsumerHealth]) -> u64 {
+    health
+        .iter()
+        .map(|consumer| {
+            let counts = consumer.counts;
+            counts.handled + counts.retried + counts.rejected + counts.dead_lettered
+        })
+        .sum()
+}

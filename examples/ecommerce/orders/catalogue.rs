@@ -1,0 +1,88 @@
+//! What the orders service knows before any order comes: prices and customers.
+
+use std::collections::BTreeMap;
+
+use mmate::prelude::*;
+
+use crate::contracts::PlaceOrder;
+
+/// Prices in cents.
+const PRICES: [(&str, i64); 8] = [
+    ("biscuit", 235),
+    ("coffee", 1_250),
+    ("honey", 620),
+    ("kettle", 3_900),
+    ("lamp", 5_995),
+    ("mug", 875),
+    ("piano", 499_900),
+    ("tea", 490),
+];
+
+const CUSTOMERS: [&str; 10] = [
+    "ada",
+    "alan",
+    "barbara",
+    "donald",
+    "edsger",
+    "grace",
+    "katherine",
+    "linus",
+    "mallory",
+    "tony",
+];
+
+const BLOCKED: [&str; 1] = ["mallory"];
+
+/// Prices and customers.
+#[derive(Debug)]
+pub struct Catalogue {
+    prices: BTreeMap<&'static str, Decimal>,
+}
+
+impl Catalogue {
+    /// What the shop sells.
+    pub fn new() -> Self {
+        let prices = PRICES.map(|(product, cents)| (product, Decimal::new(cents, 2)));
+        Self { prices: prices.into() }
+    }
+
+    /// What the order costs, or why it is not accepted. The same order is always judged the same.
+    pub fn judge(&self, order: &PlaceOrder) -> Result<Decimal, String> {
+        let customer = order.customer_id.as_str();
+        if !CUSTOMERS.contains(&customer) {
+            return Err("the customer is not known".to_owned());
+        }
+        if BLOCKED.contains(&customer) {
+            return Err("the customer is blocked".to_owned());
+        }
+        let mut total = Decimal::ZERO;
+        for item in &order.items {
+            let price = self.prices.get(item.product_id.as_str());
+            let price = price.ok_or_else(|| "a product is not known".to_owned())?;
+            total += price * Decimal::from(item.quantity);
+        }
+        Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Item;
+
+    #[test]
+    fn money_is_exact() {
+        let items = vec![
+            Item { product_id: "biscuit".to_owned(), quantity: 3 },
+            Item { product_id: "honey".to_owned(), quantity: 2 },
+        ];
+        let order = PlaceOrder {
+            order_id: "1".to_owned(),
+            customer_id: "ada".to_owned(),
+            card: "tok_visa".to_owned(),
+            items,
+        };
+        // In binary floating point it would be 19.450000000000003.
+        assert_eq!(Catalogue::new().judge(&order), Ok(Decimal::new(19_45, 2)));
+    }
+}

@@ -1,0 +1,101 @@
+//! What became of a run: the fate of every line, and what the services have on their books.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use mmate::prelude::*;
+
+use crate::contracts::Service;
+use crate::feed::Line;
+use crate::inventory::Inventory;
+use crate::journal::{Ending, Endings};
+use crate::orders::Order;
+use crate::parked::{Letter, Letters};
+use crate::payment::Capture;
+
+/// What became of a line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// Sold.
+    Completed,
+    /// Ended by a service, for a reason of the business.
+    Refused { by: Service, reason: String },
+    /// Asked for an order that was there already.
+    Repeated,
+    /// In a dead-letter queue, for a person to look at.
+    Parked { queue: String, reason: String },
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed => f.write_str("completed"),
+            Self::Refused { by, reason } => write!(f, "refused by {by}: {reason}"),
+            Self::Repeated => f.write_str("rejected: the order is there already"),
+            Self::Parked { queue, reason } => write!(f, "parked from {queue}: {reason}"),
+        }
+    }
+}
+
+/// The end state of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Every line of the file, with all fates that were found for it; it should be one.
+    pub lines: Vec<(Line, Vec<Fate>)>,
+    /// What completed orders cost, as the events say.
+    pub sold: Decimal,
+    /// The orders of this run.
+    pub orders: BTreeMap<String, Order>,
+    pub inventory: Inventory,
+    /// The money that was taken for orders of this run.
+    pub captures: Vec<Capture>,
+}
+
+/// All that is known about the fates of lines.
+#[derive(Debug)]
+pub struct Fates {
+    pub endings: Endings,
+    pub repetitions: Vec<String>,
+    pub letters: Letters,
+}
+
+impl Fates {
+    /// All fates of a line.
+    pub fn of(&self, line: &Line) -> Vec<Fate> {
+        let ended = self.endings.get(&line.id).into_iter().flatten().map(Fate::from);
+        let repeated = self.repetitions.iter().filter(|id| **id == line.id).map(|_| Fate::Repeated);
+        let parked = self.letters.get(&line.id).into_iter().flatten().map(Fate::from);
+        ended.chain(repeated).chain(parked).collect()
+    }
+}
+
+impl Outcome {
+    /// How many lines met each fate.
+    pub fn by_fate(&self) -> BTreeMap<&Fate, usize> {
+        let mut counts = BTreeMap::new();
+        for fate in self.lines.iter().flat_map(|(_, fates)| fates) {
+            *counts.entry(fate).or_default() += 1;
+        }
+        counts
+    }
+
+    /// All money that was taken.
+    pub fn charged(&self) -> Decimal {
+        self.captures.iter().map(|capture| capture.amount).sum()
+    }
+}
+
+impl From<&Ending> for Fate {
+    fn from(ending: &Ending) -> Self {
+        match ending {
+            Ending::Completed { .. } => Self::Completed,
+            Ending::Refused { by, reason } => Self::Refused { by: *by, reason: reason.clone() },
+        }
+    }
+}
+
+impl From<&Letter> for Fate {
+    fn from(letter: &Letter) -> Self {
+        Self::Parked { queue: letter.queue.clone(), reason: letter.reason.clone() }
+    }
+}

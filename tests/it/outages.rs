@@ -1,0 +1,62 @@
+//! A broker that dies and comes back under a running service.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mmate::prelude::*;
+use mmate_tests::{Probe, eventually};
+use xtask::servers::{RabbitNode, StartOptions};
+
+const MESSAGES: u32 = 2_000;
+const KILL_AT: u32 = 500;
+
+#[message(command)]
+struct Count {
+    number: u32,
+}
+
+#[handler(concurrency = 8)]
+async fn count(message: Count, probe: State<Probe>) {
+    probe.note(message.number.to_string());
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("no panic")
+}
+
+/// Twice, the second time as soon as the service has recovered from the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
+    let node =
+        Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
+    let probe = Probe::default();
+    let builder = App::builder()
+        .name("outage")
+        .handler::<count>()
+        .provide(probe.clone())
+        .config("url", node.amqp_url());
+    let running = builder.start().await.expect("boots");
+    let publisher = running.publisher().clone();
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            publisher.send(Count { number }).await.expect("confirmed within the publish deadline");
+        }
+    });
+    for round in 1..=2 {
+        probe.wait_for((KILL_AT * round) as usize).await;
+        let killed = Arc::clone(&node);
+        blocking(move || killed.kill().and_then(|()| killed.start_again()))
+            .await
+            .expect("killed and started again");
+        eventually("consuming again", || async { running.is_ready() }).await;
+    }
+    sending.await.expect("every publish is confirmed");
+    eventually("every message is handled", || async { seen(&probe).len() == MESSAGES as usize })
+        .await;
+    let counts = running.stop().await.counts;
+    assert_eq!(counts.dead_lettered, 0, "{counts:?}");
+}
+
+fn seen(probe: &Probe) -> BTreeSet<String> {
+    probe.notes().into_iter().collect()
+}

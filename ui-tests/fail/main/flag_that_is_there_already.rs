@@ -1,0 +1,2 @@
+#[mmate::main(flags(wait = "Wait for the broker"))]
+async fn main() {}

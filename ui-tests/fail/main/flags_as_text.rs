@@ -1,0 +1,2 @@
+#[mmate::main(flags = "dry_run")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[mmate::main(flags())]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[mmate::main(log = warn)]
+async fn main() {}
