@@ -108,6 +108,11 @@ impl Link {
 
     /// The connection as soon as it is there and to the caller's liking; nothing once it is closed.
     pub(super) async fn next_live(&self, good: impl Fn(&Live) -> bool) -> Option<Live> {
+        if let LinkState::Up(live) = &*self.state.borrow()
+            && good(live)
+        {
+            return Some(live.clone());
+        }
         let mut state = self.state.clone();
         let found = state
             .wait_for(|state| match state {
