@@ -34,6 +34,9 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
         .name("outage")
         .handler::<count>()
         .provide(probe.clone())
+        // On RabbitMQ 3.10 a quorum queue with one member that is asked for something in the first moments
+        // after a kill may never elect a leader ("leader call - leader not known" in the broker's log).
+        .config("queues.type", "classic")
         .config("url", node.amqp_url());
     let running = builder.start().await.expect("boots");
     let publisher = running.publisher().clone();

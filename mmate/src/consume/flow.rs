@@ -209,9 +209,6 @@ fn poll_intake(
     if draining && let Poll::Ready(Err(error)) = subscription.poll_cancel(cx) {
         return Poll::Ready(Intake::Lost(error));
     }
-    match subscription.poll_flush(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Intake::Lost(error)),
-        // Nothing left to write; a handler that ends wakes the loop.
-        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-    }
+    // A handler that ends wakes the loop.
+    subscription.poll_drive(cx).map(Intake::Lost)
 }

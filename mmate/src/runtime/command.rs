@@ -132,6 +132,9 @@ fn install_logs(default: &str) {
         eprintln!("warning: MMATE_LOG is not like `info` or `warn,mmate=debug`; using `info`");
         Targets::new().with_default(tracing::Level::INFO)
     });
+    // The AMQP library prints whole messages that come back, payload and all; the adapter says what
+    // matters in its own words. Who names it in MMATE_LOG gets it.
+    let filter = if wanted.contains("lapin") { filter } else { filter.with_target("lapin", None) };
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();

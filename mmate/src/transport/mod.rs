@@ -150,6 +150,15 @@ pub trait Subscription: Send + fmt::Debug {
     /// If they could not be written: their deliveries will come again.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
+    /// Writes the settlements that are due, without asking for a delivery; ready only with an error. A
+    /// transport may hold settlements back for a moment, to write several as one.
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<TransportError> {
+        match self.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// Tells the broker to send nothing more; ready when it has agreed. Deliveries that are already
     /// here stay valid and can be settled. Those that were received and not yet given to the caller
     /// go back to the queue when the subscription is dropped.

@@ -291,6 +291,14 @@ impl Subscription for AmqpSubscription {
         Poll::Pending
     }
 
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<TransportError> {
+        self.poll_writes(cx);
+        match self.check() {
+            Err(error) => Poll::Ready(error),
+            Ok(()) => Poll::Pending,
+        }
+    }
+
     fn poll_cancel(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         self.poll_cancelling(cx)
     }
