@@ -43,8 +43,9 @@ async fn main() -> Result {
     demo::run(&running).await?;
     let serve = running.state::<Config>().map(|config| config.find("serve")).transpose()?;
     if serve.flatten().unwrap_or(false) {
+        let stopped = running.until_stopped();
         println!("\nServing; Ctrl-C ends it.");
-        println!("{}", running.until_stopped().await);
+        println!("{}", stopped.await);
     } else {
         running.stop().await;
     }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -11,12 +11,29 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const NO_BROKER: &str =
     "MMATE_TEST_AMQP_URL names a RabbitMQ for tests; `cargo xtask test` starts one and sets it";
 
-/// Cargo builds the examples of a package before its tests, next to the folder of the test binaries.
+/// `cargo test` builds an example that has tests of its own only as a test; what lies in the folder
+/// may be the program of yesterday. `cargo xtask test` has built it before.
+static BUILT: LazyLock<bool> = LazyLock::new(|| {
+    if std::env::var_os("MMATE_TEST_EXAMPLES_BUILT").is_some() {
+        return true;
+    }
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--examples"]);
+    // What cargo says about this package would make build scripts run anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(name);
+        }
+    }
+    build.status().is_ok_and(|status| status.success())
+});
+
 fn program(name: &str) -> Command {
+    assert!(*BUILT, "the examples do not compile");
     let test = std::env::current_exe().expect("the test has a path");
     let built: PathBuf =
         test.ancestors().nth(2).expect("the profile's folder").join("examples").join(name);
-    assert!(built.exists(), "{} is not built; run `cargo test -p mmate-examples`", built.display());
     let mut command = Command::new(built);
     command.env_remove("MMATE_URL").current_dir(env!("CARGO_TARGET_TMPDIR"));
     command

@@ -1,5 +1,6 @@
 //! A checked app, and a running one.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use super::builder::{AppBuilder, Prepared};
 use super::config::{Config, Loader, Settings};
 use super::plan::Plan;
 use super::service::ServiceInfo;
-use super::shutdown::{self, ShutdownReport};
+use super::shutdown::{ShutdownReport, Signals};
 use crate::consume::{Counters, Counts, Readiness};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
@@ -184,14 +185,20 @@ impl Running {
 
     /// Runs until the process is asked to stop (Ctrl-C or SIGTERM), then stops in order. A second
     /// signal ends it at once.
-    pub async fn until_stopped(self) -> ShutdownReport {
-        shutdown::signal().await;
+    ///
+    /// Signals count from the call on, not only from the first await.
+    pub fn until_stopped(self) -> impl Future<Output = ShutdownReport> + Send {
+        self.until(Signals::install())
+    }
+
+    pub(super) async fn until(self, mut signals: Signals) -> ShutdownReport {
+        signals.next().await;
         tracing::info!("asked to stop; letting handlers end (again to end at once)");
         let counts = self.counts();
         let began = Instant::now();
         tokio::select! {
             report = self.stop() => report,
-            () = shutdown::signal() => ShutdownReport::new(false, counts, began.elapsed()),
+            () = signals.next() => ShutdownReport::new(false, counts, began.elapsed()),
         }
     }
 

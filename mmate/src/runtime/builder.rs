@@ -9,6 +9,7 @@ use super::plan::{Plan, check_messages};
 use super::providers::BuildOrder;
 #[cfg(feature = "testing")]
 use super::service::ServiceInfo;
+use super::shutdown::Signals;
 use crate::contract::{Source, registered_messages};
 use crate::error::{BootErrors, Result};
 use crate::handler::{
@@ -163,8 +164,14 @@ impl AppBuilder {
     /// # Errors
     /// Those of [`AppBuilder::start`], and of the command.
     pub async fn run(self) -> Result {
-        if let Some(running) = self.launch().await? {
-            let report = running.until_stopped().await;
+        // Before the app says that it is up: who reads that may ask it to stop at once.
+        let mut signals = Signals::install();
+        let launched = tokio::select! {
+            launched = self.launch() => launched?,
+            () = signals.next() => return Ok(()),
+        };
+        if let Some(running) = launched {
+            let report = running.until(signals).await;
             tracing::info!("{report}");
         }
         Ok(())

@@ -41,32 +41,56 @@ impl fmt::Display for ShutdownReport {
     }
 }
 
-/// Resolves when the process is asked to stop: Ctrl-C, or SIGTERM.
-pub(super) async fn signal() {
-    let interrupt = async {
-        // Without a handler the default action of the signal ends the process, which is as well.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate() => {}
-    }
+/// Notices when the process is asked to stop: Ctrl-C, or SIGTERM.
+///
+/// From its making on these no longer end the process by themselves, so it is made before anybody
+/// is told that the service is up, and only where somebody listens to it.
+#[derive(Debug)]
+pub(super) struct Signals {
+    /// Nothing where the system refused: the default action then ends the process, which is as well.
+    interrupt: Option<Interrupt>,
+    #[cfg(unix)]
+    terminate: Option<Interrupt>,
 }
 
 #[cfg(unix)]
-async fn terminate() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => {
-            signals.recv().await;
+type Interrupt = tokio::signal::unix::Signal;
+#[cfg(windows)]
+type Interrupt = tokio::signal::windows::CtrlC;
+
+impl Signals {
+    #[cfg(unix)]
+    pub(super) fn install() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let install = |kind| signal(kind).ok();
+        Self {
+            interrupt: install(SignalKind::interrupt()),
+            terminate: install(SignalKind::terminate()),
         }
-        Err(_) => std::future::pending().await,
+    }
+
+    #[cfg(windows)]
+    pub(super) fn install() -> Self {
+        Self { interrupt: tokio::signal::windows::ctrl_c().ok() }
+    }
+
+    /// Resolves at the next signal, also one that came since the last call.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            () = received(self.interrupt.as_mut()) => {}
+            () = received(self.terminate.as_mut()) => {}
+        }
+        #[cfg(windows)]
+        received(self.interrupt.as_mut()).await;
     }
 }
 
-#[cfg(not(unix))]
-async fn terminate() {
-    std::future::pending().await
+async fn received(signal: Option<&mut Interrupt>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
 }

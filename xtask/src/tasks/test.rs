@@ -154,7 +154,12 @@ fn features(run: &mut Run) -> (Verdict, Counts) {
 /// Apart from `test`, so that its outcome tells whether the rest makes sense, and its duration
 /// how long compiling took.
 fn build(run: &mut Run) -> (Verdict, Counts) {
-    run.command(cargo(&["test", "--no-run"]).args(SELECTION).args(TEST_TARGETS))
+    let tests = run.command(cargo(&["test", "--no-run"]).args(SELECTION).args(TEST_TARGETS));
+    if tests.0 != Verdict::Passed {
+        return tests;
+    }
+    // An example with tests of its own is built above as a test only, and tests run the program.
+    run.command(cargo(&["build", "--examples"]).args(SELECTION))
 }
 
 fn start_broker(run: &mut Run) -> (Verdict, Counts) {
@@ -172,7 +177,8 @@ fn start_broker(run: &mut Run) -> (Verdict, Counts) {
 }
 
 fn test(run: &mut Run) -> (Verdict, Counts) {
-    run.command(cargo(&["test", "--no-fail-fast"]).args(SELECTION).args(TEST_TARGETS))
+    let mut command = cargo(&["test", "--no-fail-fast"]);
+    run.command(command.args(SELECTION).args(TEST_TARGETS).env("MMATE_TEST_EXAMPLES_BUILT", "1"))
 }
 
 fn doctest(run: &mut Run) -> (Verdict, Counts) {
