@@ -30,7 +30,7 @@
 //! - [`dispatch`]: from a delivery to the right handler.
 //! - [`consume`]: the loop around a queue, and the only place that settles.
 //! - [`runtime`]: configuration, boot, command line, shutdown.
-//! - [`testing`]: the whole app in memory on a virtual clock (feature `testing`).
+//! - `testing`: the whole app in memory on a virtual clock (feature `testing`).
 //! - [`build`]: JSON schemas written by a build script.
 //!
 //! [`contract`]: crate::contract

@@ -255,6 +255,20 @@ async fn a_consumer_whose_queue_was_deleted_consumes_again(backend: Backend) {
     service.ends_empty().await;
 }
 
+async fn a_dead_letter_queue_that_was_deleted_is_made_again(backend: Backend) {
+    let service = start(backend).await;
+    let transport = service.broker.connect().await;
+    let parked = format!("dlq.{}", service.queue());
+    transport.delete_queue(&parked).await.expect("the dead-letter queue is deleted");
+    service.send("never").await;
+    mmate_tests::eventually("the dead-letter queue is there again", || async {
+        matches!(transport.queue_stats(&parked).await, Ok(Some(_)))
+    })
+    .await;
+    assert_eq!(death(&service.dead_letter().await, names::DEATH_REASON), "permanent");
+    service.ends_empty().await;
+}
+
 async fn a_message_that_was_delivered_too_often_is_not_handled_again(backend: Backend) {
     let service =
         start_with(backend, |builder| builder.config("consume.redeliveries_max", 0)).await;
@@ -294,5 +308,6 @@ on_every_transport! {
     at_most_as_many_run_at_a_time_as_the_concurrency_says
     stopping_lets_handlers_end_and_leaves_the_rest_to_others
     a_consumer_whose_queue_was_deleted_consumes_again
+    a_dead_letter_queue_that_was_deleted_is_made_again
     a_message_that_was_delivered_too_often_is_not_handled_again
 }

@@ -1,6 +1,7 @@
 //! The gaps between a handler's success and the ack: the process ends in each of them, another one takes over.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 
 use async_trait::async_trait;
@@ -55,6 +56,8 @@ enum Cut {
     Publish(&'static str),
     /// Acks are taken and never written.
     Ack,
+    /// The first delivery panics.
+    Panic,
 }
 
 /// A transport whose process is about to end: it does everything up to the cut, and says when it got there.
@@ -63,6 +66,7 @@ struct Dying {
     inner: Arc<dyn Transport>,
     cut: Cut,
     reached: Arc<Notify>,
+    panicked: AtomicBool,
 }
 
 #[async_trait]
@@ -94,7 +98,13 @@ impl Transport for Dying {
         options: SubscribeOptions,
     ) -> std::result::Result<Box<dyn Subscription>, TransportError> {
         let inner = self.inner.subscribe(options).await?;
-        Ok(Box::new(DyingSubscription { inner, cut: self.cut, reached: Arc::clone(&self.reached) }))
+        let panics = self.cut == Cut::Panic && !self.panicked.swap(true, Ordering::Relaxed);
+        Ok(Box::new(DyingSubscription {
+            panics,
+            inner,
+            cut: self.cut,
+            reached: Arc::clone(&self.reached),
+        }))
     }
 
     async fn queue_stats(
@@ -116,13 +126,16 @@ impl Transport for Dying {
 #[derive(Debug)]
 struct DyingSubscription {
     inner: Box<dyn Subscription>,
+    panics: bool,
     cut: Cut,
     reached: Arc<Notify>,
 }
 
 impl Subscription for DyingSubscription {
     fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Intake> {
-        self.inner.poll_next(cx)
+        let intake = self.inner.poll_next(cx);
+        assert!(!self.panics || intake.is_pending(), "the transport is broken");
+        intake
     }
 
     fn settle(&mut self, tag: Tag, settlement: Settlement) {
@@ -190,6 +203,7 @@ impl Scene {
                 inner: Arc::clone(&inner),
                 cut,
                 reached: Arc::clone(&reached),
+                panicked: AtomicBool::new(false),
             }))
             .await;
         dying.publisher().send(Book { room }).reply_to(&self.replies).await.expect("taken");
@@ -231,6 +245,19 @@ impl Scene {
             self.transport.delete_queue(queue).await.expect("removed");
         }
     }
+}
+
+async fn a_consumer_that_panics_consumes_again(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    let inner = scene.broker.connect().await;
+    let (cut, reached) = (Cut::Panic, Arc::new(Notify::new()));
+    let running = scene
+        .start(Arc::new(Dying { inner, cut, reached, panicked: AtomicBool::new(false) }))
+        .await;
+    running.publisher().send(Book { room: 4 }).await.expect("taken");
+    scene.probe.wait_for(1).await;
+    assert!(running.stop().await.drained);
+    scene.clear().await;
 }
 
 async fn ended_before_the_messages_left(backend: Backend) {
@@ -275,6 +302,7 @@ async fn ended_before_the_dead_letter_left(backend: Backend) {
 }
 
 on_every_transport! {
+    a_consumer_that_panics_consumes_again
     ended_before_the_messages_left
     ended_before_the_reply_left
     ended_before_the_ack_was_written

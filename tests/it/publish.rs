@@ -171,6 +171,36 @@ async fn a_batch_gives_a_result_for_each_message(backend: Backend) {
     transport.delete_queue(&listener).await.expect("removed");
 }
 
+/// Its key is free text, as ids of other systems are.
+#[message(event, aggregate = "parcel", key = label)]
+struct Labelled {
+    label: String,
+}
+
+#[handler]
+async fn labelled(message: Labelled, probe: State<Probe>) {
+    probe.note(message.label);
+}
+
+async fn an_aggregate_id_may_hold_any_characters(backend: Backend) {
+    let (broker, name, probe) = (backend.broker().await, unique("publish"), Probe::default());
+    let service = broker.service(&name).await.handler::<labelled>().provide(probe.clone());
+    let running = service.start().await.expect("boots");
+    for (index, label) in ["a b", "a.b.c", "ä/#*☃", ""].into_iter().enumerate() {
+        running.publisher().publish(Labelled { label: label.to_owned() }).await.expect("taken");
+        assert_eq!(probe.wait_for(index + 1).await[index], label);
+    }
+    let long = running
+        .publisher()
+        .publish(Labelled { label: "x".repeat(300) })
+        .await
+        .expect_err("too long");
+    assert_eq!(long.kind(), PublishErrorKind::Invalid);
+    running.stop().await;
+    let queue = format!("evt.parcel.Labelled.{name}");
+    broker.connect().await.delete_queue(&queue).await.expect("removed");
+}
+
 async fn options_that_make_no_sense_are_errors(backend: Backend) {
     let (broker, name) = (backend.broker().await, unique("publish"));
     let running = broker.service(&name).await.publish_only().start().await.expect("boots");
@@ -197,5 +227,6 @@ on_every_transport! {
     a_publish_that_nobody_takes_is_an_error
     a_handler_whose_event_nobody_takes_fails
     a_batch_gives_a_result_for_each_message
+    an_aggregate_id_may_hold_any_characters
     options_that_make_no_sense_are_errors
 }

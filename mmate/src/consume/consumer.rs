@@ -1,8 +1,10 @@
 //! A queue's consumer: subscribes, runs the flow, and does both again after every loss.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::flow::{End, Flow};
@@ -11,10 +13,18 @@ use super::settle::Settler;
 use super::status::{Counters, Readiness};
 use crate::dispatch::Dispatcher;
 use crate::reliability::Backoff;
-use crate::transport::{SubscribeOptions, Topology, Transport, TransportError};
+use crate::transport::{SubscribeOptions, Topology, Transport, TransportError, TransportErrorKind};
 
 /// Waits between attempts to consume again: without end, at most 5 s apart.
 const RESUBSCRIBE_BACKOFF: Backoff = Backoff::exponential_ms(50, 5_000);
+
+#[cold]
+fn panicked(queue: &str) -> TransportError {
+    let text = format!(
+        "the consumer of queue `{queue}` panicked, which is a mistake in Mmate or its transport; please report it"
+    );
+    TransportError::new(TransportErrorKind::Other, text)
+}
 
 /// How a queue is consumed.
 #[derive(Clone, Debug)]
@@ -105,9 +115,13 @@ impl Consumer {
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut failures: u32 = 0;
         while !*stopping.borrow_and_update() {
-            let error = match self.life(&stopping, &mut failures).await {
-                End::Drained => break,
-                End::Lost(error) => error,
+            // A panic of ours must not end in "connected, healthy, not consuming": handlers' own panics
+            // are caught where they are called.
+            let life = AssertUnwindSafe(self.life(&stopping, &mut failures)).catch_unwind().await;
+            let error = match life {
+                Ok(End::Drained) => break,
+                Ok(End::Lost(error)) => error,
+                Err(_) => panicked(self.queue()),
             };
             failures = failures.saturating_add(1);
             let wait = RESUBSCRIBE_BACKOFF.wait(failures);

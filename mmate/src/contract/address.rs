@@ -124,7 +124,18 @@ pub fn canonical_pattern(pattern: &str) -> String {
     }
 }
 
-/// Checks a name of a queue, exchange or routing key.
+/// Checks a routing key: unlike a name it may hold any characters, an aggregate id as it is.
+///
+/// # Errors
+/// If it is longer than a broker takes.
+pub fn check_routing_key(key: &str) -> Result<(), String> {
+    if key.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("has {} bytes; AMQP allows {NAME_BYTES_MAX}", key.len()))
+}
+
+/// Checks a name of a queue or exchange, or an id.
 ///
 /// # Errors
 /// Says what is wrong with the name, to stand after "queue `..`".

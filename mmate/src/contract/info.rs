@@ -159,16 +159,18 @@ impl MessageInfo {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
-    /// The first line of the doc comment.
+    /// The first paragraph of the doc comment, on one line.
     #[must_use]
-    pub fn summary(&self) -> &'static str {
+    pub fn summary(&self) -> String {
         summary(self.docs)
     }
 }
 
-/// The first non-empty line of a doc comment.
-pub(crate) fn summary(docs: &'static str) -> &'static str {
-    docs.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("")
+/// The first paragraph of a doc comment, on one line.
+pub(crate) fn summary(docs: &str) -> String {
+    let lines: Vec<&str> =
+        docs.trim().lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
 
 /// The registration of a message type, collected at link time.

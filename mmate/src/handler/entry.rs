@@ -98,9 +98,9 @@ impl HandlerEntry {
         self
     }
 
-    /// The first line of the doc comment.
+    /// The first paragraph of the doc comment, on one line.
     #[must_use]
-    pub fn summary(&self) -> &'static str {
+    pub fn summary(&self) -> String {
         summary(self.docs)
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::options::PublishOptions;
 use super::outbox::Origin;
-use crate::contract::address::{Address, check_name};
+use crate::contract::address::{Address, check_name, check_routing_key};
 use crate::contract::envelope::{self, Meta};
 use crate::contract::headers::{Headers, names};
 use crate::contract::{Message, MessageInfo, Source};
@@ -129,7 +129,7 @@ impl Encoder {
         options: &PublishOptions,
         body: Vec<u8>,
     ) -> Result<Outgoing, PublishError> {
-        check_name(&address.routing_key).map_err(|why| {
+        check_routing_key(&address.routing_key).map_err(|why| {
             invalid(&meta.id, format!("the routing key of `{}` {why}", meta.message_type))
         })?;
         if body.len() > self.body_bytes_max {

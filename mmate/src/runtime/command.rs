@@ -134,7 +134,11 @@ fn install_logs(default: &str) {
     });
     // The AMQP library prints whole messages that come back, payload and all; the adapter says what
     // matters in its own words. Who names it in MMATE_LOG gets it.
-    let filter = if wanted.contains("lapin") { filter } else { filter.with_target("lapin", None) };
+    #[cfg(feature = "amqp")]
+    let filter = match crate::transport::amqp::LIBRARY_LOG {
+        named if wanted.contains(named) => filter,
+        library => filter.with_target(library, None),
+    };
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();

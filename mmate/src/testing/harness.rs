@@ -77,7 +77,7 @@ impl TestApp {
             .inner
             .messages(&name)
             .into_iter()
-            .map(|(properties, _)| DeadLettered { properties })
+            .map(|(properties, body)| DeadLettered { properties, body })
             .collect()
     }
 
@@ -131,6 +131,8 @@ impl TestApp {
 pub struct DeadLettered {
     /// Its properties and headers.
     pub properties: Properties,
+    /// The body as it came.
+    pub body: bytes::Bytes,
 }
 
 impl DeadLettered {

@@ -154,6 +154,9 @@ fn options(kind: QueueKind) -> QueueDeclareOptions {
     }
 }
 
+/// As good as no limit, in a form that RabbitMQ 3 and 4 both accept.
+const DELIVERY_LIMIT_NONE: i32 = 1_000_000;
+
 /// The arguments of a queue; those of one that siblings declare too must equal theirs.
 fn arguments(queue: &Queue) -> FieldTable {
     let text = |text: &str| AMQPValue::LongString(text.into());
@@ -177,6 +180,11 @@ fn arguments(queue: &Queue) -> FieldTable {
             // queues cannot: a node that fails at that moment loses it.
             set("x-dead-letter-strategy", text("at-least-once"));
         }
+    }
+    if queue.kind == QueueKind::Quorum && queue.dead_letter.is_none() {
+        // A dead-letter queue itself: without a target, RabbitMQ 4 would drop a message only because
+        // somebody looked at it and put it back 20 times.
+        set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT_NONE));
     }
     if queue.length_max.is_some()
         || (queue.kind == QueueKind::Quorum && queue.dead_letter.is_some())

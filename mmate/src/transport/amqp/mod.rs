@@ -90,6 +90,9 @@ pub struct AmqpState {
     pub consume_down: Option<String>,
 }
 
+/// What the library's own log lines begin with. They hold whole messages: payloads, at times logins.
+pub(crate) const LIBRARY_LOG: &str = "lapin";
+
 impl AmqpTransport {
     /// What RabbitMQ can do: all that the port knows.
     pub const CAPABILITIES: Capabilities = CAPABILITIES;
