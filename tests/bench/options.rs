@@ -81,6 +81,8 @@ impl Options {
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
+                // `cargo xtask bench -- --quick` hands it on.
+                "--" => {}
                 "--quick" => {
                     options.rounds = 4;
                     options.messages = 5_000;

@@ -109,12 +109,14 @@ impl Contest {
         Ok(Outcome { title: self.title, names, comparisons: self.comparisons, rates })
     }
 
-    /// One turn of each. Every other round goes backwards, so that nobody is always first.
+    /// One turn of each. Every other round goes backwards, and each pair of rounds begins with another
+    /// program, so that nobody is always first, or always far from what it is compared with.
     async fn round(&mut self, round: usize, messages: u32) -> Result<Vec<f64>> {
         let count = self.programs.len();
         let mut rates = vec![0.0; count];
         for step in 0..count {
-            let at = if round.is_multiple_of(2) { step } else { count - 1 - step };
+            let place = if round.is_multiple_of(2) { step } else { count - 1 - step };
+            let at = (place + round / 2) % count;
             let program = &mut self.programs[at];
             let name = program.name();
             let turn = tokio::time::timeout(TURN_TIME_MAX, program.turn(messages)).await;

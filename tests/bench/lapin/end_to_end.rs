@@ -44,15 +44,16 @@ impl Program for EndToEnd {
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             let consuming = tokio::spawn(inlet.run(self.service.concurrency, Arc::clone(&meter)));
-            let order = self.order.clone();
+            // The channel outlives the task: the library does not close a connection gladly while one
+            // of its channels is being closed.
+            let (outlet, order) = (channel.clone(), self.order.clone());
             let publishing =
-                tokio::spawn(
-                    async move { publish(&channel, &order, messages, Dress::MMATE).await },
-                );
+                tokio::spawn(async move { publish(&outlet, &order, messages, Dress::MMATE).await });
             let sample = meter.finish().await?;
             publishing.await??;
             consuming.await??;
             connection.close(200, "done".into()).await?;
+            drop(channel);
             Ok(sample)
         })
     }
