@@ -52,14 +52,10 @@ impl Job {
 impl Worker {
     /// Makes one attempt. The job stays where it was captured: a second place for it would make the
     /// future of every message larger by the whole delivery.
-<<<<<<< HEAD
     #[expect(
         clippy::manual_async_fn,
         reason = "an `async fn` would keep a second copy of the job in its future"
     )]
-=======
-    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its argument twice")]
->>>>>>> bench
     pub(super) fn run(&self, job: Job) -> impl Future<Output = Finished> + Send {
         async move {
             match self.attempt(&job).await {
