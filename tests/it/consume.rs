@@ -114,7 +114,8 @@ async fn a_failing_message_is_tried_again_and_then_dead_lettered_intact(backend:
         .publisher()
         .send(Work { end: "away".to_owned() })
         .header("tenant", "acme")
-        .priority(7);
+        .priority(7)
+        .ttl("1h");
     let id = sent.await.expect("the command is taken").id;
     let parked = service.dead_letter().await;
     assert_eq!(service.probe.notes(), ["away 1", "away 2", "away 3"]);
@@ -129,6 +130,7 @@ async fn a_failing_message_is_tried_again_and_then_dead_lettered_intact(backend:
     assert_eq!(parked.properties.headers.text("tenant"), Some("acme"));
     assert_eq!(parked.properties.message_id.as_deref(), Some(id.as_str()));
     assert_eq!(parked.properties.priority, Some(7));
+    assert_eq!(parked.properties.expiration_ms, None, "a dead letter does not expire");
     let envelope =
         mmate::contract::envelope::decode::<Work>(&parked.body).expect("the body is intact");
     assert_eq!((envelope.meta.id, envelope.message.end.as_str()), (id, "away"));

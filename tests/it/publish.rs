@@ -182,6 +182,46 @@ async fn labelled(message: Labelled, probe: State<Probe>) {
     probe.note(message.label);
 }
 
+/// Starts work that outlives it.
+#[handler]
+async fn forget(message: Stepped, publisher: Publisher, probe: State<Probe>) {
+    let probe = (*probe).clone();
+    tokio::spawn(async move {
+        // The note that the test waits for comes once the handler has ended.
+        tokio::task::yield_now().await;
+        loop {
+            let published = publisher.publish(Unheard { number: message.number }).optional().await;
+            if let Err(error) = published {
+                probe.note(error.to_string());
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+async fn what_is_published_after_the_handler_ended_is_an_error(backend: Backend) {
+    let (broker, name, probe) = (backend.broker().await, unique("publish"), Probe::default());
+    let running = broker
+        .service(&name)
+        .await
+        .handler::<forget>()
+        .provide(probe.clone())
+        .start()
+        .await
+        .expect("boots");
+    running.publisher().publish(Stepped { number: 9, weight: 1 }).await.expect("taken");
+    let notes = probe.wait_for(1).await;
+    assert!(notes[0].contains("the handler has already ended"), "{notes:?}");
+    running.stop().await;
+    broker
+        .connect()
+        .await
+        .delete_queue(&format!("evt.step.Stepped.{name}"))
+        .await
+        .expect("removed");
+}
+
 async fn an_aggregate_id_may_hold_any_characters(backend: Backend) {
     let (broker, name, probe) = (backend.broker().await, unique("publish"), Probe::default());
     let service = broker.service(&name).await.handler::<labelled>().provide(probe.clone());
@@ -227,6 +267,7 @@ on_every_transport! {
     a_publish_that_nobody_takes_is_an_error
     a_handler_whose_event_nobody_takes_fails
     a_batch_gives_a_result_for_each_message
+    what_is_published_after_the_handler_ended_is_an_error
     an_aggregate_id_may_hold_any_characters
     options_that_make_no_sense_are_errors
 }

@@ -27,7 +27,6 @@ pub(super) struct AckWindow {
     stragglers: BTreeSet<u64>,
     /// Stragglers that have finished.
     late: Vec<u64>,
-    open: usize,
     finished: usize,
 }
 
@@ -50,7 +49,6 @@ impl AckWindow {
             slots: VecDeque::new(),
             stragglers: BTreeSet::new(),
             late: Vec::new(),
-            open: 0,
             finished: 0,
         }
     }
@@ -67,7 +65,6 @@ impl AckWindow {
         for _ in next..=tag {
             self.slots.push_back(Slot::Open);
         }
-        self.open += 1;
     }
 
     /// A delivery is done and is to be acknowledged. False if it is unknown or settled already: a
@@ -84,11 +81,6 @@ impl AckWindow {
     /// True if so many wait that it is time to write.
     pub(super) fn is_due(&self) -> bool {
         self.finished >= (self.prefetch / 2).max(1)
-    }
-
-    /// True if something waits and nothing else is unsettled, so that waiting wins nothing.
-    pub(super) fn is_idle(&self) -> bool {
-        self.finished > 0 && self.open == 0
     }
 
     /// True if something waits.
@@ -133,7 +125,6 @@ impl AckWindow {
             None => false,
         };
         if known {
-            self.open -= 1;
             self.finished += usize::from(to == Slot::Finished);
         }
         known
@@ -216,9 +207,7 @@ mod tests {
         assert!(window.finish(4));
         assert_eq!(flush(&mut window, false), [(5, true)]);
         assert!(window.finish(6));
-        assert!(window.is_idle());
         assert_eq!(flush(&mut window, false), [(6, false)]);
-        assert!(!window.is_idle());
     }
 
     #[test]

@@ -169,13 +169,9 @@ impl AmqpSubscription {
             }
             Poll::Ready(Some(Err(error))) => self.lose(&error),
             Poll::Ready(None) => self.ended(),
-            Poll::Pending => {
-                if self.window.is_idle() {
-                    self.write_acks(false);
-                    self.poll_writes(cx);
-                }
-                return Poll::Pending;
-            }
+            // What is finished waits for half the prefetch or for the timer, also when nothing else is
+            // open: the broker has at least half the prefetch left to send meanwhile.
+            Poll::Pending => return Poll::Pending,
         }
         self.report()
     }
