@@ -3,7 +3,7 @@
 use mmate::contract::HeaderValue;
 use mmate::contract::headers::{Headers, names};
 use mmate::prelude::*;
-use mmate::transport::{Delivery, Properties};
+use mmate::transport::{Delivery, Properties, Transport};
 use mmate_tests::{Backend, Probe, on_every_transport, publish_raw, take, unique, wait_for_ready};
 
 /// What a healthy sender sends.
@@ -207,6 +207,50 @@ async fn every_bad_message_is_dead_lettered_with_a_reason(backend: Backend) {
     let counts = running.stop().await.counts;
     assert_eq!((counts.handled, counts.dead_lettered), (1, cases.len() as u64));
     wait_for_ready(&transport, &queue, 0).await;
+}
+
+/// The transport's own limit is smaller than what came: the broker moves the message itself.
+#[tokio::test]
+async fn what_cannot_be_copied_is_moved_by_the_broker() {
+    use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
+    let (broker, name) = (Backend::RabbitMq.broker().await, unique("bad"));
+    let mut config = AmqpConfig::new(mmate_tests::amqp_url());
+    config.message_bytes_max = 10_000;
+    let small = AmqpTransport::connect(config).await.expect("the broker of the tests");
+    let builder = App::builder()
+        .name(&name)
+        .transport(std::sync::Arc::new(small) as std::sync::Arc<dyn Transport>);
+    let running =
+        builder.handler::<measure>().provide(Probe::default()).start().await.expect("boots");
+    let transport = broker.connect().await;
+    publish_raw(
+        &transport,
+        &format!("cmd.{name}.Measure"),
+        Properties::default(),
+        vec![b'x'; 20_000],
+    )
+    .await;
+    let parked = take(&transport, &format!("dlq.cmd.{name}.Measure")).await;
+    assert_eq!(parked.body.len(), 20_000);
+    assert_eq!(running.stop().await.counts.dead_lettered, 1);
+}
+
+#[tokio::test]
+async fn ten_megabytes_are_refused_by_default() {
+    let (name, url) = (unique("bad"), mmate_tests::amqp_url());
+    let builder = App::builder()
+        .name(&name)
+        .config("url", url)
+        .handler::<measure>()
+        .provide(Probe::default());
+    let running = builder.start().await.expect("boots");
+    let transport = Backend::RabbitMq.broker().await.connect().await;
+    let body =
+        envelope(&format!(r#""payload":{{"value":1,"extra":"{}"}}"#, "x".repeat(10 * 1024 * 1024)));
+    publish_raw(&transport, &format!("cmd.{name}.Measure"), Properties::default(), body).await;
+    let parked = take(&transport, &format!("dlq.cmd.{name}.Measure")).await;
+    assert_eq!(text(&parked, names::DEATH_REASON), "too_large");
+    running.stop().await;
 }
 
 async fn what_siblings_write_in_their_own_way_is_read(backend: Backend) {

@@ -94,7 +94,8 @@ impl Settler {
             Outcome::Answered(answer) => Some(answer),
         };
         // Crash window 1: the handler's effect is done and its messages have not left. The broker
-        // redelivers, the handler runs again.
+        // redelivers, the handler runs again. If only some of them are taken, that is a failed attempt,
+        // and the next one publishes all of them with the same ids.
         if !messages.is_empty() {
             Box::pin(self.publisher.deliver_all(messages)).await?;
         }
@@ -195,8 +196,13 @@ impl Settler {
             time: self.publisher.encoder().source.now(),
         };
         let copy = death.copy(failure.delivery, &self.dead_letter.name);
-        if !self.park(failure, copy).await {
-            return Decision::Leave;
+        match self.park(failure, copy).await {
+            Parked::Yes => {}
+            Parked::Stopped => return Decision::Leave,
+            Parked::Never => {
+                self.counters.count(Fate::DeadLettered);
+                return Decision::Settle(Settlement::Reject);
+            }
         }
         tracing::error!(
             queue = failure.queue,
@@ -210,29 +216,32 @@ impl Settler {
         self.settled(Fate::DeadLettered)
     }
 
-    /// Publishes the copy, however long it takes: the original stays unacknowledged meanwhile. False
-    /// if the app stops first.
-    async fn park(&self, failure: &Failure<'_>, copy: Outgoing) -> bool {
+    /// Publishes the copy, however long it takes: the original stays unacknowledged meanwhile.
+    async fn park(&self, failure: &Failure<'_>, copy: Outgoing) -> Parked {
         let mut stopping = self.stopping.clone();
         for attempt in 1.. {
-            let Err(error) = self.publisher.deliver(copy.clone()).await else { return true };
+            let Err(error) = self.publisher.deliver(copy.clone()).await else { return Parked::Yes };
             tracing::error!(
                 queue = failure.queue,
                 dead_letter_queue = %self.dead_letter.name,
                 message_id = failure.message_id(),
                 %error,
-                "could not be dead-lettered; the message stays unacknowledged and it is tried again"
+                "could not be dead-lettered; the message stays unacknowledged until it is"
             );
-            if error.kind() == PublishErrorKind::Unroutable {
-                self.declare_dead_letter_queue().await;
+            match error.kind() {
+                PublishErrorKind::Unroutable => self.declare_dead_letter_queue().await,
+                // Trying again cannot help: headers that fit no frame any more, a body over a limit. The
+                // broker moves the message itself, without our headers.
+                PublishErrorKind::TooLarge | PublishErrorKind::Invalid => return Parked::Never,
+                _ => {}
             }
             let wait = tokio::time::sleep(DEAD_LETTER_BACKOFF.wait(attempt));
             tokio::select! {
                 () = wait => {}
-                _ = stopping.wait_for(|stop| *stop) => return false,
+                _ = stopping.wait_for(|stop| *stop) => return Parked::Stopped,
             }
         }
-        false
+        Parked::Stopped
     }
 
     /// Somebody deleted the queue: without it failed messages would pile up unacknowledged.
@@ -243,6 +252,16 @@ impl Settler {
             tracing::error!(dead_letter_queue = %self.dead_letter.name, %error, "could not be declared again");
         }
     }
+}
+
+/// What became of a copy for the dead-letter queue.
+enum Parked {
+    /// The broker has it.
+    Yes,
+    /// The app stops first.
+    Stopped,
+    /// It cannot be published, now or later.
+    Never,
 }
 
 /// A failed attempt.

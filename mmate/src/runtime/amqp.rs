@@ -12,7 +12,9 @@ pub(super) async fn connect(settings: &Settings) -> Result<Arc<dyn Transport>> {
     config.app_name.clone_from(&settings.service);
     config.connect_timeout = settings.connect_timeout;
     config.publish_timeout = settings.publish_timeout;
-    config.message_bytes_max = settings.message_bytes_max;
+    // The limit holds where messages are encoded. A copy for the dead-letter queue may be larger: it came
+    // from a peer with other limits, and the broker has held it before.
+    config.message_bytes_max = usize::MAX;
     config.tls_ca_file.clone_from(&settings.tls_ca_file);
     config.tls_identity_file.clone_from(&settings.tls_identity_file);
     config.tls_identity_password = settings.tls_identity_password.clone().unwrap_or_default();

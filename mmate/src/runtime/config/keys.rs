@@ -38,8 +38,9 @@ pub(super) const KEYS: [Key; 21] = [
     key("wire.mirror_headers", "false"),
     // Headers that follow a flow, like `tenant,user`: copied to what a handler publishes.
     key("wire.flow_headers", ""),
-    // What RabbitMQ 4 accepts by default.
-    key("limits.message_bytes_max", "16777216"),
+    // The largest body that is sent or opened: half of what RabbitMQ 4 accepts, so that whatever comes
+    // in can also be moved to a dead-letter queue.
+    key("limits.message_bytes_max", "8388608"),
     key("boot.connect_timeout", "5s"),
     // Keep trying while the broker cannot be reached.
     key("boot.wait", "false"),
