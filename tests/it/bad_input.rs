@@ -129,6 +129,12 @@ fn payloads() -> Vec<Bad> {
         bad("out of range", envelope(r#""payload":{"value":-1}"#), "bad_payload", "expected u32"),
         bad("a payload that is a list", envelope(r#""payload":[]"#), "bad_payload", "`Measure`"),
         bad(
+            "a long reply address",
+            envelope(&format!(r#""replyTo":"{}","payload":{{"value":1}}"#, "r".repeat(300))),
+            "reply_to_too_long",
+            "300 bytes",
+        ),
+        bad(
             "a broken rule",
             envelope(r#""payload":{"value":1,"unit":"secret"}"#),
             "schema_violation",

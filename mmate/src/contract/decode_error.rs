@@ -27,6 +27,8 @@ pub enum Reason {
     IdTooLong,
     /// The correlation id is too long.
     CorrelationIdTooLong,
+    /// The reply address is longer than a queue's name.
+    ReplyToTooLong,
     /// The timestamp is not one.
     BadTimestamp,
     /// A header has a value of a type that has no meaning here.
@@ -53,6 +55,7 @@ impl Reason {
             Self::MissingType => "missing_type",
             Self::IdTooLong => "id_too_long",
             Self::CorrelationIdTooLong => "correlation_id_too_long",
+            Self::ReplyToTooLong => "reply_to_too_long",
             Self::BadTimestamp => "bad_timestamp",
             Self::BadHeader => "bad_header",
             Self::UnknownType => "unknown_type",

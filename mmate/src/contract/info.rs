@@ -158,19 +158,6 @@ impl MessageInfo {
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
-
-    /// The first paragraph of the doc comment, on one line.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        summary(self.docs)
-    }
-}
-
-/// The first paragraph of a doc comment, on one line.
-pub(crate) fn summary(docs: &str) -> String {
-    let lines: Vec<&str> =
-        docs.trim().lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    lines.join(" ")
 }
 
 /// The registration of a message type, collected at link time.

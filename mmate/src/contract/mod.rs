@@ -23,8 +23,6 @@ use serde::de::DeserializeOwned;
 pub use decode_error::{DecodeError, Reason};
 pub use envelope::{Envelope, Meta};
 pub use headers::{HeaderValue, Headers};
-#[cfg(feature = "runtime")]
-pub(crate) use info::summary;
 pub use info::{Location, MessageEntry, MessageInfo, registered_messages};
 pub use kind::{Command, Event, Kind, Query, Reply, Request};
 pub use source::Source;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::invoke::invoke;
 use super::routes::{QueueRoutes, Route};
+use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
 use crate::contract::headers::names;
 use crate::contract::{DecodeError, HeaderValue, Meta, Reason};
@@ -61,11 +62,10 @@ impl Dispatcher {
 
     /// Handles a delivery for the given time (from 1).
     pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Handled {
-        let (opened, route) = match self.open(delivery) {
+        let (opened, route, reply_to) = match self.open(delivery) {
             Ok(found) => found,
             Err(error) => return Handled::unreadable(error),
         };
-        let reply_to = opened.reply_to().or_else(|| delivery.properties.reply_to.clone());
         let (meta, payload) = opened.into_parts();
         let context = self.context(delivery, meta, reply_to, &route, attempt);
         let parts = context.parts();
@@ -77,7 +77,11 @@ impl Dispatcher {
         Handled { outcome, route: Some(route), outbox: Some(outbox), reply_to }
     }
 
-    fn open<'a>(&self, delivery: &'a Delivery) -> Result<(Opened<'a>, Arc<Route>), DecodeError> {
+    /// Everything that can be wrong with a message is found before its handler has an effect.
+    fn open<'a>(
+        &self,
+        delivery: &'a Delivery,
+    ) -> Result<(Opened<'a>, Arc<Route>, Option<String>), DecodeError> {
         let (size, max) = (delivery.body.len(), self.shared.body_bytes_max);
         if size > max {
             let text = format!(
@@ -89,7 +93,11 @@ impl Dispatcher {
         check_headers(delivery)?;
         let route =
             self.routes.find(&opened.meta.message_type).ok_or_else(|| self.unknown(&opened))?;
-        Ok((opened, Arc::clone(route)))
+        let reply_to = opened.reply_to().or_else(|| delivery.properties.reply_to.clone());
+        check_routing_key(reply_to.as_deref().unwrap_or_default()).map_err(|why| {
+            DecodeError::new(Reason::ReplyToTooLong, format!("the reply address {why}"))
+        })?;
+        Ok((opened, Arc::clone(route), reply_to))
     }
 
     #[cold]

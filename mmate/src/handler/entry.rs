@@ -7,7 +7,7 @@ use super::context::Call;
 use super::error::HandlerError;
 use super::outcome::Outcome;
 use super::resources::{Requirements, Resources};
-use crate::contract::{Location, MessageInfo, summary};
+use crate::contract::{Location, MessageInfo};
 use crate::reliability::RetryPolicy;
 use crate::transport::QueueKind;
 
@@ -146,6 +146,13 @@ impl HandlerEntry {
         self.options.broadcast = true;
         self
     }
+}
+
+/// The first paragraph of a doc comment, on one line.
+fn summary(docs: &str) -> String {
+    let lines: Vec<&str> =
+        docs.trim().lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
 
 inventory::collect!(HandlerEntry);
