@@ -12,6 +12,7 @@ use super::encode::Encoder;
 use super::options::{IntoDuration, PublishOptions};
 use super::outbox::Outbox;
 use crate::contract::{Command, Event, HeaderValue, Message};
+use crate::observability::{Fate, Ledger, Note};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
 
 /// How many messages of one [`Publisher::publish_all`] wait for their confirm at a time.
@@ -30,6 +31,7 @@ pub struct Publisher {
 struct Shared {
     encoder: Encoder,
     transport: Arc<dyn Transport>,
+    ledger: Ledger,
 }
 
 /// A message that was published, or kept for the end of the handler.
@@ -44,7 +46,13 @@ impl Publisher {
     /// A publisher on a transport.
     #[must_use]
     pub fn new(encoder: Encoder, transport: Arc<dyn Transport>) -> Self {
-        Self { shared: Arc::new(Shared { encoder, transport }), outbox: None }
+        Self::with_ledger(encoder, transport, Ledger::default())
+    }
+
+    /// A publisher on a transport, which records what becomes of its messages in `ledger`.
+    #[must_use]
+    pub fn with_ledger(encoder: Encoder, transport: Arc<dyn Transport>, ledger: Ledger) -> Self {
+        Self { shared: Arc::new(Shared { encoder, transport, ledger }), outbox: None }
     }
 
     /// The same publisher, which keeps what it is given in `outbox`.
@@ -94,10 +102,21 @@ impl Publisher {
     /// Gives finished bytes to the transport.
     pub(crate) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
         let id = outgoing.id().to_owned();
+        let message_type = outgoing.properties.message_type.as_deref().unwrap_or_default();
+        let pending = self.shared.ledger.of_type(message_type).begin(&id);
+        let sent = self.forward(outgoing).await;
+        // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
+        // window: confirmed and not counted; whoever published has not been told either.
+        pending.end(sent.as_ref().map_or_else(|error| fate_of(error.kind()), |()| Fate::Confirmed));
+        sent?;
+        Ok(Published { id })
+    }
+
+    /// Gives a copy of a message to the transport, which is no publish of anybody's.
+    pub(crate) async fn forward(&self, outgoing: Outgoing) -> Result<(), PublishError> {
         // Hundreds of publishes are polled in one task. Taken from that task's budget, most of them
         // would be woken for nothing; the wait for the broker gives others their turn anyway.
-        unconstrained(self.shared.transport.publish(outgoing)).await?;
-        Ok(Published { id })
+        unconstrained(self.shared.transport.publish(outgoing)).await
     }
 
     /// Gives several to the transport, in order, and waits for all; stops at the first error.
@@ -116,7 +135,12 @@ impl Publisher {
         options: PublishOptions,
     ) -> Result<Outgoing, PublishError> {
         let origin = self.outbox.as_deref().map(Outbox::origin);
-        self.shared.encoder.encode(message, options, origin)
+        let encoded = self.shared.encoder.encode(message, options, origin);
+        if let Err(error) = &encoded {
+            let note = Note::new(error.id(), 1);
+            self.shared.ledger.of_type(M::INFO.name).record(fate_of(error.kind()), note);
+        }
+        encoded
     }
 
     async fn leave(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
@@ -128,6 +152,16 @@ impl Publisher {
             .push(vec![outgoing])
             .map_err(|why| PublishError::new(PublishErrorKind::Closed, &id, why))?;
         Ok(Published { id })
+    }
+}
+
+const fn fate_of(kind: PublishErrorKind) -> Fate {
+    match kind {
+        PublishErrorKind::Unroutable | PublishErrorKind::NoExchange => Fate::Returned,
+        PublishErrorKind::Refused => Fate::Refused,
+        PublishErrorKind::Invalid | PublishErrorKind::TooLarge => Fate::Invalid,
+        // A transport that was closed meanwhile may have sent it before.
+        PublishErrorKind::Unknown | PublishErrorKind::Closed => Fate::Unknown,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,6 +17,7 @@ use super::shutdown::{ShutdownReport, Signals};
 use crate::consume::{Counters, Counts, Readiness};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
+use crate::observability::Ledger;
 use crate::publish::Publisher;
 use crate::transport::Transport;
 
@@ -101,6 +103,7 @@ pub struct Running {
     settings: Settings,
     transport: Arc<dyn Transport>,
     publisher: Publisher,
+    ledger: Ledger,
     resources: Resources,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -112,16 +115,23 @@ impl Running {
         settings: Settings,
         transport: Arc<dyn Transport>,
         publisher: Publisher,
+        ledger: Ledger,
         resources: Resources,
         stopping: watch::Sender<bool>,
     ) -> Self {
+        let mut tasks = JoinSet::new();
+        if ledger.keeps_snapshots() {
+            let every = settings.ledger_every;
+            tasks.spawn(keep_snapshots(ledger.clone(), every, stopping.subscribe()));
+        }
         Self {
             settings,
             transport,
             publisher,
+            ledger,
             resources,
             stopping,
-            tasks: JoinSet::new(),
+            tasks,
             consumers: Vec::new(),
         }
     }
@@ -152,6 +162,12 @@ impl Running {
     #[must_use]
     pub const fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// What became of every message that this process took or published.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// A value that a provider built or that the app was given.
@@ -212,6 +228,7 @@ impl Running {
             self.transport.close().await;
         };
         let in_time = tokio::time::timeout(self.settings.force_timeout, phases).await.is_ok();
+        snapshot(&self.ledger);
         let counts = self.counts();
         ShutdownReport::new(in_time && counts.abandoned == 0, counts, began.elapsed())
     }
@@ -221,5 +238,21 @@ impl Running {
             .iter()
             .map(|(_, _, counters)| counters.read())
             .fold(Counts::default(), |sum, one| sum + one)
+    }
+}
+
+/// Writes the sums of the ledger from time to time.
+async fn keep_snapshots(ledger: Ledger, every: Duration, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => snapshot(&ledger),
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn snapshot(ledger: &Ledger) {
+    if let Err(error) = ledger.snapshot() {
+        tracing::error!(%error, "the sums were not written; they stay in memory");
     }
 }

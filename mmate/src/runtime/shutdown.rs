@@ -25,8 +25,9 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { handled, retried, rejected, discarded, dead_lettered, abandoned } =
+        let Counts { handled, retried, rejected, discarded, dead_lettered, abandoned, left } =
             self.counts;
+        let again = abandoned + left;
         let how = if self.drained {
             "everything in flight has ended"
         } else {
@@ -35,7 +36,7 @@ impl fmt::Display for ShutdownReport {
         write!(
             f,
             "stopped in {:.1} s, {how}: {handled} handled, {retried} retried, {rejected} rejected, {discarded} discarded, \
-             {dead_lettered} dead-lettered, {abandoned} left for redelivery",
+             {dead_lettered} dead-lettered, {again} left for redelivery",
             self.took.as_secs_f64()
         )
     }

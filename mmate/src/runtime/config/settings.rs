@@ -1,7 +1,6 @@
 //! The framework's own settings, parsed and checked.
 
 use std::fmt;
-#[cfg(feature = "amqp")]
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +43,12 @@ pub struct Settings {
     pub mirror_headers: bool,
     /// The largest body, in bytes.
     pub message_bytes_max: usize,
+    /// The folder of the fate ledger; in memory only if not set.
+    pub ledger_dir: Option<PathBuf>,
+    /// Whether the ledger gets a line for every fate, instead of the sums from time to time.
+    pub ledger_full: bool,
+    /// How often the sums of the ledger are written.
+    pub ledger_every: Duration,
     /// How long the boot tries to reach the broker.
     pub connect_timeout: Duration,
     /// Whether the boot goes on trying after that.
@@ -85,6 +90,9 @@ impl Settings {
             flow_headers: read.names("wire.flow_headers"),
             mirror_headers: read.get("wire.mirror_headers"),
             message_bytes_max: read.get("limits.message_bytes_max"),
+            ledger_dir: read.find("ledger.dir"),
+            ledger_full: read.get("ledger.full"),
+            ledger_every: read.duration("ledger.every"),
             connect_timeout: read.duration("boot.connect_timeout"),
             wait: read.get("boot.wait"),
             drain_timeout: read.duration("shutdown.drain"),
@@ -119,7 +127,6 @@ impl Reader<'_> {
         self.keep(value)
     }
 
-    #[cfg(feature = "amqp")]
     fn find<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         let value = self.config.find(key);
         self.keep(value)
