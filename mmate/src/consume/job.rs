@@ -60,8 +60,7 @@ impl Worker {
         async move {
             match self.attempt(&job).await {
                 Decision::Settle(settlement) => Finished::Settle(job.delivery.tag, settlement),
-                Decision::RetryAfter(wait) => {
-                    let attempt = job.attempt + 1;
+                Decision::RetryAfter { attempt, wait } => {
                     Finished::Retry(Box::new(Job { attempt, ..job }), wait)
                 }
                 Decision::Leave => Finished::Leave,
@@ -73,6 +72,9 @@ impl Worker {
         let (queue, delivery, attempt) = (self.dispatcher.queue(), &job.delivery, job.attempt);
         if delivery.earlier_deliveries() > self.redeliveries_max {
             return Box::pin(self.give_up(queue, delivery, attempt)).await;
+        }
+        if let Some(wait) = self.settler.wait_left(delivery) {
+            return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
         }
         let handled = self.dispatcher.dispatch(delivery, attempt).await;
         self.settler.finish(queue, delivery, handled, attempt).await

@@ -1,0 +1,159 @@
+//! Attempts and the waits between them: short ones in the process, long ones at the broker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mmate::contract::headers::names;
+use mmate::prelude::*;
+use mmate::runtime::Running;
+use mmate::transport::{Properties, Transport};
+use mmate_tests::{
+    Backend, Probe, eventually, on_every_transport, publish_raw, take, unique, wait_for_ready,
+};
+use xtask::servers::{RabbitNode, StartOptions};
+
+#[message(command)]
+struct Pay {
+    amount: u32,
+    /// The number of the attempt that succeeds.
+    succeeds_at: u32,
+}
+
+#[derive(Debug, thiserror::Error, MessageError)]
+enum PayError {
+    #[error("the bank does not answer")]
+    #[class(transient)]
+    Away,
+}
+
+/// One place, so that a message that waits in the process would be in the way of the others.
+#[handler(concurrency = 1, prefetch = 1, retry(attempts = 3, backoff = fixed("1600ms"), jitter = 0.0))]
+async fn pay(command: Pay, context: Context, probe: State<Probe>) -> Result<(), PayError> {
+    probe.note(format!("{} {}", command.amount, context.attempt()));
+    if context.attempt() < command.succeeds_at { Err(PayError::Away) } else { Ok(()) }
+}
+
+struct Service {
+    running: Running,
+    probe: Probe,
+    transport: Arc<dyn Transport>,
+    queue: String,
+}
+
+async fn start(backend: Backend) -> Service {
+    let (broker, name, probe) = (backend.broker().await, unique("retries"), Probe::default());
+    let builder = broker.service(&name).await.handler::<pay>().provide(probe.clone());
+    let running = builder.start().await.expect("boots");
+    let queue = format!("cmd.{name}.Pay");
+    Service { running, probe, transport: broker.connect().await, queue }
+}
+
+impl Service {
+    async fn send(&self, amount: u32, succeeds_at: u32) -> String {
+        let command = Pay { amount, succeeds_at };
+        self.running.publisher().send(command).priority(3).await.expect("taken").id
+    }
+}
+
+async fn a_long_wait_holds_no_place_and_is_kept(backend: Backend) {
+    let service = start(backend).await;
+    let began = Instant::now();
+    service.send(1, 3).await;
+    service.probe.wait_for(1).await;
+    service.send(2, 1).await;
+    assert_eq!(service.probe.wait_for(2).await, ["1 1", "2 1"]);
+    assert!(began.elapsed() < Duration::from_millis(1_600), "the second waited for the first");
+    service.probe.wait_for(3).await;
+    let (second, wait) = (began.elapsed(), Duration::from_millis(1_600));
+    assert_eq!(service.probe.wait_for(4).await[2..], ["1 2", "1 3"]);
+    let third = began.elapsed();
+    assert!(second >= wait && third >= wait * 2, "{second:?} {third:?}");
+    wait_for_ready(&service.transport, &service.queue, 0).await;
+    let counts = service.running.stop().await.counts;
+    assert_eq!((counts.handled, counts.retried, counts.dead_lettered), (2, 2, 0), "{counts:?}");
+}
+
+async fn what_waited_at_the_broker_is_parked_as_it_came(backend: Backend) {
+    let service = start(backend).await;
+    let id = service.send(5, 9).await;
+    let parked = take(&service.transport, &format!("dlq.{}", service.queue)).await;
+    assert_eq!(service.probe.notes(), ["5 1", "5 2", "5 3"]);
+    let Properties { message_id, priority, headers, .. } = &parked.properties;
+    assert_eq!((message_id.as_ref(), *priority), (Some(&id), Some(3)));
+    assert_eq!(headers.text(names::DEATH_REASON), Some("retries_exhausted"));
+    assert_eq!(headers.get(names::DEATH_ATTEMPTS), Some(&3.into()));
+    assert_eq!(headers.text(names::ORIGINAL_EXCHANGE), Some("mmate.commands"));
+    for gone in [names::ATTEMPT, names::NOT_BEFORE].iter().chain(&names::BROKER_DEATHS[..3]) {
+        // RabbitMQ's own history of a message would make it believe in a circle one day.
+        assert_eq!(headers.get(gone), None, "{gone}");
+    }
+    let body = mmate::contract::envelope::decode::<Pay>(&parked.body).expect("intact");
+    assert_eq!(body.message.amount, 5);
+    service.running.stop().await;
+}
+
+async fn a_message_that_came_early_waits_for_its_time(backend: Backend) {
+    let service = start(backend).await;
+    let due = |wait: u64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        i64::try_from(now.expect("after 1970").as_millis()).expect("small") + wait as i64
+    };
+    let envelope = |amount: u32| {
+        format!(
+            r#"{{"id":"early-{amount}","type":"Pay","timestamp":"2026-01-01T00:00:00Z","payload":{{"amount":{amount},"succeedsAt":1}}}}"#
+        )
+    };
+    let began = Instant::now();
+    // One by two hops at the broker and a rest in the process, one in the process alone.
+    for (amount, wait) in [(1, 2_700), (2, 400)] {
+        let mut properties = Properties::default();
+        properties.headers.set(names::NOT_BEFORE, due(wait));
+        properties.headers.set(names::ATTEMPT, 2);
+        publish_raw(&service.transport, &service.queue, properties, envelope(amount)).await;
+    }
+    service.probe.wait_for(1).await;
+    let first = began.elapsed();
+    let notes = service.probe.wait_for(2).await;
+    let second = began.elapsed();
+    assert_eq!(notes, ["2 2", "1 2"], "the attempts are those of the header");
+    assert!(first >= Duration::from_millis(390) && second >= Duration::from_millis(2_690));
+    service.running.stop().await;
+}
+
+on_every_transport! {
+    a_long_wait_holds_no_place_and_is_kept
+    what_waited_at_the_broker_is_parked_as_it_came
+    a_message_that_came_early_waits_for_its_time
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("no panic")
+}
+
+/// The service and the broker are both away while the message waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_survives_a_restart_of_service_and_broker() {
+    let node =
+        Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
+    let probe = Probe::default();
+    let start = || {
+        let builder = App::builder().name("patient").handler::<pay>().provide(probe.clone());
+        builder.config("url", node.amqp_url()).start()
+    };
+    let running = start().await.expect("boots");
+    running.publisher().send(Pay { amount: 1, succeeds_at: 2 }).await.expect("taken");
+    probe.wait_for(1).await;
+    let transport = running.transport();
+    eventually("the copy waits at the broker", || async {
+        let queue = transport.queue_stats("mmate.delay.1500ms").await;
+        matches!(queue, Ok(Some(stats)) if stats.ready == 1)
+    })
+    .await;
+    running.stop().await;
+    let restarted = Arc::clone(&node);
+    blocking(move || restarted.restart()).await.expect("restarted");
+    let running = start().await.expect("boots again");
+    assert_eq!(probe.wait_for(2).await, ["1 1", "1 2"], "the count survives");
+    let counts = running.stop().await.counts;
+    assert_eq!((counts.handled, counts.retried), (1, 0), "{counts:?}");
+}
