@@ -120,7 +120,42 @@ async fn a_message_that_came_early_waits_for_its_time(backend: Backend) {
     service.running.stop().await;
 }
 
+/// As its scheduler writes it: no envelope, the whole message inside, the count in a header.
+async fn a_delayed_retry_of_the_go_sibling_goes_on_where_it_stopped(backend: Backend) {
+    let service = start(backend).await;
+    let body = r#"{"messageId":"go-1","messageType":"Pay","correlationId":"flow-1",
+        "originalPayload":{"id":"go-1","type":"Pay","timestamp":"2026-01-01T00:00:00Z",
+            "amount":7,"succeedsAt":9},
+        "originalQueue":"cmd.payments","attemptNumber":1,"maxAttempts":3,
+        "retryPolicy":"ExponentialBackoff","scheduledAt":"2026-01-01T00:00:00.5Z",
+        "retryAt":"2026-01-01T00:00:02Z","lastError":"the bank does not answer"}"#;
+    let mut properties = Properties::default();
+    properties.message_id = Some("go-1".to_owned());
+    properties.headers.set(names::SIBLING_ATTEMPTS, 1);
+    publish_raw(&service.transport, &service.queue, properties, body).await;
+    let parked = take(&service.transport, &format!("dlq.{}", service.queue)).await;
+    assert_eq!(service.probe.notes(), ["7 2", "7 3"]);
+    assert_eq!(parked.body, body);
+    service.running.stop().await;
+}
+
+/// What only looks like one is as unreadable as anything else.
+async fn a_wrapper_without_a_message_is_parked(backend: Backend) {
+    let service = start(backend).await;
+    for body in [
+        r#"{"messageId":"","messageType":"Pay","originalPayload":{}}"#,
+        r#"{"messageId":"go-2","messageType":"Pay"}"#,
+    ] {
+        publish_raw(&service.transport, &service.queue, Properties::default(), body).await;
+        let parked = take(&service.transport, &format!("dlq.{}", service.queue)).await;
+        assert_eq!(parked.properties.headers.text(names::DEATH_REASON), Some("missing_id"));
+    }
+    service.running.stop().await;
+}
+
 on_every_transport! {
+    a_delayed_retry_of_the_go_sibling_goes_on_where_it_stopped
+    a_wrapper_without_a_message_is_parked
     a_long_wait_holds_no_place_and_is_kept
     what_waited_at_the_broker_is_parked_as_it_came
     a_message_that_came_early_waits_for_its_time

@@ -35,15 +35,15 @@ pub(super) struct Worker {
 }
 
 impl Job {
-    /// The attempt number goes on from the header that a republish wrote, and from the deliveries
+    /// The attempt number goes on from the header that a republish wrote, ours or the Go sibling's, and from the deliveries
     /// that ended without a word: a handler that killed its process has used up an attempt.
     pub(super) fn new(delivery: Delivery) -> Self {
-        let written = delivery
-            .properties
-            .headers
-            .get(names::ATTEMPT)
-            .and_then(crate::contract::HeaderValue::as_i64);
-        let first = written.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1);
+        let number = |name| {
+            let value = delivery.properties.headers.get(name)?.as_i64()?;
+            u32::try_from(value).ok()
+        };
+        let made = || number(names::SIBLING_ATTEMPTS).map(|made| made.saturating_add(1));
+        let first = number(names::ATTEMPT).or_else(made).unwrap_or(1).max(1);
         let attempt = first.saturating_add(delivery.earlier_deliveries());
         Self { delivery, attempt }
     }

@@ -9,6 +9,8 @@ use serde_json::Value;
 pub mod names {
     /// How many times the message was handed to a handler, this time included. From 1.
     pub const ATTEMPT: &str = "x-attempt";
+    /// How many attempts the Go sibling has made of a message whose retry it delayed. From 0.
+    pub const SIBLING_ATTEMPTS: &str = "x-retry-attempt";
     /// Before this moment the message is not handed to a handler: milliseconds since 1970, UTC. A retry
     /// that waits at the broker carries it.
     pub const NOT_BEFORE: &str = "x-not-before";
