@@ -33,6 +33,29 @@ async fn pay(command: Pay, context: Context, probe: State<Probe>) -> Result<(), 
     if context.attempt() < command.succeeds_at { Err(PayError::Away) } else { Ok(()) }
 }
 
+#[message(event)]
+struct Paid {
+    amount: u32,
+}
+
+/// Three handlers of one event, each with a queue of its own: what one does is no matter of the others.
+#[handler(group = "receipts")]
+async fn print_receipt(event: Paid, probe: State<Probe>) {
+    probe.note(format!("receipt {}", event.amount));
+}
+
+#[handler(group = "books", retry(attempts = 3, backoff = fixed("50ms")))]
+async fn book(event: Paid, context: Context, probe: State<Probe>) -> Result {
+    probe.note(format!("book {} {}", event.amount, context.attempt()));
+    if context.attempt() < 3 { Err(HandlerError::msg("the ledger is locked")) } else { Ok(()) }
+}
+
+#[handler(group = "mail", retry(attempts = 1))]
+async fn mail(event: Paid, probe: State<Probe>) -> Result {
+    probe.note(format!("mail {}", event.amount));
+    Err(HandlerError::msg("no such address"))
+}
+
 struct Service {
     running: Running,
     probe: Probe,
@@ -120,6 +143,21 @@ async fn a_message_that_came_early_waits_for_its_time(backend: Backend) {
     service.running.stop().await;
 }
 
+async fn of_several_handlers_only_the_one_that_failed_runs_again(backend: Backend) {
+    let (broker, name, probe) = (backend.broker().await, unique("retries"), Probe::default());
+    let builder = broker.service(&name).await.provide(probe.clone());
+    let builder = builder.handler::<print_receipt>().handler::<book>().handler::<mail>();
+    let running = builder.start().await.expect("boots");
+    running.publisher().publish(Paid { amount: 9 }).await.expect("taken");
+    let transport = broker.connect().await;
+    take(&transport, "dlq.evt.Paid.mail").await;
+    let mut notes = probe.wait_for(5).await;
+    notes.sort();
+    assert_eq!(notes, ["book 9 1", "book 9 2", "book 9 3", "mail 9", "receipt 9"]);
+    let counts = running.stop().await.counts;
+    assert_eq!((counts.handled, counts.retried, counts.dead_lettered), (2, 2, 1), "{counts:?}");
+}
+
 /// As its scheduler writes it: no envelope, the whole message inside, the count in a header.
 async fn a_delayed_retry_of_the_go_sibling_goes_on_where_it_stopped(backend: Backend) {
     let service = start(backend).await;
@@ -154,6 +192,7 @@ async fn a_wrapper_without_a_message_is_parked(backend: Backend) {
 }
 
 on_every_transport! {
+    of_several_handlers_only_the_one_that_failed_runs_again
     a_delayed_retry_of_the_go_sibling_goes_on_where_it_stopped
     a_wrapper_without_a_message_is_parked
     a_long_wait_holds_no_place_and_is_kept
