@@ -18,7 +18,7 @@ use crate::consume::{Counters, Counts, Readiness};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
 use crate::observability::Ledger;
-use crate::publish::Publisher;
+use crate::publish::{FlushError, Publisher};
 use crate::transport::Transport;
 
 /// A checked app that is not connected yet.
@@ -210,27 +210,35 @@ impl Running {
     pub(super) async fn until(self, mut signals: Signals) -> ShutdownReport {
         signals.next().await;
         tracing::info!("asked to stop; letting handlers end (again to end at once)");
-        let counts = self.counts();
+        let (counts, publisher) = (self.counts(), self.publisher.clone());
         let began = Instant::now();
         tokio::select! {
             report = self.stop() => report,
-            () = signals.next() => ShutdownReport::new(false, counts, began.elapsed()),
+            () = signals.next() => {
+                ShutdownReport::new(false, counts, began.elapsed()).unpublished(publisher.pending())
+            }
         }
     }
 
-    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, connections
-    /// close; after `shutdown.force` everything ends however it stands.
+    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, what was accepted to
+    /// be published later leaves, connections close; after `shutdown.force` everything ends however it stands.
     pub async fn stop(mut self) -> ShutdownReport {
         let began = Instant::now();
         self.stopping.send_replace(true);
         let phases = async {
             while self.tasks.join_next().await.is_some() {}
+            // Before the connection goes: what was accepted to be published later leaves now.
+            let failed = self.publisher.flush().await.err();
             self.transport.close().await;
+            failed.map_or(0, |error| report_unpublished(&error))
         };
-        let in_time = tokio::time::timeout(self.settings.force_timeout, phases).await.is_ok();
+        let ended = tokio::time::timeout(self.settings.force_timeout, phases).await;
+        let in_time = ended.is_ok();
+        let unpublished = ended.unwrap_or_else(|_| self.publisher.pending());
         snapshot(&self.ledger);
         let counts = self.counts();
         ShutdownReport::new(in_time && counts.abandoned == 0, counts, began.elapsed())
+            .unpublished(unpublished)
     }
 
     fn counts(&self) -> Counts {
@@ -249,6 +257,13 @@ async fn keep_snapshots(ledger: Ledger, every: Duration, mut stopping: watch::Re
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }
+}
+
+fn report_unpublished(error: &FlushError) -> usize {
+    for failed in &error.failed {
+        tracing::error!(message_id = %failed.id, message_type = %failed.message_type, error = %failed.error, "not published");
+    }
+    error.failed.len()
 }
 
 fn snapshot(ledger: &Ledger) {

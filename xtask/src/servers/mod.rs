@@ -21,4 +21,4 @@ mod scratch;
 pub use availability::Availability;
 pub use broker::{AMQP_URL_VARIABLE, TestBroker};
 pub use process::Guard;
-pub use rabbitmq::{Installation, RabbitNode, StartOptions, TlsFiles};
+pub use rabbitmq::{Installation, RabbitCluster, RabbitNode, StartOptions, TlsFiles};

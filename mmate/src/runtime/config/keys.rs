@@ -18,7 +18,7 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 24] = [
+pub(super) const KEYS: [Key; 25] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
     key("url", "memory://"),
     unset("service.name"),
@@ -33,6 +33,8 @@ pub(super) const KEYS: [Key; 24] = [
     key("consume.validate", "true"),
     key("publish.timeout", "30s"),
     key("publish.validate", "false"),
+    // Messages of `publish_later` that the broker has not confirmed; beyond it who publishes waits.
+    key("publish.later_max", "10000"),
     // `quorum` or `classic`.
     key("queues.type", "quorum"),
     key("wire.mirror_headers", "false"),

@@ -35,6 +35,8 @@ pub struct Settings {
     pub validate_published: bool,
     /// How long a publish may wait for the broker's confirm, outages included.
     pub publish_timeout: Duration,
+    /// How many messages may be accepted to be published later and not be confirmed yet.
+    pub publish_later_max: usize,
     /// The kind of queue for handlers that say nothing.
     pub queue_kind: QueueKind,
     /// Headers that go from the message being handled to what is published meanwhile.
@@ -86,6 +88,8 @@ impl Settings {
             validate_consumed: read.get("consume.validate"),
             validate_published: read.get("publish.validate"),
             publish_timeout: read.duration("publish.timeout"),
+            publish_later_max: usize::try_from(read.positive::<u32>("publish.later_max"))
+                .unwrap_or(usize::MAX),
             queue_kind: read.queue_kind("queues.type"),
             flow_headers: read.names("wire.flow_headers"),
             mirror_headers: read.get("wire.mirror_headers"),
@@ -139,12 +143,12 @@ impl Reader<'_> {
         })
     }
 
-    fn positive(&mut self, key: &str) -> u16 {
-        let number: u16 = self.get(key);
-        if number == 0 && self.errors.is_empty() {
+    fn positive<T: DeserializeOwned + Default + PartialEq>(&mut self, key: &str) -> T {
+        let number: T = self.get(key);
+        if number == T::default() && self.errors.is_empty() {
             self.errors.push(ConfigError::wrong(key, "it is 0; at least 1 is needed"));
         }
-        number.max(1)
+        number
     }
 
     fn duration(&mut self, key: &str) -> Duration {
