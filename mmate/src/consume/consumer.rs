@@ -82,7 +82,7 @@ impl Consumer {
         counters: Arc<Counters>,
     ) -> Self {
         let redeliveries_max = options.redeliveries_max;
-        let worker = Arc::new(Worker { dispatcher, settler, redeliveries_max });
+        let worker = Arc::new(Worker::new(dispatcher, settler, redeliveries_max));
         Self {
             options,
             transport,

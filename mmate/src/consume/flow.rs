@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use super::job::{Finished, Job, Worker};
+use super::job::{Finished, Job, Leaving, Worker};
 use crate::transport::{Intake, Subscription, TransportError};
 
 /// How many steps are made before other tasks get a turn, even if messages never stop coming.
@@ -35,11 +35,11 @@ pub(super) struct Flow<'a> {
     subscription: Box<dyn Subscription>,
     worker: &'a Arc<Worker>,
     /// Handlers that wait for something, polled in this task. Those that end at once never get here.
-    running: FuturesUnordered<BoxFuture<'a, Finished>>,
+    running: FuturesUnordered<BoxFuture<'a, Finished<'a>>>,
     /// Messages between two attempts; they hold no place among the running ones.
-    waiting: FuturesUnordered<BoxFuture<'a, Job>>,
+    waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,
     /// Messages whose wait is over while all places are taken.
-    due: Vec<Job>,
+    due: Vec<Job<'a>>,
     concurrency: usize,
     drain_timeout: Duration,
     /// Set once the app stops: until then handlers may go on.
@@ -83,9 +83,13 @@ impl<'a> Flow<'a> {
             // An error means that the app is gone, which is as stopped as it can be.
             let _ = stopping.wait_for(|stop| *stop).await;
         });
+        self.worker.leave(Leaving::CutOff);
         let lost = poll_fn(|cx| self.poll(stop.as_mut(), cx)).await;
         match lost {
-            Some(error) => End::Lost(error),
+            Some(error) => {
+                self.worker.leave(Leaving::ConnectionLost);
+                End::Lost(error)
+            }
             None => self.finish().await,
         }
     }
@@ -141,7 +145,7 @@ impl<'a> Flow<'a> {
         let has_room = self.running.len() < self.concurrency;
         match poll_intake(&mut *self.subscription, has_room, draining, cx) {
             Poll::Ready(Intake::Delivery(delivery)) => {
-                self.start(Job::new(delivery), cx);
+                self.start(Job::new(delivery, self.worker), cx);
                 Step::Done
             }
             Poll::Ready(Intake::Lost(error)) => Step::Lost(error),
@@ -151,15 +155,15 @@ impl<'a> Flow<'a> {
     }
 
     /// Most handlers end in their first poll; only the others are kept.
-    fn start(&mut self, job: Job, cx: &mut Context<'_>) {
-        let mut attempt: BoxFuture<'a, Finished> = Box::pin(self.worker.run(job));
+    fn start(&mut self, job: Job<'a>, cx: &mut Context<'_>) {
+        let mut attempt: BoxFuture<'a, Finished<'a>> = Box::pin(self.worker.run(job));
         match attempt.as_mut().poll(cx) {
             Poll::Ready(finished) => self.settle(finished),
             Poll::Pending => self.running.push(attempt),
         }
     }
 
-    fn settle(&mut self, finished: Finished) {
+    fn settle(&mut self, finished: Finished<'a>) {
         match finished {
             Finished::Settle(tag, settlement) => self.subscription.settle(tag, settlement),
             // While draining, a message between two attempts is left to another process.
@@ -175,13 +179,14 @@ impl<'a> Flow<'a> {
     fn drain(&mut self) {
         let limit = tokio::time::sleep_until(Instant::now() + self.drain_timeout);
         self.drain_until = Some(Box::pin(limit));
+        self.worker.leave(Leaving::Stopping);
         self.waiting.clear();
         self.due.clear();
     }
 
     /// The time for draining is over: handlers are cancelled, their messages come again elsewhere.
     fn abandon(&mut self) {
-        self.worker.settler.abandoned(self.running.len());
+        self.worker.leave(Leaving::DrainTimeout);
         self.running.clear();
     }
 

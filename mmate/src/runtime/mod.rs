@@ -11,6 +11,7 @@ mod builder;
 mod command;
 mod config;
 mod connect;
+mod ledger;
 mod listing;
 mod plan;
 mod providers;
