@@ -238,3 +238,31 @@ fn the_checks_see_what_they_look_for() {
     assert_eq!(long_functions(&long), [(1, FUNCTION_LINES_MAX + 2)]);
     assert!(long_functions("fn f() {\n}\n").is_empty());
 }
+
+/// A promise in the docs names the test that holds it: a word in backticks with three underscores or
+/// more is the name of a test.
+#[test]
+fn every_test_that_the_docs_name_exists() {
+    let mut code = Vec::new();
+    for folder in ["tests/it", "examples/tests", "mmate/src", "xtask/src"] {
+        sources(&workspace().join(folder), &workspace(), &mut code);
+    }
+    let exists =
+        |name: &str| code.iter().any(|source| source.text.contains(&format!("fn {name}(")));
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for page in fs::read_dir(workspace().join("docs")).expect("the docs").flatten() {
+        let text = fs::read_to_string(page.path()).expect("a page");
+        let words = text.split('`').skip(1).step_by(2);
+        for name in
+            words.filter(|word| word.matches('_').count() >= 3 && !word.contains(['.', ' ']))
+        {
+            named += 1;
+            if !exists(name) {
+                missing.push(format!("{}: `{name}`", page.path().display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no test has this name:\n{}", missing.join("\n"));
+    assert!(named > 10, "the docs name tests");
+}

@@ -13,6 +13,7 @@ mod crash_windows;
 mod identity;
 mod outages;
 mod publish;
+mod retries;
 mod routing;
 mod tls;
 mod wire_format;

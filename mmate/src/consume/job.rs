@@ -35,15 +35,15 @@ pub(super) struct Worker {
 }
 
 impl Job {
-    /// The attempt number goes on from the header that a republish wrote, and from the deliveries
+    /// The attempt number goes on from the header that a republish wrote, ours or the Go sibling's, and from the deliveries
     /// that ended without a word: a handler that killed its process has used up an attempt.
     pub(super) fn new(delivery: Delivery) -> Self {
-        let written = delivery
-            .properties
-            .headers
-            .get(names::ATTEMPT)
-            .and_then(crate::contract::HeaderValue::as_i64);
-        let first = written.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1);
+        let number = |name| {
+            let value = delivery.properties.headers.get(name)?.as_i64()?;
+            u32::try_from(value).ok()
+        };
+        let made = || number(names::SIBLING_ATTEMPTS).map(|made| made.saturating_add(1));
+        let first = number(names::ATTEMPT).or_else(made).unwrap_or(1).max(1);
         let attempt = first.saturating_add(delivery.earlier_deliveries());
         Self { delivery, attempt }
     }
@@ -60,8 +60,7 @@ impl Worker {
         async move {
             match self.attempt(&job).await {
                 Decision::Settle(settlement) => Finished::Settle(job.delivery.tag, settlement),
-                Decision::RetryAfter(wait) => {
-                    let attempt = job.attempt + 1;
+                Decision::RetryAfter { attempt, wait } => {
                     Finished::Retry(Box::new(Job { attempt, ..job }), wait)
                 }
                 Decision::Leave => Finished::Leave,
@@ -73,6 +72,9 @@ impl Worker {
         let (queue, delivery, attempt) = (self.dispatcher.queue(), &job.delivery, job.attempt);
         if delivery.earlier_deliveries() > self.redeliveries_max {
             return Box::pin(self.give_up(queue, delivery, attempt)).await;
+        }
+        if let Some(wait) = self.settler.wait_left(delivery) {
+            return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
         }
         let handled = self.dispatcher.dispatch(delivery, attempt).await;
         self.settler.finish(queue, delivery, handled, attempt).await

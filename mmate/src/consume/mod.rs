@@ -7,6 +7,7 @@ mod consumer;
 mod dead_letter;
 mod flow;
 mod job;
+mod postpone;
 mod settle;
 mod status;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::dead_letter::{Death, error_text};
+use super::postpone;
 use super::status::{Counters, Fate};
 use crate::contract::DecodeError;
 use crate::dispatch::{Handled, Panicked, TimedOut};
@@ -24,8 +25,8 @@ const DEAD_LETTER_BACKOFF: Backoff = Backoff::exponential_ms(100, 30_000);
 pub(super) enum Decision {
     /// Tell the broker.
     Settle(Settlement),
-    /// Hand it to the handler again after this wait.
-    RetryAfter(Duration),
+    /// Hand it to the handler after this wait, for the given time.
+    RetryAfter { attempt: u32, wait: Duration },
     /// Say nothing: the app stops, and the broker gives the message to somebody else.
     Leave,
 }
@@ -37,6 +38,7 @@ pub struct Settler {
     transport: Arc<dyn Transport>,
     counters: Arc<Counters>,
     dead_letter: Queue,
+    delays: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -50,7 +52,14 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { publisher, transport, counters, dead_letter, stopping }
+        Self { publisher, transport, counters, dead_letter, delays: false, stopping }
+    }
+
+    /// Says whether waits of more than a second are left to the broker.
+    #[must_use]
+    pub const fn delays(mut self, delays: bool) -> Self {
+        self.delays = delays;
+        self
     }
 
     /// Counts messages whose handlers were cancelled because the time for draining was over.
@@ -142,10 +151,45 @@ impl Settler {
                     Step::RetryAfter(wait) => {
                         failure.log_retry(class, wait);
                         self.counters.count(Fate::Retried);
-                        Decision::RetryAfter(wait)
+                        let Failure { queue, delivery, attempt, .. } = failure;
+                        self.postpone(queue, delivery, attempt + 1, wait).await
                     }
                     Step::GiveUp => self.dead_letter(&failure, failure.reason(class)).await,
                 }
+            }
+        }
+    }
+
+    /// How long a message must still wait that came before its time: brokers keep messages back in
+    /// steps, and bring them early rather than late.
+    pub(super) fn wait_left(&self, delivery: &Delivery) -> Option<Duration> {
+        postpone::wait_left(delivery, || self.publisher.encoder().source.now())
+    }
+
+    /// Lets a message wait for an attempt: a short time in this process, a longer one at the broker.
+    ///
+    /// The copy carries the number of the attempt, and is confirmed before the original is
+    /// acknowledged. Crash window: both exist for a moment, and the attempt is made twice; the count is
+    /// never lost.
+    pub(super) async fn postpone(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        attempt: u32,
+        wait: Duration,
+    ) -> Decision {
+        let wait = wait.min(postpone::WAIT_MAX);
+        if !self.delays || wait <= postpone::IN_PROCESS_MAX {
+            return Decision::RetryAfter { attempt, wait };
+        }
+        let due = postpone::moment(self.publisher.encoder().source.now(), wait);
+        let copy = postpone::copy(delivery, queue, attempt, due, wait);
+        match self.publisher.deliver(copy).await {
+            Ok(_) => Decision::Settle(Settlement::Ack),
+            Err(error) => {
+                // Better a place of the prefetch than a message that nobody waits for.
+                tracing::warn!(queue, ?wait, %error, "a retry cannot wait at the broker; it waits in this process");
+                Decision::RetryAfter { attempt, wait }
             }
         }
     }

@@ -151,6 +151,8 @@ fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
     for (name, value) in delivery.properties.headers.iter() {
         let broken = if name.eq_ignore_ascii_case(names::ATTEMPT) {
             value.as_i64().is_none_or(|attempt| attempt < 1)
+        } else if name.eq_ignore_ascii_case(names::NOT_BEFORE) {
+            value.as_i64().is_none()
         } else {
             !starts_with_x(name) && !value.is_scalar()
         };
@@ -165,6 +167,8 @@ fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
 fn bad_header(name: &str, value: &HeaderValue) -> DecodeError {
     let wanted = if name.eq_ignore_ascii_case(names::ATTEMPT) {
         "a number from 1"
+    } else if name.eq_ignore_ascii_case(names::NOT_BEFORE) {
+        "a number of milliseconds since 1970"
     } else {
         "text, a number or a boolean"
     };

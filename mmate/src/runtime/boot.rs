@@ -15,7 +15,7 @@ use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::publish::{Encoder, Publisher, WireOptions};
-use crate::transport::{SubscribeOptions, Transport};
+use crate::transport::{Capability, QueueKind, SubscribeOptions, Transport};
 
 /// Builds what the app needs: transport, topology, providers. No message is taken yet.
 pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
@@ -75,7 +75,8 @@ impl Opened {
             Arc::clone(&counters),
             queue.dead_letter.clone(),
             stopping.subscribe(),
-        );
+        )
+        .delays(can_delay(&*self.transport, queue));
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(
@@ -87,6 +88,11 @@ impl Opened {
         options.drain_timeout = settings.drain_timeout;
         Ok(Consumer::new(options, Arc::clone(&self.transport), dispatcher, settler, counters))
     }
+}
+
+/// An exclusive queue is gone with its connection; a message that waits elsewhere would not find it.
+fn can_delay(transport: &dyn Transport, queue: &QueuePlan) -> bool {
+    transport.capabilities().has(Capability::Delay) && queue.queue.kind != QueueKind::Exclusive
 }
 
 fn routes(queue: &QueuePlan, settings: &Settings) -> Result<QueueRoutes, BootErrors> {

@@ -27,12 +27,13 @@ impl Recorder {
         Arc::new(Self { inner, published: Mutex::default() })
     }
 
-    /// All messages of a type, in the order in which they were published. Copies in dead-letter
-    /// queues are no publishes.
+    /// All messages of a type, in the order in which they were published. Copies that
+    /// wait for another attempt or in dead-letter queues are no publishes.
     pub(super) fn captured<M: Message>(&self) -> Captured<M> {
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy =
-            |outgoing: &Outgoing| outgoing.properties.headers.get("x-death-queue").is_some();
+        let is_copy = |outgoing: &Outgoing| {
+            outgoing.delay.is_some() || outgoing.properties.headers.get("x-death-queue").is_some()
+        };
         let messages = published
             .iter()
             .filter(|outgoing| {

@@ -22,6 +22,7 @@ mod confirms;
 mod connect;
 mod convert;
 mod declare;
+mod delay;
 mod exclusive;
 mod failover;
 mod failure;
@@ -44,14 +45,15 @@ pub use self::config::AmqpConfig;
 pub use self::url::redacted_url;
 
 use self::declare::{Item, declare_all};
+use self::delay::{DelayQueues, Step};
 use self::exclusive::ExclusiveQueues;
 use self::failover::Brokers;
 use self::failure::{short, within};
 use self::link::{Link, LinkState, LinkTiming, Live, Role};
 use self::publish::Publisher;
 use super::{
-    Capabilities, Capability, Outgoing, PublishError, QueueKind, QueueStats, SubscribeOptions,
-    Subscription, Topology, Transport, TransportError, TransportErrorKind,
+    Capabilities, Capability, Outgoing, PublishError, PublishErrorKind, QueueKind, QueueStats,
+    SubscribeOptions, Subscription, Topology, Transport, TransportError, TransportErrorKind,
 };
 
 const CAPABILITIES: Capabilities = Capabilities::new(&[
@@ -61,6 +63,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     Capability::Priority,
     Capability::Ttl,
     Capability::DeadLetter,
+    Capability::Delay,
     Capability::Confirms,
     Capability::Mandatory,
     Capability::LengthLimit,
@@ -79,6 +82,7 @@ pub struct AmqpTransport {
     consuming: Link,
     publisher: Publisher,
     exclusive: ExclusiveQueues,
+    delays: DelayQueues,
 }
 
 /// How the two connections are now; for readiness.
@@ -131,7 +135,8 @@ impl AmqpTransport {
         let _ = tokio::join!(publishing.live(connect_timeout), consuming.live(connect_timeout));
         let publisher = Publisher::new(&config);
         let exclusive = ExclusiveQueues::default();
-        Ok(Self { config, connect_timeout, publishing, consuming, publisher, exclusive })
+        let delays = DelayQueues::default();
+        Ok(Self { config, connect_timeout, publishing, consuming, publisher, exclusive, delays })
     }
 
     /// How the connections are now.
@@ -150,6 +155,51 @@ impl AmqpTransport {
         let link =
             if self.exclusive.find(queue).is_some() { &self.consuming } else { &self.publishing };
         link.live(self.connect_timeout).await
+    }
+
+    /// Publishes to a delay queue, which passes it on to the queue that the routing key names.
+    async fn publish_delayed(
+        &self,
+        mut outgoing: Outgoing,
+        delay: Duration,
+    ) -> Result<(), PublishError> {
+        if !outgoing.address.exchange.is_empty() {
+            let text = "only a message to a queue can be delayed, not one to an exchange";
+            return Err(PublishError::new(PublishErrorKind::Invalid, outgoing.id(), text));
+        }
+        let step = Step::within(delay);
+        outgoing.address.exchange = step.name().into();
+        outgoing.delay = None;
+        // It must reach the delay queue, and expire there by that queue's time alone.
+        outgoing.mandatory = true;
+        outgoing.properties.expiration_ms = None;
+        outgoing.properties.headers.remove_broker_deaths();
+        let mut again = true;
+        loop {
+            self.make_delay_queue(step).await.map_err(|error| {
+                let text = format!("it cannot be delayed and was not sent: {error}");
+                PublishError::new(PublishErrorKind::Refused, outgoing.id(), text).with_source(error)
+            })?;
+            match self.publisher.publish(&self.publishing, outgoing.clone()).await {
+                // Somebody deleted the queue or the exchange: made again, once.
+                Err(error) if again && is_missing(error.kind()) => {
+                    self.delays.forget(step);
+                    again = false;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn make_delay_queue(&self, step: Step) -> Result<(), TransportError> {
+        if self.delays.knows(step) {
+            return Ok(());
+        }
+        let live = self.publishing.live(self.connect_timeout).await?;
+        let connection = &live.established.connection;
+        self.delays.declare(step, connection, self.config.call_timeout).await?;
+        self.publisher.learn(&step.name());
+        Ok(())
     }
 
     async fn declare_shared(&self, topology: &Topology) -> Result<(), TransportError> {
@@ -178,6 +228,10 @@ impl AmqpTransport {
     }
 }
 
+const fn is_missing(kind: PublishErrorKind) -> bool {
+    matches!(kind, PublishErrorKind::Unroutable | PublishErrorKind::NoExchange)
+}
+
 #[async_trait]
 impl Transport for AmqpTransport {
     fn name(&self) -> &'static str {
@@ -197,7 +251,10 @@ impl Transport for AmqpTransport {
     }
 
     async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
-        self.publisher.publish(&self.publishing, outgoing).await
+        match outgoing.delay {
+            None => self.publisher.publish(&self.publishing, outgoing).await,
+            Some(delay) => Box::pin(self.publish_delayed(outgoing, delay)).await,
+        }
     }
 
     async fn subscribe(

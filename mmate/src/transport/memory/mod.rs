@@ -30,6 +30,7 @@
 mod broker;
 mod consumer;
 mod declare;
+mod delay;
 mod dispatch;
 mod exchange;
 mod expiry;
@@ -66,6 +67,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     Capability::Priority,
     Capability::Ttl,
     Capability::DeadLetter,
+    Capability::Delay,
     Capability::Confirms,
     Capability::Mandatory,
     Capability::LengthLimit,
