@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mmate::prelude::*;
 use mmate_tests::{Probe, eventually};
-use xtask::servers::{RabbitNode, StartOptions};
+use xtask::servers::{RabbitCluster, RabbitNode, StartOptions};
 
 const MESSAGES: u32 = 2_000;
 const KILL_AT: u32 = 500;
@@ -58,6 +58,39 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice(queue
     sending.await.expect("every publish is confirmed");
     eventually("every message is handled", || async { seen(&probe).len() == MESSAGES as usize })
         .await;
+    let counts = running.stop().await.counts;
+    assert_eq!(counts.dead_lettered, 0, "{counts:?}");
+}
+
+/// A queue with three members needs two of them. The service is told all three brokers, so it does not
+/// matter which one it is connected to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_loses_the_leader_of_a_queue_loses_no_message() {
+    let cluster = blocking(|| RabbitCluster::start(&StartOptions::default())).await;
+    let cluster = Arc::new(cluster.expect("a cluster"));
+    let probe = Probe::default();
+    let builder = App::builder()
+        .name("cluster")
+        .handler::<count>()
+        .provide(probe.clone())
+        .config("url", cluster.amqp_urls());
+    let running = builder.start().await.expect("boots");
+    let queue = running.health()[0].queue.clone();
+    let publisher = running.publisher().clone();
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            publisher.send(Count { number }).await.expect("confirmed within the publish deadline");
+        }
+    });
+    probe.wait_for(KILL_AT as usize).await;
+    let asked = Arc::clone(&cluster);
+    let leader = blocking(move || asked.leader_of(&queue)).await.expect("a leader");
+    let killed = Arc::clone(&cluster);
+    blocking(move || killed.nodes()[leader].kill()).await.expect("killed");
+    sending.await.expect("every publish is confirmed although a node is gone");
+    eventually("every message is handled", || async { seen(&probe).len() == MESSAGES as usize })
+        .await;
+    eventually("ready with two nodes", || async { running.is_ready() }).await;
     let counts = running.stop().await.counts;
     assert_eq!(counts.dead_lettered, 0, "{counts:?}");
 }

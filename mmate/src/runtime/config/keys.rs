@@ -20,6 +20,7 @@ const fn unset(name: &'static str) -> Key {
 /// All of them. Durations are texts like `30s`; sizes are bytes.
 pub(super) const KEYS: [Key; 25] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
+    // Several `amqp://a,amqp://b` stand in for each other, such as the nodes of a cluster.
     key("url", "memory://"),
     unset("service.name"),
     unset("service.version"),
