@@ -15,5 +15,6 @@ mod outages;
 mod publish;
 mod retries;
 mod routing;
+mod supervision;
 mod tls;
 mod wire_format;
