@@ -11,6 +11,8 @@ mod conformance;
 mod consume;
 mod crash_windows;
 mod identity;
+mod later;
+mod ledger;
 mod outages;
 mod publish;
 mod retries;

@@ -25,8 +25,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// Twice, the second time as soon as the service has recovered from the first.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
+async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice(queue_type: &str) {
     let node =
         Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
     let probe = Probe::default();
@@ -34,11 +33,14 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
         .name("outage")
         .handler::<count>()
         .provide(probe.clone())
-        // On RabbitMQ 3.10 a quorum queue with one member that is asked for something in the first moments
-        // after a kill may never elect a leader ("leader call - leader not known" in the broker's log).
-        .config("queues.type", "classic")
+        .config("queues.type", queue_type)
         .config("url", node.amqp_url());
     let running = builder.start().await.expect("boots");
+    if queue_type == "quorum" {
+        let fresh = Arc::clone(&node);
+        let registered = move || fresh.wait_until_registered("cmd.outage.Count");
+        blocking(registered).await.expect("the queue is written down");
+    }
     let publisher = running.publisher().clone();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
@@ -95,4 +97,14 @@ async fn a_cluster_that_loses_the_leader_of_a_queue_loses_no_message() {
 
 fn seen(probe: &Probe) -> BTreeSet<String> {
     probe.notes().into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_classic_queue_outlives_two_kills_of_its_broker() {
+    what_was_confirmed_is_handled_although_the_broker_is_killed_twice("classic").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_queue_outlives_two_kills_of_its_broker() {
+    what_was_confirmed_is_handled_although_the_broker_is_killed_twice("quorum").await;
 }

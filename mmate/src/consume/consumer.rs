@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::activity::Activity;
 use super::flow::{End, Flow};
 use super::handle::{ConsumerHandle, Pause};
-use super::job::Worker;
+use super::job::{Leaving, Worker};
 use super::settle::Settler;
 use super::stall::stalled;
 use super::status::{Counters, Readiness};
@@ -91,7 +91,7 @@ impl Consumer {
         counters: Arc<Counters>,
     ) -> Self {
         let redeliveries_max = options.redeliveries_max;
-        let worker = Arc::new(Worker { dispatcher, settler, redeliveries_max });
+        let worker = Arc::new(Worker::new(dispatcher, settler, redeliveries_max));
         Self {
             options,
             transport,
@@ -189,10 +189,15 @@ impl Consumer {
         self.readiness.send_replace(Readiness::Consuming);
         let flow = Flow::new(subscription, &self.worker, &self.options, &self.activity);
         let (queue, after) = (self.queue(), self.options.stall_after);
+        let stalled = async {
+            let error = stalled(&*self.transport, queue, &self.activity, after).await;
+            self.worker.leave(Leaving::ConnectionLost);
+            error
+        };
         tokio::select! {
             biased;
             end = flow.run(stopping.clone(), self.pause.subscribe()) => end,
-            error = stalled(&*self.transport, queue, &self.activity, after) => End::Lost(error),
+            error = stalled => End::Lost(error),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use super::activity::Activity;
 use super::consumer::ConsumerOptions;
 use super::handle::Pause;
-use super::job::{Finished, Job, Worker};
+use super::job::{Finished, Job, Leaving, Worker};
 use crate::transport::{Intake, Subscription, TransportError};
 
 /// How many steps are made before other tasks get a turn, even if messages never stop coming.
@@ -38,11 +38,11 @@ pub(super) struct Flow<'a> {
     subscription: Box<dyn Subscription>,
     worker: &'a Arc<Worker>,
     /// Handlers that wait for something, polled in this task. Those that end at once never get here.
-    running: FuturesUnordered<BoxFuture<'a, Finished>>,
+    running: FuturesUnordered<BoxFuture<'a, Finished<'a>>>,
     /// Messages between two attempts; they hold no place among the running ones.
-    waiting: FuturesUnordered<BoxFuture<'a, Job>>,
+    waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,
     /// Messages whose wait is over while all places are taken.
-    due: Vec<Job>,
+    due: Vec<Job<'a>>,
     activity: &'a Activity,
     concurrency: usize,
     prefetch: usize,
@@ -101,12 +101,13 @@ impl<'a> Flow<'a> {
             // An error means that the app is gone, which is as stopped as it can be.
             let _ = stopping.wait_for(|stop| *stop).await;
         });
+        self.worker.leave(Leaving::CutOff);
         let mut pause = pin!(async move {
             let _ = pausing.wait_for(Option::is_some).await;
         });
         let lost = poll_fn(|cx| {
             if !self.halted && pause.as_mut().poll(cx).is_ready() {
-                self.halt();
+                self.halt(Leaving::Paused);
             }
             self.received = false;
             let end = self.poll(stop.as_mut(), cx);
@@ -117,7 +118,10 @@ impl<'a> Flow<'a> {
         })
         .await;
         match lost {
-            Some(error) => End::Lost(error),
+            Some(error) => {
+                self.worker.leave(Leaving::ConnectionLost);
+                End::Lost(error)
+            }
             None => self.finish().await,
         }
     }
@@ -174,7 +178,7 @@ impl<'a> Flow<'a> {
         match poll_intake(&mut *self.subscription, has_room, draining, cx) {
             Poll::Ready(Intake::Delivery(delivery)) => {
                 self.received = true;
-                self.start(Job::new(delivery), cx);
+                self.start(Job::new(delivery, self.worker), cx);
                 Step::Done
             }
             Poll::Ready(Intake::Lost(error)) => Step::Lost(error),
@@ -184,15 +188,15 @@ impl<'a> Flow<'a> {
     }
 
     /// Most handlers end in their first poll; only the others are kept.
-    fn start(&mut self, job: Job, cx: &mut Context<'_>) {
-        let mut attempt: BoxFuture<'a, Finished> = Box::pin(self.worker.run(job));
+    fn start(&mut self, job: Job<'a>, cx: &mut Context<'_>) {
+        let mut attempt: BoxFuture<'a, Finished<'a>> = Box::pin(self.worker.run(job));
         match attempt.as_mut().poll(cx) {
             Poll::Ready(finished) => self.settle(finished),
             Poll::Pending => self.running.push(attempt),
         }
     }
 
-    fn settle(&mut self, finished: Finished) {
+    fn settle(&mut self, finished: Finished<'a>) {
         match finished {
             Finished::Settle(tag, settlement) => self.subscription.settle(tag, settlement),
             // From then on a message between two attempts is left to another process.
@@ -213,19 +217,20 @@ impl<'a> Flow<'a> {
     fn drain(&mut self) {
         let limit = tokio::time::sleep_until(Instant::now() + self.drain_timeout);
         self.drain_until = Some(Box::pin(limit));
-        self.halt();
+        self.halt(Leaving::Stopping);
     }
 
     /// Takes nothing new. What waits for another attempt goes back when the subscription is dropped.
-    fn halt(&mut self) {
+    fn halt(&mut self, why: Leaving) {
         self.halted = true;
+        self.worker.leave(why);
         self.waiting.clear();
         self.due.clear();
     }
 
     /// The time for draining is over: handlers are cancelled, their messages come again elsewhere.
     fn abandon(&mut self) {
-        self.worker.settler.abandoned(self.running.len());
+        self.worker.leave(Leaving::DrainTimeout);
         self.running.clear();
     }
 

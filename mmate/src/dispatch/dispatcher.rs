@@ -60,6 +60,12 @@ impl Dispatcher {
         &self.routes.queue
     }
 
+    /// The handler of a delivery as far as its properties tell, for a note about it.
+    #[must_use]
+    pub fn likely_route(&self, delivery: &Delivery) -> Option<&Arc<Route>> {
+        self.routes.find(delivery.properties.message_type.as_deref()?)
+    }
+
     /// Handles a delivery for the given time (from 1).
     pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Handled {
         let (opened, route, reply_to) = match self.open(delivery) {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,7 +17,8 @@ use super::shutdown::{ShutdownReport, Signals};
 use crate::consume::{Consumer, ConsumerHandle, Counts, Readiness};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
-use crate::publish::Publisher;
+use crate::observability::Ledger;
+use crate::publish::{FlushError, Publisher};
 use crate::transport::Transport;
 
 /// A checked app that is not connected yet.
@@ -94,6 +96,7 @@ pub struct Running {
     settings: Settings,
     pub(super) transport: Arc<dyn Transport>,
     publisher: Publisher,
+    ledger: Ledger,
     resources: Resources,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -105,16 +108,23 @@ impl Running {
         settings: Settings,
         transport: Arc<dyn Transport>,
         publisher: Publisher,
+        ledger: Ledger,
         resources: Resources,
         stopping: watch::Sender<bool>,
     ) -> Self {
+        let mut tasks = JoinSet::new();
+        if ledger.keeps_snapshots() {
+            let every = settings.ledger_every;
+            tasks.spawn(keep_snapshots(ledger.clone(), every, stopping.subscribe()));
+        }
         Self {
             settings,
             transport,
             publisher,
+            ledger,
             resources,
             stopping,
-            tasks: JoinSet::new(),
+            tasks,
             consumers: Vec::new(),
         }
     }
@@ -143,6 +153,12 @@ impl Running {
         &self.publisher
     }
 
+    /// What became of every message that this process took or published.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// A value that a provider built or that the app was given.
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(&self) -> Option<State<T>> {
@@ -166,26 +182,35 @@ impl Running {
     pub(super) async fn until(self, mut signals: Signals) -> ShutdownReport {
         signals.next().await;
         tracing::info!("asked to stop; letting handlers end (again to end at once)");
-        let counts = self.counts();
+        let (counts, publisher) = (self.counts(), self.publisher.clone());
         let began = Instant::now();
         tokio::select! {
             report = self.stop() => report,
-            () = signals.next() => ShutdownReport::new(false, counts, began.elapsed()),
+            () = signals.next() => {
+                ShutdownReport::new(false, counts, began.elapsed()).unpublished(publisher.pending())
+            }
         }
     }
 
-    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, connections
-    /// close; after `shutdown.force` everything ends however it stands.
+    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, what was accepted to
+    /// be published later leaves, connections close; after `shutdown.force` everything ends however it stands.
     pub async fn stop(mut self) -> ShutdownReport {
         let began = Instant::now();
         self.stopping.send_replace(true);
         let phases = async {
             while self.tasks.join_next().await.is_some() {}
+            // Before the connection goes: what was accepted to be published later leaves now.
+            let failed = self.publisher.flush().await.err();
             self.transport.close().await;
+            failed.map_or(0, |error| report_unpublished(&error))
         };
-        let in_time = tokio::time::timeout(self.settings.force_timeout, phases).await.is_ok();
+        let ended = tokio::time::timeout(self.settings.force_timeout, phases).await;
+        let in_time = ended.is_ok();
+        let unpublished = ended.unwrap_or_else(|_| self.publisher.pending());
+        snapshot(&self.ledger);
         let counts = self.counts();
         ShutdownReport::new(in_time && counts.abandoned == 0, counts, began.elapsed())
+            .unpublished(unpublished)
     }
 
     fn counts(&self) -> Counts {
@@ -193,5 +218,28 @@ impl Running {
             .iter()
             .map(|supervised| supervised.consumer.counts())
             .fold(Counts::default(), |sum, one| sum + one)
+    }
+}
+
+/// Writes the sums of the ledger from time to time.
+async fn keep_snapshots(ledger: Ledger, every: Duration, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => snapshot(&ledger),
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn report_unpublished(error: &FlushError) -> usize {
+    for failed in &error.failed {
+        tracing::error!(message_id = %failed.id, message_type = %failed.message_type, error = %failed.error, "not published");
+    }
+    error.failed.len()
+}
+
+fn snapshot(ledger: &Ledger) {
+    if let Err(error) = ledger.snapshot() {
+        tracing::error!(%error, "the sums were not written; they stay in memory");
     }
 }

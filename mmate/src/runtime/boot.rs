@@ -14,7 +14,8 @@ use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
-use crate::publish::{Encoder, Publisher, WireOptions};
+use crate::observability::{Ledger, LedgerOptions};
+use crate::publish::{Encoder, Publisher, PublisherOptions, WireOptions};
 use crate::transport::{Capability, QueueKind, SubscribeOptions, Transport};
 
 /// Builds what the app needs: transport, topology, providers. No message is taken yet.
@@ -25,11 +26,12 @@ pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
     };
     let plan = prepared.plan()?;
     transport.declare(&plan.topology).await?;
-    let publisher = publisher(&prepared, &transport);
+    let ledger = ledger(&prepared)?;
+    let publisher = publisher(&prepared, &transport, ledger.clone());
     let mut resources = prepared.resources.clone();
     resources.insert(publisher.clone());
     prepared.providers.build(&mut resources).await?;
-    Ok(Opened { prepared, transport, plan, publisher, resources })
+    Ok(Opened { prepared, transport, plan, publisher, ledger, resources })
 }
 
 /// An app that is ready to consume.
@@ -39,6 +41,7 @@ pub(super) struct Opened {
     pub(super) transport: Arc<dyn Transport>,
     plan: Plan,
     publisher: Publisher,
+    ledger: Ledger,
     resources: Resources,
 }
 
@@ -52,9 +55,9 @@ impl Opened {
             .iter()
             .map(|queue| self.consumer(queue, &stopping))
             .collect::<Result<_>>()?;
-        let Self { prepared, transport, publisher, resources, plan } = self;
+        let Self { prepared, transport, publisher, ledger, resources, plan } = self;
         let mut running =
-            Running::new(prepared.settings, transport, publisher, resources, stopping);
+            Running::new(prepared.settings, transport, publisher, ledger, resources, stopping);
         for (consumer, queue) in consumers.into_iter().zip(plan.queues) {
             running.add(consumer, queue.dead_letter.name);
         }
@@ -69,8 +72,9 @@ impl Opened {
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
         };
-        let dispatcher = Dispatcher::new(routes(queue, settings)?, shared);
-        let counters = Arc::new(Counters::default());
+        let dispatcher = Dispatcher::new(routes(queue, settings, &self.ledger)?, shared);
+        let handlers = queue.handlers.iter().map(|entry| entry.name);
+        let counters = Arc::new(Counters::new(&self.ledger, &queue.queue.name, handlers));
         let settler = Settler::new(
             self.publisher.clone(),
             Arc::clone(&self.transport),
@@ -98,12 +102,16 @@ fn can_delay(transport: &dyn Transport, queue: &QueuePlan) -> bool {
     transport.capabilities().has(Capability::Delay) && queue.queue.kind != QueueKind::Exclusive
 }
 
-fn routes(queue: &QueuePlan, settings: &Settings) -> Result<QueueRoutes, BootErrors> {
+fn routes(
+    queue: &QueuePlan,
+    settings: &Settings,
+    ledger: &Ledger,
+) -> Result<QueueRoutes, BootErrors> {
     let mut routes = QueueRoutes::new(&queue.queue.name);
     for entry in &queue.handlers {
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
-        let route = Route::new(entry, timeout);
+        let route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
         #[cfg(feature = "validation")]
         let route = with_validator(route, settings)?;
         routes.add(route);
@@ -125,7 +133,18 @@ fn with_validator(mut route: Route, settings: &Settings) -> Result<Route, BootEr
     Ok(route)
 }
 
-fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>) -> Publisher {
+fn ledger(prepared: &Prepared) -> Result<Ledger, BootErrors> {
+    let settings = &prepared.settings;
+    let mut options = LedgerOptions::new(&settings.service, &prepared.instance);
+    options.dir.clone_from(&settings.ledger_dir);
+    Ledger::open(options.full(settings.ledger_full), prepared.source.clone()).map_err(|error| {
+        let mut errors = BootErrors::default();
+        errors.push(error.to_string());
+        errors
+    })
+}
+
+fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>, ledger: Ledger) -> Publisher {
     let settings = &prepared.settings;
     let encoder = Encoder {
         service: settings.service.as_str().into(),
@@ -137,5 +156,6 @@ fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>) -> Publisher {
         flow_headers: settings.flow_headers.as_slice().into(),
         body_bytes_max: settings.message_bytes_max,
     };
-    Publisher::new(encoder, Arc::clone(transport))
+    let options = PublisherOptions { ledger, later_max: settings.publish_later_max };
+    Publisher::with_options(encoder, Arc::clone(transport), options)
 }

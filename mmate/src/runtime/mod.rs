@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod connect;
 mod health;
+mod ledger;
 mod listing;
 mod plan;
 mod providers;
