@@ -75,7 +75,7 @@ async fn a_cluster_that_loses_the_leader_of_a_queue_loses_no_message() {
         .provide(probe.clone())
         .config("url", cluster.amqp_urls());
     let running = builder.start().await.expect("boots");
-    let queue = running.health()[0].queue.clone();
+    let queue = running.health().consumers[0].queue.clone();
     let publisher = running.publisher().clone();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {

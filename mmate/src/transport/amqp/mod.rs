@@ -52,8 +52,9 @@ use self::failure::{short, within};
 use self::link::{Link, LinkState, LinkTiming, Live, Role};
 use self::publish::Publisher;
 use super::{
-    Capabilities, Capability, Outgoing, PublishError, PublishErrorKind, QueueKind, QueueStats,
-    SubscribeOptions, Subscription, Topology, Transport, TransportError, TransportErrorKind,
+    Capabilities, Capability, LinkHealth, Outgoing, PublishError, PublishErrorKind, QueueKind,
+    QueueStats, SubscribeOptions, Subscription, Topology, Transport, TransportError,
+    TransportErrorKind, TransportHealth,
 };
 
 const CAPABILITIES: Capabilities = Capabilities::new(&[
@@ -94,6 +95,10 @@ pub struct AmqpState {
     /// Nothing while the consuming connection is up; else why it is not.
     pub consume_down: Option<String>,
 }
+
+/// Why a broker stops to take messages.
+const BLOCKED: &str =
+    "RabbitMQ takes no messages (it is low on memory or disk); publishes wait until it does";
 
 /// What the library's own log lines begin with. They hold whole messages: payloads, at times logins.
 pub(crate) const LIBRARY_LOG: &str = "lapin";
@@ -300,6 +305,18 @@ impl Transport for AmqpTransport {
         };
         within(self.config.call_timeout, &format!("delete queue `{queue}`"), delete).await?;
         Ok(())
+    }
+
+    fn health(&self) -> TransportHealth {
+        let side = |link: &Link| match link.state() {
+            LinkState::Up(live) if live.established.connection.status().blocked() => {
+                LinkHealth::Blocked(BLOCKED.to_owned())
+            }
+            LinkState::Up(_) => LinkHealth::Up,
+            LinkState::Down(reason) => LinkHealth::Down(reason.to_string()),
+            LinkState::Closed => LinkHealth::Down("the transport is closed".to_owned()),
+        };
+        TransportHealth::new(side(&self.publishing), side(&self.consuming))
     }
 
     async fn close(&self) {
