@@ -13,10 +13,8 @@ pub(super) struct Fault {
 }
 
 /// All of them, in the order of a run.
-pub(super) const FAULTS: &[Fault] = &[
-    Fault { name: "none", hurt: nothing },
-    Fault { name: "kill-broker", hurt: kill_broker },
-];
+pub(super) const FAULTS: &[Fault] =
+    &[Fault { name: "none", hurt: nothing }, Fault { name: "kill-broker", hurt: kill_broker }];
 
 /// The load alone: what does not work without a fault says nothing about faults.
 fn nothing(scene: &mut Scene) -> io::Result<()> {
