@@ -17,5 +17,6 @@ mod outages;
 mod publish;
 mod retries;
 mod routing;
+mod supervision;
 mod tls;
 mod wire_format;

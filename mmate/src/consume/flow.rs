@@ -12,6 +12,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
+use super::activity::Activity;
+use super::consumer::ConsumerOptions;
+use super::handle::Pause;
 use super::job::{Finished, Job, Leaving, Worker};
 use crate::transport::{Intake, Subscription, TransportError};
 
@@ -21,7 +24,7 @@ const STEPS_MAX: usize = 64;
 /// How a flow ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The app stops and nothing is in flight any more.
+    /// The app stops or the consumer is paused, and nothing is in flight any more.
     Drained,
     /// The subscription is gone; what was in flight will come again.
     Lost(TransportError),
@@ -40,9 +43,15 @@ pub(super) struct Flow<'a> {
     waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,
     /// Messages whose wait is over while all places are taken.
     due: Vec<Job<'a>>,
+    activity: &'a Activity,
     concurrency: usize,
+    prefetch: usize,
     drain_timeout: Duration,
-    /// Set once the app stops: until then handlers may go on.
+    /// Whether a delivery came in this turn.
+    received: bool,
+    /// Set once nothing new is to be taken: the app stops, or the consumer is paused.
+    halted: bool,
+    /// Set once the app stops: until then handlers may go on. A pause waits for them.
     drain_until: Option<Pin<Box<Sleep>>>,
 }
 
@@ -54,7 +63,7 @@ enum Step {
     Idle,
     /// The subscription is gone.
     Lost(TransportError),
-    /// The app stops, and no handler is running any more.
+    /// Nothing new is to be taken, and no handler is running any more.
     Drained,
 }
 
@@ -62,8 +71,8 @@ impl<'a> Flow<'a> {
     pub(super) fn new(
         subscription: Box<dyn Subscription>,
         worker: &'a Arc<Worker>,
-        concurrency: u16,
-        drain_timeout: Duration,
+        options: &ConsumerOptions,
+        activity: &'a Activity,
     ) -> Self {
         Self {
             subscription,
@@ -71,20 +80,43 @@ impl<'a> Flow<'a> {
             running: FuturesUnordered::new(),
             waiting: FuturesUnordered::new(),
             due: Vec::new(),
-            concurrency: usize::from(concurrency.max(1)),
-            drain_timeout,
+            activity,
+            concurrency: usize::from(options.concurrency.max(1)),
+            prefetch: usize::from(options.subscribe.prefetch),
+            drain_timeout: options.drain_timeout,
+            received: false,
+            halted: false,
             drain_until: None,
         }
     }
 
-    /// Runs until the subscription is lost, or until the app stops and everything has ended.
-    pub(super) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> End {
+    /// Runs until the subscription is lost, or until the app stops or a pause is asked for, and
+    /// everything has ended.
+    pub(super) async fn run(
+        mut self,
+        mut stopping: watch::Receiver<bool>,
+        mut pausing: watch::Receiver<Pause>,
+    ) -> End {
         let mut stop = pin!(async move {
             // An error means that the app is gone, which is as stopped as it can be.
             let _ = stopping.wait_for(|stop| *stop).await;
         });
         self.worker.leave(Leaving::CutOff);
-        let lost = poll_fn(|cx| self.poll(stop.as_mut(), cx)).await;
+        let mut pause = pin!(async move {
+            let _ = pausing.wait_for(Option::is_some).await;
+        });
+        let lost = poll_fn(|cx| {
+            if !self.halted && pause.as_mut().poll(cx).is_ready() {
+                self.halt(Leaving::Paused);
+            }
+            self.received = false;
+            let end = self.poll(stop.as_mut(), cx);
+            let in_flight = self.running.len() + self.waiting.len() + self.due.len();
+            let hungry = end.is_pending() && self.has_room() && in_flight < self.prefetch;
+            self.activity.turn(self.received, hungry, in_flight);
+            end
+        })
+        .await;
         match lost {
             Some(error) => {
                 self.worker.leave(Leaving::ConnectionLost);
@@ -126,7 +158,7 @@ impl<'a> Flow<'a> {
         {
             self.start(job, cx);
         }
-        let draining = self.drain_until.is_some();
+        let draining = self.halted;
         if draining && self.running.is_empty() {
             return Step::Drained;
         }
@@ -142,9 +174,10 @@ impl<'a> Flow<'a> {
             self.due.push(job);
             return Step::Done;
         }
-        let has_room = self.running.len() < self.concurrency;
+        let has_room = self.has_room();
         match poll_intake(&mut *self.subscription, has_room, draining, cx) {
             Poll::Ready(Intake::Delivery(delivery)) => {
+                self.received = true;
                 self.start(Job::new(delivery, self.worker), cx);
                 Step::Done
             }
@@ -166,8 +199,8 @@ impl<'a> Flow<'a> {
     fn settle(&mut self, finished: Finished<'a>) {
         match finished {
             Finished::Settle(tag, settlement) => self.subscription.settle(tag, settlement),
-            // While draining, a message between two attempts is left to another process.
-            Finished::Retry(..) if self.drain_until.is_some() => {}
+            // From then on a message between two attempts is left to another process.
+            Finished::Retry(..) if self.halted => {}
             Finished::Retry(job, wait) => self.waiting.push(Box::pin(async move {
                 tokio::time::sleep(wait).await;
                 *job
@@ -176,10 +209,21 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// True if it would take a delivery.
+    fn has_room(&self) -> bool {
+        !self.halted && self.running.len() < self.concurrency
+    }
+
     fn drain(&mut self) {
         let limit = tokio::time::sleep_until(Instant::now() + self.drain_timeout);
         self.drain_until = Some(Box::pin(limit));
-        self.worker.leave(Leaving::Stopping);
+        self.halt(Leaving::Stopping);
+    }
+
+    /// Takes nothing new. What waits for another attempt goes back when the subscription is dropped.
+    fn halt(&mut self, why: Leaving) {
+        self.halted = true;
+        self.worker.leave(why);
         self.waiting.clear();
         self.due.clear();
     }
@@ -208,7 +252,7 @@ fn poll_intake(
     draining: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Intake> {
-    if has_room && !draining {
+    if has_room {
         return subscription.poll_next(cx);
     }
     if draining && let Poll::Ready(Err(error)) = subscription.poll_cancel(cx) {

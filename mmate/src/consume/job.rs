@@ -34,6 +34,8 @@ pub(super) enum Leaving {
     ConnectionLost,
     /// The app stops, and this message waits for another attempt.
     Stopping,
+    /// The consumer is paused, and this message waits for another attempt.
+    Paused,
     /// The app stops, and the time for draining is over.
     DrainTimeout,
 }
@@ -105,6 +107,7 @@ impl Worker {
         let (fate, reason) = match self.leaving.load(Ordering::Relaxed) {
             why if why == Leaving::ConnectionLost as u8 => (Fate::Left, "connection_lost"),
             why if why == Leaving::Stopping as u8 => (Fate::Left, "stopping"),
+            why if why == Leaving::Paused as u8 => (Fate::Left, "paused"),
             why if why == Leaving::DrainTimeout as u8 => (Fate::Abandoned, "drain_timeout"),
             _ => (Fate::Left, "cut_off"),
         };

@@ -1,6 +1,7 @@
 //! What a consumer shows of itself: whether it consumes, and what became of its messages.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::observability::{Account, Fate, Ledger};
@@ -15,8 +16,22 @@ pub enum Readiness {
     Consuming,
     /// Not consuming, with the reason; it is being re-established.
     Unready(String),
+    /// Not consuming because somebody asked for it, with the reason; what comes waits in the queue.
+    Paused(String),
     /// Stopped by the app.
     Stopped,
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("not yet confirmed by the broker"),
+            Self::Consuming => f.write_str("consuming"),
+            Self::Unready(reason) => write!(f, "not consuming: {reason}"),
+            Self::Paused(reason) => write!(f, "paused: {reason}"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
 }
 
 /// What became of the messages of one queue: its part of the [`Ledger`].

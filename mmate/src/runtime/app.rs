@@ -14,7 +14,7 @@ use super::config::{Config, Loader, Settings};
 use super::plan::Plan;
 use super::service::ServiceInfo;
 use super::shutdown::{ShutdownReport, Signals};
-use crate::consume::{Counters, Counts, Readiness};
+use crate::consume::{Consumer, ConsumerHandle, Counts, Readiness};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
 use crate::observability::Ledger;
@@ -83,31 +83,24 @@ impl App {
     }
 }
 
-/// What a consumer shows of itself.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ConsumerHealth {
-    /// The queue.
-    pub queue: String,
-    /// Whether it consumes.
-    pub readiness: Readiness,
-    /// What became of its messages.
-    pub counts: Counts,
+/// A consumer that runs, and where its dead letters go.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    pub(super) consumer: ConsumerHandle,
+    pub(super) dead_letter: String,
 }
-
-pub(super) type Watched = (String, watch::Receiver<Readiness>, Arc<Counters>);
 
 /// A running app. Dropping it ends everything at once; [`Running::stop`] ends it in order.
 #[derive(Debug)]
 pub struct Running {
     settings: Settings,
-    transport: Arc<dyn Transport>,
+    pub(super) transport: Arc<dyn Transport>,
     publisher: Publisher,
     ledger: Ledger,
     resources: Resources,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    consumers: Vec<Watched>,
+    pub(super) consumers: Vec<Supervised>,
 }
 
 impl Running {
@@ -136,22 +129,18 @@ impl Running {
         }
     }
 
-    pub(super) fn add(&mut self, consumer: crate::consume::Consumer) {
-        self.consumers.push((
-            consumer.queue().to_owned(),
-            consumer.readiness(),
-            consumer.counters(),
-        ));
+    pub(super) fn add(&mut self, consumer: Consumer, dead_letter: String) {
+        self.consumers.push(Supervised { consumer: consumer.handle(), dead_letter });
         self.tasks.spawn(consumer.run(self.stopping.subscribe()));
     }
 
     /// Waits for the first word of every consumer; one that cannot consume refuses the boot.
     pub(super) async fn wait_until_consuming(&self) -> Result {
         let mut errors = BootErrors::default();
-        for (queue, readiness, _) in &self.consumers {
-            let mut readiness = readiness.clone();
-            let state = readiness.wait_for(|state| *state != Readiness::Starting).await;
-            if let Ok(Readiness::Unready(reason)) = state.as_deref() {
+        for Supervised { consumer, .. } in &self.consumers {
+            let queue = consumer.queue();
+            let state = consumer.wait_for(|state| *state != Readiness::Starting).await;
+            if let Some(Readiness::Unready(reason)) = state {
                 errors.push(format!("queue `{queue}` cannot be consumed: {reason}"));
             }
         }
@@ -180,23 +169,6 @@ impl Running {
     #[must_use]
     pub fn transport(&self) -> Arc<dyn Transport> {
         Arc::clone(&self.transport)
-    }
-
-    /// Every consumer: whether it consumes, and what became of its messages.
-    #[must_use]
-    pub fn health(&self) -> Vec<ConsumerHealth> {
-        let show = |(queue, readiness, counters): &Watched| ConsumerHealth {
-            queue: queue.clone(),
-            readiness: readiness.borrow().clone(),
-            counts: counters.read(),
-        };
-        self.consumers.iter().map(show).collect()
-    }
-
-    /// True if the broker has confirmed every consumer and none was lost since.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.consumers.iter().all(|(_, readiness, _)| *readiness.borrow() == Readiness::Consuming)
     }
 
     /// Runs until the process is asked to stop (Ctrl-C or SIGTERM), then stops in order. A second
@@ -244,7 +216,7 @@ impl Running {
     fn counts(&self) -> Counts {
         self.consumers
             .iter()
-            .map(|(_, _, counters)| counters.read())
+            .map(|supervised| supervised.consumer.counts())
             .fold(Counts::default(), |sum, one| sum + one)
     }
 }

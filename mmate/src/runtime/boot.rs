@@ -55,10 +55,12 @@ impl Opened {
             .iter()
             .map(|queue| self.consumer(queue, &stopping))
             .collect::<Result<_>>()?;
-        let Self { prepared, transport, publisher, ledger, resources, .. } = self;
+        let Self { prepared, transport, publisher, ledger, resources, plan } = self;
         let mut running =
             Running::new(prepared.settings, transport, publisher, ledger, resources, stopping);
-        consumers.into_iter().for_each(|consumer| running.add(consumer));
+        for (consumer, queue) in consumers.into_iter().zip(plan.queues) {
+            running.add(consumer, queue.dead_letter.name);
+        }
         running.wait_until_consuming().await?;
         Ok(running)
     }
@@ -90,6 +92,7 @@ impl Opened {
             queue.topology.clone(),
         );
         options.drain_timeout = settings.drain_timeout;
+        options.stall_after = settings.stall_after;
         Ok(Consumer::new(options, Arc::clone(&self.transport), dispatcher, settler, counters))
     }
 }

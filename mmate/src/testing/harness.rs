@@ -97,7 +97,7 @@ impl TestApp {
     /// Every consumer: whether it consumes, and what became of its messages.
     #[must_use]
     pub fn health(&self) -> Vec<ConsumerHealth> {
-        self.running.health()
+        self.running.health().consumers
     }
 
     /// What became of all messages so far.

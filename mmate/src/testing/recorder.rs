@@ -9,7 +9,7 @@ use crate::contract::{Envelope, Message};
 use crate::transport::memory::MemoryTransport;
 use crate::transport::{
     Capabilities, Outgoing, PublishError, QueueStats, SubscribeOptions, Subscription, Topology,
-    Transport, TransportError,
+    Transport, TransportError, TransportHealth,
 };
 
 /// How many messages a test may publish: beyond it something runs in a circle.
@@ -88,6 +88,10 @@ impl Transport for Recorder {
 
     async fn delete_queue(&self, queue: &str) -> Result<(), TransportError> {
         self.inner.delete_queue(queue).await
+    }
+
+    fn health(&self) -> TransportHealth {
+        self.inner.health()
     }
 
     async fn close(&self) {

@@ -18,8 +18,9 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 25] = [
+pub(super) const KEYS: [Key; 26] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
+    // Several `amqp://a,amqp://b` stand in for each other, such as the nodes of a cluster.
     key("url", "memory://"),
     unset("service.name"),
     unset("service.version"),
@@ -30,6 +31,8 @@ pub(super) const KEYS: [Key; 25] = [
     key("consume.timeout", "30s"),
     // Deliveries of one message that may end without a word before it is dead-lettered.
     key("consume.redeliveries_max", "20"),
+    // Without a message for so long while the queue holds some, the broker has forgotten the consumer.
+    key("consume.stall_after", "60s"),
     key("consume.validate", "true"),
     key("publish.timeout", "30s"),
     key("publish.validate", "false"),

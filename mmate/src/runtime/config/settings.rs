@@ -29,6 +29,8 @@ pub struct Settings {
     pub handler_timeout: Duration,
     /// Deliveries of one message that may end without a word before it is dead-lettered.
     pub redeliveries_max: u32,
+    /// Without a message for so long while the queue holds some, a consumer subscribes anew.
+    pub stall_after: Duration,
     /// Whether payloads are checked against their schema before the handler.
     pub validate_consumed: bool,
     /// Whether payloads are checked against their schema before they leave.
@@ -85,6 +87,7 @@ impl Settings {
             concurrency: read.positive("consume.concurrency"),
             handler_timeout: read.duration("consume.timeout"),
             redeliveries_max: read.get("consume.redeliveries_max"),
+            stall_after: read.duration("consume.stall_after"),
             validate_consumed: read.get("consume.validate"),
             validate_published: read.get("publish.validate"),
             publish_timeout: read.duration("publish.timeout"),

@@ -24,6 +24,7 @@ mod convert;
 mod declare;
 mod delay;
 mod exclusive;
+mod failover;
 mod failure;
 mod link;
 mod mismatch;
@@ -43,16 +44,17 @@ use lapin::types::FieldTable;
 pub use self::config::AmqpConfig;
 pub use self::url::redacted_url;
 
-use self::connect::Target;
 use self::declare::{Item, declare_all};
 use self::delay::{DelayQueues, Step};
 use self::exclusive::ExclusiveQueues;
+use self::failover::Brokers;
 use self::failure::{short, within};
 use self::link::{Link, LinkState, LinkTiming, Live, Role};
 use self::publish::Publisher;
 use super::{
-    Capabilities, Capability, Outgoing, PublishError, PublishErrorKind, QueueKind, QueueStats,
-    SubscribeOptions, Subscription, Topology, Transport, TransportError, TransportErrorKind,
+    Capabilities, Capability, LinkHealth, Outgoing, PublishError, PublishErrorKind, QueueKind,
+    QueueStats, SubscribeOptions, Subscription, Topology, Transport, TransportError,
+    TransportErrorKind, TransportHealth,
 };
 
 const CAPABILITIES: Capabilities = Capabilities::new(&[
@@ -94,6 +96,10 @@ pub struct AmqpState {
     pub consume_down: Option<String>,
 }
 
+/// Why a broker stops to take messages.
+const BLOCKED: &str =
+    "RabbitMQ takes no messages (it is low on memory or disk); publishes wait until it does";
+
 /// What the library's own log lines begin with. They hold whole messages: payloads, at times logins.
 pub(crate) const LIBRARY_LOG: &str = "lapin";
 
@@ -115,10 +121,10 @@ impl AmqpTransport {
     /// [`Tls`]: crate::transport::TransportErrorKind::Tls
     /// [`Invalid`]: crate::transport::TransportErrorKind::Invalid
     pub async fn connect(config: AmqpConfig) -> Result<Self, TransportError> {
-        let target = Arc::new(Target::new(&config)?);
+        let brokers = Arc::new(Brokers::new(&config)?);
         let (publish, consume) = tokio::try_join!(
-            target.establish(Role::Publish.name()),
-            target.establish(Role::Consume.name()),
+            brokers.establish(Role::Publish.name(), 0),
+            brokers.establish(Role::Consume.name(), 0),
         )?;
         let timing = LinkTiming {
             call_timeout: config.call_timeout,
@@ -126,16 +132,16 @@ impl AmqpTransport {
             delay_min: config.reconnect_delay_min,
             delay_max: config.reconnect_delay_max,
         };
-        let keep = |role, first| Link::start(Arc::clone(&target), role, timing, first);
-        Ok(Self {
-            connect_timeout: target.connect_timeout(),
-            publishing: keep(Role::Publish, publish),
-            consuming: keep(Role::Consume, consume),
-            publisher: Publisher::new(&config),
-            exclusive: ExclusiveQueues::default(),
-            delays: DelayQueues::default(),
-            config,
-        })
+        let keep = |role, first| Link::start(Arc::clone(&brokers), role, timing, first);
+        let connect_timeout = brokers.connect_timeout();
+        let publishing = keep(Role::Publish, publish);
+        let consuming = keep(Role::Consume, consume);
+        // Lost again at once is an outage as any other, and shows in the state.
+        let _ = tokio::join!(publishing.live(connect_timeout), consuming.live(connect_timeout));
+        let publisher = Publisher::new(&config);
+        let exclusive = ExclusiveQueues::default();
+        let delays = DelayQueues::default();
+        Ok(Self { config, connect_timeout, publishing, consuming, publisher, exclusive, delays })
     }
 
     /// How the connections are now.
@@ -262,9 +268,10 @@ impl Transport for AmqpTransport {
     ) -> Result<Box<dyn Subscription>, TransportError> {
         let live = self.consuming.live(self.connect_timeout).await?;
         let owned = self.exclusive.find(&options.queue);
-        let connection = &live.established.connection;
+        let established = &live.established;
         let subscription =
-            subscribe::subscribe(connection, options, owned, &self.consuming, &self.config).await?;
+            subscribe::subscribe(established, options, owned, &self.consuming, &self.config)
+                .await?;
         Ok(Box::new(subscription))
     }
 
@@ -298,6 +305,18 @@ impl Transport for AmqpTransport {
         };
         within(self.config.call_timeout, &format!("delete queue `{queue}`"), delete).await?;
         Ok(())
+    }
+
+    fn health(&self) -> TransportHealth {
+        let side = |link: &Link| match link.state() {
+            LinkState::Up(live) if live.established.connection.status().blocked() => {
+                LinkHealth::Blocked(BLOCKED.to_owned())
+            }
+            LinkState::Up(_) => LinkHealth::Up,
+            LinkState::Down(reason) => LinkHealth::Down(reason.to_string()),
+            LinkState::Closed => LinkHealth::Down("the transport is closed".to_owned()),
+        };
+        TransportHealth::new(side(&self.publishing), side(&self.consuming))
     }
 
     async fn close(&self) {

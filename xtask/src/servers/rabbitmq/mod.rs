@@ -14,6 +14,7 @@
 
 mod cluster;
 mod control;
+mod durability;
 mod handshake;
 mod install;
 mod launch;
