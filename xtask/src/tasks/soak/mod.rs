@@ -20,12 +20,15 @@ use xtask::servers::rabbitmq::InstallPolicy;
 use xtask::servers::{ForeignClient, Installation};
 
 use self::faults::{FAULTS, Fault};
+use self::programs::lock;
 use self::round::{Pace, Row};
 use self::scene::{Props, Scene};
 use super::Failure;
 use super::command::{self, COMMAND_TIMEOUT, cargo};
 use crate::interrupt;
 
+/// How long the collector gets for what the last service left.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 const QUEUE_TYPES: [&str; 2] = ["quorum", "classic"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -36,13 +39,16 @@ struct Options {
     rate: u32,
     twice: bool,
     defect: Option<String>,
+    freeze: Duration,
+    seed: u64,
 }
 
 /// Runs the task.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     build()?;
-    let props = props()?;
+    let props = props(&options)?;
+    println!("seed {}", options.seed);
     println!("programs write to {}", props.folder.display());
     let mut rows = Vec::new();
     for queue_type in &options.queue_types {
@@ -65,7 +71,8 @@ fn soak(
     let pace =
         Pace { rate: options.rate, twice: options.twice, settle_timeout: Duration::from_secs(90) };
     println!("{}", table::HEADING);
-    loop {
+    let first = rows.len();
+    while rows.len() == first || begun.elapsed() < time {
         for fault in chosen(options) {
             if interrupt::is_requested() {
                 return Ok(());
@@ -74,10 +81,22 @@ fn soak(
             println!("{}", table::lines(&row));
             rows.push(row);
         }
-        if begun.elapsed() >= time {
-            return Ok(());
-        }
     }
+    finish(scene, &mut rows[first..])
+}
+
+/// Ends the service in order, and judges again: a message may have come to a second end since.
+fn finish(mut scene: Scene, rows: &mut [Row]) -> io::Result<()> {
+    scene.end_first_service()?;
+    scene.let_pass(LAST_WORDS);
+    rows.iter_mut().for_each(|row| row.judge(&scene));
+    let reported: Vec<usize> = rows.iter().map(|row| row.round).collect();
+    let ledger = lock(&scene.ledger);
+    let between = ledger.rounds().filter(|round| !reported.contains(round));
+    if let Some(last) = rows.last_mut() {
+        between.for_each(|round| last.tally.absorb(ledger.tally(round)));
+    }
+    Ok(())
 }
 
 fn chosen(options: &Options) -> Vec<Fault> {
@@ -105,6 +124,8 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         rate: 60,
         twice: true,
         defect: None,
+        freeze: Duration::from_secs(90),
+        seed: u64::from(std::process::id()),
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -131,6 +152,10 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
                 let known = known.ok_or(format!("--fault takes one of {}", names.join(", ")))?;
                 options.faults.push(known.name);
             }
+            "--seed" => options.seed = number(value("a number")?)?.into(),
+            "--freeze" => {
+                options.freeze = Duration::from_secs(number(value("seconds")?)?.into());
+            }
             "--once" => options.twice = false,
             "--defect" => options.defect = Some(value("the name of a planted defect")?),
             other => return Err(format!("unknown option `{other}`; try `cargo xtask help`")),
@@ -149,7 +174,7 @@ fn build() -> Result<(), Failure> {
     }
 }
 
-fn props() -> io::Result<Props> {
+fn props(options: &Options) -> io::Result<Props> {
     let target = target_folder()?;
     let folder = target.join("soak");
     fs::create_dir_all(&folder)?;
@@ -159,6 +184,8 @@ fn props() -> io::Result<Props> {
         installation: Installation::find_or_install(InstallPolicy::Install).required()?,
         folder,
         heartbeat_seconds: 2,
+        freeze: options.freeze,
+        seed: options.seed,
     })
 }
 

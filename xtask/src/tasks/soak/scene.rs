@@ -32,6 +32,9 @@ pub(super) struct Props {
     /// Logs of the programs; what they wrote is here when something went wrong.
     pub(super) folder: PathBuf,
     pub(super) heartbeat_seconds: u16,
+    /// How long the broker is frozen.
+    pub(super) freeze: Duration,
+    pub(super) seed: u64,
 }
 
 /// A stage on which faults happen.
@@ -48,6 +51,7 @@ pub(super) struct Scene {
     pub(super) plan: ServicePlan,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) operator_restarts: u32,
+    random: u64,
 }
 
 impl Scene {
@@ -94,6 +98,8 @@ impl Scene {
             plan,
             ledger,
             operator_restarts: 0,
+            // The generator stands still at zero.
+            random: props.seed.max(1),
         };
         if scene.wait_until_healthy(BOOT_TIMEOUT)? {
             return Ok(scene);
@@ -129,6 +135,7 @@ impl Scene {
     pub(super) fn wait_until_healthy(&mut self, timeout: Duration) -> io::Result<bool> {
         let (begun, mut since) = (Instant::now(), Instant::now());
         while begun.elapsed() < timeout && !interrupt::is_requested() {
+            self.collector.must_run()?;
             self.replace_the_dead()?;
             if self.is_healthy() {
                 return Ok(true);
@@ -144,9 +151,28 @@ impl Scene {
         Ok(self.is_healthy())
     }
 
-    fn replace_the_dead(&mut self) -> io::Result<()> {
+    /// Ends the longest running instance in order; anything but an orderly end is an incident.
+    pub(super) fn end_first_service(&mut self) -> io::Result<()> {
+        let (ended_well, health) = self.services.remove(0).terminate()?;
+        let report = health.stopped.unwrap_or_default();
+        if !ended_well || !report.contains("everything in flight has ended") {
+            let what = format!("a service did not end in order when it was asked to: {report}");
+            lock(&self.ledger).incident(what);
+        }
+        Ok(())
+    }
+
+    /// A number below `limit`; the same row of them for the same seed.
+    pub(super) const fn random(&mut self, limit: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % limit
+    }
+
+    pub(super) fn replace_the_dead(&mut self) -> io::Result<()> {
         for index in 0..self.services.len() {
-            if !self.services[index].program.is_running()? {
+            if !self.services[index].is_running() {
                 self.services[index] = Service::start(&self.guard, &self.plan, &self.ledger)?;
             }
         }
