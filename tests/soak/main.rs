@@ -83,7 +83,9 @@ async fn fulfil(id: &str, wish: &str, attempt: u32) -> Result {
         "always" => return Err(failed()),
         "flaky1" if attempt <= 1 => return Err(failed()),
         "flaky3" if attempt <= 3 => return Err(failed()),
-        "reject" => return Err(Reject::new("NOT_WANTED", "the message wishes to be refused").into()),
+        "reject" => {
+            return Err(Reject::new("NOT_WANTED", "the message wishes to be refused").into());
+        }
         "discard" => {
             say(&format!("discard {id}"));
             return Err(Discard("the message wishes to be forgotten".to_owned()).into());
@@ -141,12 +143,8 @@ async fn everywhere(message: Happened) {
 
 /// What stands in the way of readiness, in words.
 fn health(running: &Running) -> Option<String> {
-    use mmate::consume::Readiness;
-    running.health().into_iter().find_map(|consumer| match consumer.readiness {
-        Readiness::Consuming => None,
-        Readiness::Unready(reason) => Some(format!("{}: {reason}", consumer.queue)),
-        other => Some(format!("{}: {other:?}", consumer.queue)),
-    })
+    let health = running.health();
+    (!health.ready).then(|| health.reasons().join("; "))
 }
 
 /// Tells of every change of health, for as long as it is polled.

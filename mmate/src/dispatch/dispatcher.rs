@@ -60,6 +60,12 @@ impl Dispatcher {
         &self.routes.queue
     }
 
+    /// The handler of a delivery as far as its properties tell, for a note about it.
+    #[must_use]
+    pub fn likely_route(&self, delivery: &Delivery) -> Option<&Arc<Route>> {
+        self.routes.find(delivery.properties.message_type.as_deref()?)
+    }
+
     /// Handles a delivery for the given time (from 1).
     pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Handled {
         let (opened, route, reply_to) = match self.open(delivery) {
@@ -151,6 +157,8 @@ fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
     for (name, value) in delivery.properties.headers.iter() {
         let broken = if name.eq_ignore_ascii_case(names::ATTEMPT) {
             value.as_i64().is_none_or(|attempt| attempt < 1)
+        } else if name.eq_ignore_ascii_case(names::NOT_BEFORE) {
+            value.as_i64().is_none()
         } else {
             !starts_with_x(name) && !value.is_scalar()
         };
@@ -165,6 +173,8 @@ fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
 fn bad_header(name: &str, value: &HeaderValue) -> DecodeError {
     let wanted = if name.eq_ignore_ascii_case(names::ATTEMPT) {
         "a number from 1"
+    } else if name.eq_ignore_ascii_case(names::NOT_BEFORE) {
+        "a number of milliseconds since 1970"
     } else {
         "text, a number or a boolean"
     };

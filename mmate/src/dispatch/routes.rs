@@ -7,6 +7,7 @@ use std::time::Duration;
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::handler::HandlerEntry;
+use crate::observability::Account;
 use crate::reliability::RetryPolicy;
 
 /// A handler with its options resolved.
@@ -19,6 +20,8 @@ pub struct Route {
     pub timeout: Duration,
     /// What the user said about retries.
     pub retry: Option<RetryPolicy>,
+    /// Where the fates of its messages are counted.
+    pub account: Arc<Account>,
     /// Checks payloads, where that is switched on.
     #[cfg(feature = "validation")]
     pub validator: Option<Validator>,
@@ -27,11 +30,12 @@ pub struct Route {
 impl Route {
     /// The route to a handler, without validation.
     #[must_use]
-    pub const fn new(entry: &'static HandlerEntry, timeout: Duration) -> Self {
+    pub fn new(entry: &'static HandlerEntry, timeout: Duration, account: Arc<Account>) -> Self {
         Self {
             entry,
             timeout,
             retry: entry.options.retry,
+            account,
             #[cfg(feature = "validation")]
             validator: None,
         }

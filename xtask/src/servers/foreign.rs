@@ -12,7 +12,8 @@ use super::process::{Guard, guarded};
 use super::scratch::random_u64;
 
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(3 * 60);
-const WHAT_TO_DO: &str = "install Python 3 with pika (`python3 -m pip install pika`, or Debian's `python3-pika`)";
+const WHAT_TO_DO: &str =
+    "install Python 3 with pika (`python3 -m pip install pika`, or Debian's `python3-pika`)";
 /// Pythons that may have pika; Debian's own one has Debian's packages, another one on the PATH has not.
 const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
 

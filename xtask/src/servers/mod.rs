@@ -24,4 +24,4 @@ pub use availability::Availability;
 pub use broker::{AMQP_URL_VARIABLE, TestBroker};
 pub use foreign::ForeignClient;
 pub use process::Guard;
-pub use rabbitmq::{Installation, RabbitNode, StartOptions, TlsFiles};
+pub use rabbitmq::{Installation, RabbitCluster, RabbitNode, StartOptions, TlsFiles};

@@ -75,9 +75,7 @@ impl Ledger {
 
     fn record(&mut self, id: &str) -> &mut Record {
         let round = self.round;
-        self.records
-            .entry(id.to_owned())
-            .or_insert_with(|| Record { round, ..Record::default() })
+        self.records.entry(id.to_owned()).or_insert_with(|| Record { round, ..Record::default() })
     }
 
     /// A publisher is about to send it.
@@ -203,7 +201,10 @@ fn contradiction(id: &str, record: &Record) -> Option<String> {
         return Some(format!("it was never published, and ended as {:?}", record.fates));
     }
     if record.results.len() > 1 {
-        return Some(format!("its result has {} ids; a redelivery derives one", record.results.len()));
+        return Some(format!(
+            "its result has {} ids; a redelivery derives one",
+            record.results.len()
+        ));
     }
     let expected = expected(id);
     let wrong = record.fates.iter().find(|fate| Some(*fate) != expected.as_ref())?;

@@ -133,9 +133,7 @@ impl Service {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
                 "ready" => *lock(&seen) = Health { ready: true, ..Health::default() },
-                "unready" => {
-                    *lock(&seen) = Health { reason: rest.to_owned(), ..Health::default() }
-                }
+                "unready" => *lock(&seen) = Health { reason: rest.to_owned(), ..Health::default() },
                 "stopped" => lock(&seen).stopped = Some(line.to_owned()),
                 "run" => lock(&ledger).ran(),
                 "discard" => lock(&ledger).ended(rest, Fate::Discarded, false),

@@ -114,7 +114,13 @@ impl Scene {
     }
 
     /// Starts the foreign publisher: `count` messages, or without end if it is 0.
-    pub(super) fn publish(&self, prefix: &str, rate: u32, count: u32, mix: &str) -> io::Result<Program> {
+    pub(super) fn publish(
+        &self,
+        prefix: &str,
+        rate: u32,
+        count: u32,
+        mix: &str,
+    ) -> io::Result<Program> {
         let arguments = [
             self.node.amqp_url(),
             prefix.to_owned(),
@@ -140,7 +146,8 @@ impl Scene {
             if self.is_healthy() {
                 return Ok(true);
             }
-            if since.elapsed() > OPERATOR_PATIENCE && self.operator_restarts < OPERATOR_RESTARTS_MAX {
+            if since.elapsed() > OPERATOR_PATIENCE && self.operator_restarts < OPERATOR_RESTARTS_MAX
+            {
                 self.operator_restarts += 1;
                 println!("    the operator restarts the broker: {}", self.complaint());
                 self.node.restart()?;
