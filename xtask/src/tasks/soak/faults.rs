@@ -20,6 +20,7 @@ const ALARM: Duration = Duration::from_secs(4);
 /// More than twice the heartbeat of the scene.
 const SILENCE: Duration = Duration::from_secs(6);
 const KILLS: u32 = 4;
+const RESETS: u32 = 6;
 
 /// One way to hurt.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("restart-broker", Manner::Twice, restart_broker),
     fault("freeze-broker", Manner::Twice, freeze_broker),
     fault("reset-steps", Manner::Itself, reset_at_each_step),
+    fault("resets", Manner::Itself, resets),
     fault("half-open", Manner::Twice, half_open),
     fault("slow-consume-ok", Manner::Twice, slow_consume_ok),
     fault("channel-404", Manner::Twice, channel_404),
@@ -75,7 +77,9 @@ fn nothing(scene: &mut Scene) -> io::Result<()> {
     Ok(())
 }
 
+/// As a power cut would.
 fn kill_broker(scene: &mut Scene) -> io::Result<()> {
+    scene.wait_until_queues_are_registered()?;
     scene.node.kill()?;
     scene.node.start_again()
 }
@@ -145,6 +149,16 @@ fn expect_moment(scene: &Scene, what: &str) {
     }
 }
 
+/// The connections end again and again, also while messages that came after the loss are being handled.
+fn resets(scene: &mut Scene) -> io::Result<()> {
+    for _ in 0..RESETS {
+        scene.proxy.reset();
+        let wait = Duration::from_millis(100 + scene.random(500));
+        scene.let_pass(wait);
+    }
+    Ok(())
+}
+
 fn half_open(scene: &mut Scene) -> io::Result<()> {
     scene.proxy.stall();
     scene.let_pass(SILENCE);
@@ -212,10 +226,8 @@ fn kill_service(scene: &mut Scene) -> io::Result<()> {
 
 /// The service is killed in every gap between an effect and its ack.
 fn crash_windows(scene: &mut Scene) -> io::Result<()> {
-    let publish = |key| Moment {
-        routing_key: Some(key),
-        ..Moment::of(Sender::Client, methods::PUBLISH)
-    };
+    let publish =
+        |key| Moment { routing_key: Some(key), ..Moment::of(Sender::Client, methods::PUBLISH) };
     let (confirm, ack) =
         (Moment::of(Sender::Broker, methods::ACK), Moment::of(Sender::Client, methods::ACK));
     // What passes first, if anything; then where it dies.

@@ -59,12 +59,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        Self {
-            records: BTreeMap::new(),
-            round: 0,
-            incidents: Vec::new(),
-            last_run: Instant::now(),
-        }
+        Self { records: BTreeMap::new(), round: 0, incidents: Vec::new(), last_run: Instant::now() }
     }
 
     /// From here on, what is new belongs to the next round.

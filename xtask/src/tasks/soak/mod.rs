@@ -5,6 +5,8 @@
 //! itself. Lost is what the broker confirmed to its publisher and what has no end; unexpected is an end that
 //! the message does not allow.
 
+mod bounded;
+mod defects;
 mod faults;
 mod ledger;
 mod programs;
@@ -38,16 +40,19 @@ struct Options {
     faults: Vec<&'static str>,
     rate: u32,
     twice: bool,
-    defect: Option<String>,
+    defects: bool,
     freeze: Duration,
     seed: u64,
 }
+
+pub(crate) use bounded::check;
 
 /// Runs the task.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     build()?;
-    let props = props(&options)?;
+    let client = ForeignClient::find_or_install().required()?;
+    let props = props(client, InstallPolicy::Install, options.freeze, options.seed)?;
     println!("seed {}", options.seed);
     println!("programs write to {}", props.folder.display());
     let mut rows = Vec::new();
@@ -66,10 +71,12 @@ fn soak(
 ) -> io::Result<()> {
     let time = options.time / u32::try_from(options.queue_types.len()).unwrap_or(1);
     let begun = Instant::now();
-    let defect = options.defect.clone().map(|name| &*name.leak());
-    let mut scene = Scene::start(props, queue_type, defect)?;
-    let pace =
-        Pace { rate: options.rate, twice: options.twice, settle_timeout: Duration::from_secs(90) };
+    let mut scene = Scene::start(props, queue_type)?;
+    if options.defects {
+        rows.extend(defects::find_all(&mut scene)?);
+        return Ok(());
+    }
+    let pace = Pace::new(options.rate, options.twice);
     println!("{}", table::HEADING);
     let first = rows.len();
     while rows.len() == first || begun.elapsed() < time {
@@ -107,9 +114,9 @@ fn chosen(options: &Options) -> Vec<Fault> {
 fn report(rows: &[Row]) -> Result<(), Failure> {
     println!("\n{}", table::HEADING);
     rows.iter().for_each(|row| println!("{}", table::lines(row)));
-    let dirty = rows.iter().filter(|row| !row.tally.is_clean()).count();
-    println!("{} rounds, {dirty} of them with losses or surprises", rows.len());
-    if dirty == 0 && !rows.is_empty() && !interrupt::is_requested() {
+    let failed = rows.iter().filter(|row| !row.passed()).count();
+    println!("{} rounds, {failed} failed", rows.len());
+    if failed == 0 && !rows.is_empty() && !interrupt::is_requested() {
         Ok(())
     } else {
         Err(Failure::reported())
@@ -123,7 +130,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         faults: Vec::new(),
         rate: 60,
         twice: true,
-        defect: None,
+        defects: false,
         freeze: Duration::from_secs(90),
         seed: u64::from(std::process::id()),
     };
@@ -157,7 +164,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
                 options.freeze = Duration::from_secs(number(value("seconds")?)?.into());
             }
             "--once" => options.twice = false,
-            "--defect" => options.defect = Some(value("the name of a planted defect")?),
+            "--defects" => options.defects = true,
             other => return Err(format!("unknown option `{other}`; try `cargo xtask help`")),
         }
     }
@@ -174,18 +181,23 @@ fn build() -> Result<(), Failure> {
     }
 }
 
-fn props(options: &Options) -> io::Result<Props> {
+fn props(
+    client: ForeignClient,
+    policy: InstallPolicy,
+    freeze: Duration,
+    seed: u64,
+) -> io::Result<Props> {
     let target = target_folder()?;
     let folder = target.join("soak");
     fs::create_dir_all(&folder)?;
     Ok(Props {
         service: target.join("debug/soak-service"),
-        client: ForeignClient::find_or_install().required()?,
-        installation: Installation::find_or_install(InstallPolicy::Install).required()?,
+        client,
+        installation: Installation::find_or_install(policy).required()?,
         folder,
         heartbeat_seconds: 2,
-        freeze: options.freeze,
-        seed: options.seed,
+        freeze,
+        seed,
     })
 }
 
@@ -210,7 +222,7 @@ mod tests {
         let options = options.unwrap();
         assert_eq!(options.time, Duration::from_secs(120));
         assert_eq!((options.queue_types, options.faults), (vec!["classic"], vec!["none"]));
-        assert!(options.twice && !parsed(&["--once"]).unwrap().twice);
+        assert!(options.twice && !options.defects && !parsed(&["--once"]).unwrap().twice);
         assert!(parsed(&["--fault", "rain"]).unwrap_err().contains("kill-broker"));
         assert!(parsed(&["--minutes", "some"]).is_err() && parsed(&["--rain"]).is_err());
     }

@@ -18,6 +18,8 @@ const AFTER: Duration = Duration::from_secs(1);
 /// How long the first fault is given to be noticed before the second one.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
+
 /// Every kind of message and wish; well-behaved ones are the most.
 const MIX: &str = "work:ok,event:ok,work:slow,plain:ok,work:ok,ask:ok,work:flaky1,event:ok,work:ok,work:always,\
     work:ok,event:flaky3,work:reject,plain:ok,work:slow,work:discard,event:ok,ask:flaky1,work:ok,plain:always,\
@@ -33,6 +35,14 @@ pub(super) struct Pace {
     pub(super) twice: bool,
     /// How long confirmed messages may take to end after the load has ended.
     pub(super) settle_timeout: Duration,
+    pub(super) mix: &'static str,
+}
+
+impl Pace {
+    /// For a sound service.
+    pub(super) const fn new(rate: u32, twice: bool) -> Self {
+        Self { rate, twice, settle_timeout: SETTLE_TIMEOUT, mix: MIX }
+    }
 }
 
 /// A line of the report.
@@ -41,7 +51,10 @@ pub(super) struct Row {
     pub(super) round: usize,
     pub(super) fault: &'static str,
     pub(super) queue_type: &'static str,
-    orderly: bool,
+    /// Nothing may come twice.
+    pub(super) orderly: bool,
+    /// The defect that was planted: the row passes if it was found.
+    pub(super) planted: bool,
     pub(super) tally: Tally,
     pub(super) operator_restarts: u32,
     pub(super) took: Duration,
@@ -86,6 +99,7 @@ pub(super) fn run(scene: &mut Scene, fault: Fault, pace: Pace) -> io::Result<Row
         fault: fault.name,
         queue_type: scene.plan.queue_type,
         orderly: fault.manner == Manner::Orderly,
+        planted: false,
         tally: Tally::default(),
         operator_restarts: scene.operator_restarts - restarts,
         took: begun.elapsed(),
@@ -100,12 +114,19 @@ fn settle(scene: &Scene, round: usize, pace: Pace) {
 }
 
 impl Row {
+    /// Whether it shows what it should: nothing wrong, or the defect that was planted.
+    pub(super) fn passed(&self) -> bool {
+        self.tally.is_clean() != self.planted
+    }
+
     /// Takes the figures of its round, which may have changed since: an end can come twice, and late.
     pub(super) fn judge(&mut self, scene: &Scene) {
         self.tally = lock(&scene.ledger).tally(self.round);
         if self.orderly && self.tally.duplicated > 0 {
             self.tally.unexpected += 1;
-            self.tally.examples.push("something came twice although nothing was cut off".to_owned());
+            self.tally
+                .examples
+                .push("something came twice although nothing was cut off".to_owned());
         }
     }
 }
@@ -118,7 +139,7 @@ struct Load {
 impl Load {
     fn start(scene: &mut Scene, round: usize, pace: Pace) -> io::Result<Self> {
         let prefix = format!("r{round}-{}", scene.random(1_000_000));
-        Ok(Self { program: Some(scene.publish(&prefix, pace.rate, 0, MIX)?) })
+        Ok(Self { program: Some(scene.publish(&prefix, pace.rate, 0, pace.mix)?) })
     }
 
     fn end(&mut self, scene: &Scene) -> io::Result<()> {

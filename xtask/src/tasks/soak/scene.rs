@@ -56,11 +56,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Starts everything and waits until it works.
-    pub(super) fn start(
-        props: &Props,
-        queue_type: &'static str,
-        defect: Option<&'static str>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(props: &Props, queue_type: &'static str) -> io::Result<Self> {
         let options = StartOptions {
             installation: Some(props.installation.clone()),
             ..StartOptions::default()
@@ -69,21 +65,20 @@ impl Scene {
         let proxy = FaultProxy::start(node.port())?;
         let guard = Guard::new(None)?;
         let ledger = Arc::new(Mutex::new(Ledger::new()));
-        let name = format!("{queue_type}-{}", defect.unwrap_or("sound"));
         let plan = ServicePlan {
             program: props.service.clone(),
             url: proxy.amqp_url(props.heartbeat_seconds),
             queue_type,
-            defect,
+            defect: None,
             own_every_ms: Some(100),
-            log: props.folder.join(format!("service-{name}.log")),
+            log: props.folder.join(format!("service-{queue_type}.log")),
         };
         let collector = Collector::start(
             &guard,
             &props.client,
             &node.amqp_url(),
             queue_type,
-            &props.folder.join(format!("collector-{name}.log")),
+            &props.folder.join(format!("collector-{queue_type}.log")),
             &ledger,
         )?;
         let service = Service::start(&guard, &plan, &ledger)?;
@@ -105,6 +100,29 @@ impl Scene {
             return Ok(scene);
         }
         Err(io::Error::other(format!("failed to set the scene: {}", scene.complaint())))
+    }
+
+    /// What the broker itself would lose no client can keep: see [`RabbitNode::wait_until_registered`].
+    pub(super) fn wait_until_queues_are_registered(&self) -> io::Result<()> {
+        if self.plan.queue_type != "quorum" {
+            return Ok(());
+        }
+        for queue in WORK_QUEUES {
+            self.node.wait_until_registered(queue)?;
+            self.node.wait_until_registered(&format!("dlq.{queue}"))?;
+        }
+        ["soak.out", "soak.replies"]
+            .iter()
+            .try_for_each(|queue| self.node.wait_until_registered(queue))
+    }
+
+    /// Replaces the service by one with a planted defect.
+    pub(super) fn plant(&mut self, defect: &'static str) -> io::Result<()> {
+        // It may not be able to end in order.
+        self.services.clear();
+        self.plan.defect = Some(defect);
+        self.start_service()?;
+        self.wait_until_healthy(BOOT_TIMEOUT).map(drop)
     }
 
     /// Starts another instance of the service.
