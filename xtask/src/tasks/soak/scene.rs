@@ -102,18 +102,13 @@ impl Scene {
         Err(io::Error::other(format!("failed to set the scene: {}", scene.complaint())))
     }
 
-    /// What the broker itself would lose no client can keep: see [`RabbitNode::wait_until_registered`].
-    pub(super) fn wait_until_queues_are_registered(&self) -> io::Result<()> {
-        if self.plan.queue_type != "quorum" {
-            return Ok(());
-        }
-        for queue in WORK_QUEUES {
-            self.node.wait_until_registered(queue)?;
-            self.node.wait_until_registered(&format!("dlq.{queue}"))?;
-        }
-        ["soak.out", "soak.replies"]
-            .iter()
-            .try_for_each(|queue| self.node.wait_until_registered(queue))
+    /// Queues of the broker without a leader: nothing is confirmed to or taken from them.
+    pub(super) fn leaderless_queues(&self) -> io::Result<String> {
+        let ask = "[N || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_quorum_queue, \
+             {resource, _, _, N} <- [amqqueue:get_name(Q)], \
+             ra_leaderboard:lookup_leader(element(1, amqqueue:get_pid(Q))) =:= undefined].";
+        let answer = self.node.ctl(&["eval", ask])?;
+        Ok(answer.trim().trim_matches(['[', ']']).to_owned())
     }
 
     /// Replaces the service by one with a planted defect.
