@@ -77,7 +77,7 @@ struct Service {
 
 impl Service {
     /// `url` is the way of the service, `direct` that of the test.
-    async fn start(url: String, direct: String) -> Self {
+    async fn start(url: String, direct: String, queue_type: &str) -> Self {
         let mut config = AmqpConfig::new(url);
         // The smallest that there is: silence of two seconds is a loss.
         config.heartbeat = Duration::from_secs(1);
@@ -90,7 +90,7 @@ impl Service {
         let builder = App::builder().name(&name).transport(Arc::clone(&transport) as Arc<_>);
         let builder = builder.handler::<on_command>().handler::<on_event>();
         let builder = builder.handler::<on_news>().handler::<on_query>().provide(probe.clone());
-        let running = builder.start().await.expect("boots");
+        let running = builder.config("queues.type", queue_type).start().await.expect("boots");
         let direct = connect_to(AmqpConfig::new(direct)).await;
         let service = Self { running, transport, direct, probe, name };
         service.serves("before any fault").await;
@@ -98,7 +98,7 @@ impl Service {
     }
 
     async fn behind(proxy: &Proxy) -> Self {
-        Self::start(proxy.url(), broker::url()).await
+        Self::start(proxy.url(), broker::url(), "quorum").await
     }
 
     /// Waits until the service says itself that something is wrong; gives what it says.
@@ -110,6 +110,17 @@ impl Service {
         })
         .await;
         self.running.health().to_string()
+    }
+
+    /// Waits until neither connection is there, and the service says so.
+    async fn is_cut_off(&self) {
+        let down = || {
+            let state = self.transport.state();
+            state.publish_down.is_some() && state.consume_down.is_some()
+        };
+        eventually("the loss of both connections", async || down()).await;
+        let reason = self.is_red().await;
+        assert!(reason.contains("publishing connection down"), "{reason}");
     }
 
     /// Every kind of message is handled, and readiness is green.
@@ -177,8 +188,9 @@ async fn taken(mut publish: impl AsyncFnMut() -> Result<(), PublishError>) {
 
 #[tokio::test]
 async fn queues_that_are_deleted() {
-    let proxy = Proxy::start().await;
-    let service = Service::behind(&proxy).await;
+    // RabbitMQ 3.10 breaks a quorum queue that is deleted within moments of being made: its process ends
+    // with an error, and the queue takes nothing any more.
+    let service = Service::start(broker::url(), broker::url(), "classic").await;
     let queues = service.shared_queues();
     assert_eq!(queues.len(), 3);
     for _ in 1..=2 {
@@ -249,8 +261,7 @@ async fn connections_that_are_half_open() {
     let service = Service::behind(&proxy).await;
     for _ in 1..=2 {
         proxy.silence();
-        let reason = service.is_red().await;
-        assert!(reason.contains("connection"), "{reason}");
+        service.is_cut_off().await;
         proxy.mend();
         service.is_connected().await;
     }
@@ -294,12 +305,11 @@ async fn blocking<T: Send + 'static>(
 async fn a_broker_that_is_frozen_or_low_on_memory_or_killed() {
     let start = || RabbitNode::start(&StartOptions::default());
     let node = Arc::new(tokio::task::spawn_blocking(start).await.unwrap().expect("a node"));
-    let service = Service::start(node.amqp_url(), node.amqp_url()).await;
+    let service = Service::start(node.amqp_url(), node.amqp_url(), "quorum").await;
 
     for _ in 1..=2 {
         blocking(&node, RabbitNode::pause).await;
-        let reason = service.is_red().await;
-        assert!(reason.contains("connection"), "{reason}");
+        service.is_cut_off().await;
         blocking(&node, RabbitNode::resume).await;
         service.is_connected().await;
     }
@@ -311,7 +321,7 @@ async fn a_broker_that_is_frozen_or_low_on_memory_or_killed() {
     blocking(&node, move |node| node.wait_until_registered(&queue)).await;
     for _ in 1..=2 {
         blocking(&node, RabbitNode::kill).await;
-        service.is_red().await;
+        service.is_cut_off().await;
         blocking(&node, RabbitNode::start_again).await;
         service.is_connected().await;
     }
