@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::recorder::{Captured, Recorder};
-use crate::consume::Counts;
+use crate::consume::{Alert, Counts};
 use crate::contract::headers::names;
 use crate::contract::{Command, Event, Message, Source};
+use crate::deadletter::DeadLetters;
 use crate::handler::{Handler, State};
 use crate::observability::Ledger;
 use crate::publish::{Publish, Publisher};
@@ -80,6 +81,12 @@ impl TestApp {
             .into_iter()
             .map(|(properties, body)| DeadLettered { properties, body })
             .collect()
+    }
+
+    /// The tools for the dead letters of a queue, as an operator has them: to replay them, for example.
+    #[must_use]
+    pub fn dead_letter_tools(&self, queue: &str) -> Option<DeadLetters> {
+        self.running.dead_letters(queue)
     }
 
     /// A value that a provider built or that the app was given.
@@ -206,6 +213,12 @@ impl TestAppBuilder {
     /// Sets a configuration value.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<toml::Value>) -> Self {
         self.app = self.app.config(key, value);
+        self
+    }
+
+    /// Tells `hook` what needs a person, as [`AppBuilder::on_alert`] does.
+    pub fn on_alert(mut self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
+        self.app = self.app.on_alert(hook);
         self
     }
 
