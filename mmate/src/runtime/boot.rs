@@ -82,7 +82,8 @@ impl Opened {
             queue.dead_letter.clone(),
             stopping.subscribe(),
         )
-        .delays(can_delay(&*self.transport, queue));
+        .delays(can_delay(&*self.transport, queue))
+        .retry(Arc::new(settings.retry.clone()));
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(
