@@ -27,7 +27,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
     ("lapin", &["transport/amqp/"]),
     ("jsonschema", &["contract/validate.rs"]),
     ("schemars::generate", &["contract/schema.rs"]),
-    (".settle(", &["consume/flow.rs", "transport/", "testing/conformance/"]),
+    (".settle(", &["consume/flow.rs", "transport/", "testing/conformance/", "testing/faults.rs"]),
     ("clap::", &["runtime/command.rs", "runtime/ledger.rs"]),
     ("std::process::exit", &[]),
 ];

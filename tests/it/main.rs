@@ -11,6 +11,7 @@ mod classes;
 mod conformance;
 mod consume;
 mod crash_windows;
+mod faults_of_tests;
 mod identity;
 mod later;
 mod ledger;
