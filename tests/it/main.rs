@@ -11,6 +11,7 @@ mod conformance;
 mod consume;
 mod crash_windows;
 mod identity;
+mod limits;
 mod outages;
 mod publish;
 mod routing;

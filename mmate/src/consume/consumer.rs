@@ -1,5 +1,6 @@
 //! A queue's consumer: subscribes, runs the flow, and does both again after every loss.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::flow::{End, Flow};
 use super::job::Worker;
 use super::settle::Settler;
 use super::status::{Counters, Readiness};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Pauses};
 use crate::reliability::Backoff;
 use crate::transport::{SubscribeOptions, Topology, Transport, TransportError, TransportErrorKind};
 
@@ -157,7 +158,40 @@ impl Consumer {
             self.options.concurrency,
             self.options.drain_timeout,
         );
-        flow.run(stopping.clone()).await
+        let run = flow.run(stopping.clone());
+        match self.worker.dispatcher.pauses() {
+            None => run.await,
+            Some(pauses) => tokio::select! {
+                end = run => end,
+                never = self.show(&pauses) => match never {},
+            },
+        }
+    }
+
+    /// Shows pauses as long as it is polled.
+    async fn show(&self, pauses: &Pauses) -> Infallible {
+        loop {
+            // Before the look: a change between look and wait is not missed.
+            let changed = pauses.changed();
+            let pause = pauses.look(usize::from(self.options.concurrency));
+            let until = pause.and_then(|pause| pause.until);
+            let state = pause.map_or(Readiness::Consuming, |pause| {
+                Readiness::Paused(self.worker.settler.describe(pause))
+            });
+            self.readiness.send_if_modified(|shown| {
+                let news = *shown != state;
+                *shown = state;
+                news
+            });
+            // With nobody who asks, an open breaker stays open after its time; it is ready all the same.
+            match until {
+                None => changed.await,
+                Some(until) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(until) => {}
+                },
+            }
+        }
     }
 
     fn report_loss(&self, error: &TransportError, wait: Duration) {

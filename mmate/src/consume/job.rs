@@ -74,8 +74,26 @@ impl Worker {
         if delivery.earlier_deliveries() > self.redeliveries_max {
             return Box::pin(self.give_up(queue, delivery, attempt)).await;
         }
-        let handled = self.dispatcher.dispatch(delivery, attempt).await;
-        self.settler.finish(queue, delivery, handled, attempt).await
+        let Some(handled) = self.dispatcher.dispatch(delivery, attempt).await else {
+            return Decision::Leave;
+        };
+        match self.settler.finish(queue, delivery, handled, attempt).await {
+            Ok(decision) => decision,
+            Err(spent) => Box::pin(self.fall_back(queue, delivery, attempt, spent)).await,
+        }
+    }
+
+    /// The attempts are spent, and there is a fallback. Crash window: the process ends before the message
+    /// is settled. The redelivery calls the handler once more, then the fallback again.
+    async fn fall_back(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        attempt: u32,
+        error: HandlerError,
+    ) -> Decision {
+        let handled = self.dispatcher.fall_back(delivery, attempt, error).await;
+        self.settler.finish_instead(queue, delivery, handled, attempt).await
     }
 
     /// A message that kills every process that takes it would otherwise go round for ever.

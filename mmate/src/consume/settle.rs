@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::dead_letter::{Death, error_text};
+use super::dead_letter::{Death, both_error_texts, error_text};
 use super::status::{Counters, Fate};
 use crate::contract::DecodeError;
-use crate::dispatch::{Handled, Panicked, TimedOut};
+use crate::contract::envelope::format_timestamp;
+use crate::dispatch::{BreakerOpen, Handled, Panicked, Pause, Route, TimedOut};
 use crate::handler::{Answer, HandlerError, Outcome};
 use crate::publish::{Outbox, Publisher, erased};
 use crate::reliability::{Backoff, ErrorClass, Reject, RetryPolicy, Step, Verdict, classify};
@@ -59,26 +62,61 @@ impl Settler {
     }
 
     /// Finishes an attempt.
+    ///
+    /// # Errors
+    /// The failure that used up the attempts, if the handler has a fallback: its turn has come.
     pub(super) async fn finish(
         &self,
         queue: &str,
         delivery: &Delivery,
         handled: Handled,
         attempt: u32,
-    ) -> Decision {
-        let Handled { outcome, route, outbox, reply_to } = handled;
+    ) -> Result<Decision, HandlerError> {
+        if handled.instead_of.is_some() {
+            return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
+        }
+        let Handled { outcome, route, outbox, reply_to, .. } = handled;
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let reply = reply_to.as_deref().zip(outbox.as_deref());
         let error = match self.complete(outcome, messages, reply).await {
-            Ok(()) => return self.settled(Fate::Handled),
+            Ok(()) => return Ok(self.settled(Fate::Handled)),
             Err(error) => error,
         };
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
-        let policy = route.as_ref().and_then(|route| route.retry);
         let failure = Failure { queue, delivery, handler, attempt, error };
         // Boxed, as all that few messages need: every message makes room for what is not.
-        Box::pin(self.failed(failure, policy, reply)).await
+        Box::pin(self.failed(failure, route.as_deref(), reply)).await
+    }
+
+    /// Finishes the call of a fallback: there is no further attempt.
+    pub(super) async fn finish_instead(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        handled: Handled,
+        attempt: u32,
+    ) -> Decision {
+        let Handled { outcome, route, outbox, reply_to, instead_of } = handled;
+        let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
+        let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let completed = self.complete(outcome, messages, reply).await;
+        let (handler, fallback) = route.as_ref().map_or(("-", "-"), |route| {
+            let fallback = route.entry.options.fallback;
+            (route.entry.name, fallback.map_or("-", |fallback| fallback.name))
+        });
+        let (original, failed) = match (instead_of, completed) {
+            (original, Ok(())) => {
+                let error = original.as_ref().map(error_text).unwrap_or_default();
+                tracing::info!(queue, handler, fallback, attempt, %error, "handled by the fallback");
+                return self.settled(Fate::FellBack);
+            }
+            (Some(original), Err(failed)) => (original, failed),
+            (None, Err(failed)) => (HandlerError::msg("the handler was not called"), failed),
+        };
+        let error = HandlerError::msg(both_error_texts(&original, fallback, &failed));
+        let reason = reason_of(&original, ErrorClass::Unknown);
+        self.dead_letter(&Failure { queue, delivery, handler, attempt, error }, reason).await
     }
 
     /// What follows a success, in an order in which a crash leads to redelivery and never to loss.
@@ -121,14 +159,16 @@ impl Settler {
     async fn failed(
         &self,
         failure: Failure<'_>,
-        policy: Option<RetryPolicy>,
+        route: Option<&Route>,
         reply: Option<(&str, &Outbox)>,
-    ) -> Decision {
+    ) -> Result<Decision, HandlerError> {
         let error = failure.error.as_error();
         if let Some(undecodable) = error.downcast_ref::<DecodeError>() {
-            return self.dead_letter(&failure, undecodable.reason().as_str()).await;
+            return Ok(self.dead_letter(&failure, undecodable.reason().as_str()).await);
         }
-        match classify(error) {
+        let policy = route.and_then(|route| route.retry);
+        let falls_back = route.is_some_and(|route| route.entry.options.fallback.is_some());
+        Ok(match classify(error) {
             Verdict::Reject(reject) => self.reject(&failure, &reject, reply).await,
             Verdict::DeadLetter => self.dead_letter(&failure, "asked_by_handler").await,
             Verdict::Discard => {
@@ -144,8 +184,33 @@ impl Settler {
                         self.counters.count(Fate::Retried);
                         Decision::RetryAfter(wait)
                     }
-                    Step::GiveUp => self.dead_letter(&failure, failure.reason(class)).await,
+                    // What no attempt can help, a fallback cannot handle either: the message is wrong.
+                    Step::GiveUp
+                        if falls_back
+                            && !matches!(class, ErrorClass::Invalid | ErrorClass::Permanent) =>
+                    {
+                        return Err(failure.error);
+                    }
+                    Step::GiveUp => {
+                        self.dead_letter(&failure, reason_of(&failure.error, class)).await
+                    }
                 }
+            }
+        })
+    }
+
+    /// A pause in words, with the time of day.
+    pub(super) fn describe(&self, pause: Pause) -> String {
+        let Pause { breaker, handler, until, .. } = pause;
+        let which = format!("circuit breaker `{breaker}` of handler `{handler}`");
+        match until {
+            None => format!("every place waits for {which}, which is being probed"),
+            Some(until) => {
+                let wait = until.saturating_duration_since(Instant::now());
+                let now = self.publisher.encoder().source.now();
+                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+                let at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+                format!("{which} is open; it tries again at {}", format_timestamp(at))
             }
         }
     }
@@ -279,23 +344,6 @@ impl Failure<'_> {
         self.delivery.properties.message_id.as_deref().unwrap_or("-")
     }
 
-    /// The word for the dead letter of an error that used up its attempts.
-    fn reason(&self, class: ErrorClass) -> &'static str {
-        let error = self.error.as_error();
-        if error.is::<Panicked>() {
-            "panic"
-        } else if error.is::<TimedOut>() {
-            "timeout"
-        } else if error.is::<PublishError>() {
-            "publish_failed"
-        } else {
-            match class {
-                ErrorClass::Invalid | ErrorClass::Permanent => class.as_str(),
-                _ => "retries_exhausted",
-            }
-        }
-    }
-
     fn log(&self, what: &str) {
         let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
         tracing::warn!(queue, handler, message_id, attempt = self.attempt, error = %error_text(&self.error), "{what}");
@@ -305,5 +353,24 @@ impl Failure<'_> {
         let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
         let (class, error) = (class.as_str(), error_text(&self.error));
         tracing::warn!(queue, handler, message_id, attempt = self.attempt, class, ?wait, %error, "failed, will be retried");
+    }
+}
+
+/// The word for the dead letter of an error that used up its attempts.
+fn reason_of(error: &HandlerError, class: ErrorClass) -> &'static str {
+    let error = error.as_error();
+    if error.is::<Panicked>() {
+        "panic"
+    } else if error.is::<TimedOut>() {
+        "timeout"
+    } else if error.is::<PublishError>() {
+        "publish_failed"
+    } else if error.is::<BreakerOpen>() {
+        "breaker_open"
+    } else {
+        match class {
+            ErrorClass::Invalid | ErrorClass::Permanent => class.as_str(),
+            _ => "retries_exhausted",
+        }
     }
 }

@@ -10,6 +10,8 @@ pub enum Readiness {
     Starting,
     /// Confirmed by the broker.
     Consuming,
+    /// Confirmed by the broker, and not taking messages for now, with the reason and the way out.
+    Paused(String),
     /// Not consuming, with the reason; it is being re-established.
     Unready(String),
     /// Stopped by the app.
@@ -21,6 +23,7 @@ pub enum Readiness {
 pub struct Counters {
     handled: AtomicU64,
     retried: AtomicU64,
+    fallen_back: AtomicU64,
     rejected: AtomicU64,
     discarded: AtomicU64,
     dead_lettered: AtomicU64,
@@ -35,6 +38,8 @@ pub struct Counts {
     pub handled: u64,
     /// Failed attempts after which another follows.
     pub retried: u64,
+    /// Handled by the fallback of their handler.
+    pub fallen_back: u64,
     /// Refused by the business and acknowledged.
     pub rejected: u64,
     /// Acknowledged and forgotten at the handler's wish.
@@ -50,6 +55,7 @@ pub struct Counts {
 pub(super) enum Fate {
     Handled,
     Retried,
+    FellBack,
     Rejected,
     Discarded,
     DeadLettered,
@@ -60,6 +66,7 @@ impl Counters {
         let counter = match fate {
             Fate::Handled => &self.handled,
             Fate::Retried => &self.retried,
+            Fate::FellBack => &self.fallen_back,
             Fate::Rejected => &self.rejected,
             Fate::Discarded => &self.discarded,
             Fate::DeadLettered => &self.dead_lettered,
@@ -78,6 +85,7 @@ impl Counters {
         Counts {
             handled: get(&self.handled),
             retried: get(&self.retried),
+            fallen_back: get(&self.fallen_back),
             rejected: get(&self.rejected),
             discarded: get(&self.discarded),
             dead_lettered: get(&self.dead_lettered),
@@ -93,6 +101,7 @@ impl std::ops::Add for Counts {
         Self {
             handled: self.handled + other.handled,
             retried: self.retried + other.retried,
+            fallen_back: self.fallen_back + other.fallen_back,
             rejected: self.rejected + other.rejected,
             discarded: self.discarded + other.discarded,
             dead_lettered: self.dead_lettered + other.dead_lettered,

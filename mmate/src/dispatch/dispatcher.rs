@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::invoke::invoke;
+use super::invoke::{Target, invoke};
+use super::limits::{Admitted, Pauses};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
@@ -45,6 +46,8 @@ pub struct Handled {
     pub outbox: Option<Arc<Outbox>>,
     /// Where an answer goes.
     pub reply_to: Option<String>,
+    /// Why the fallback was called instead of the handler, if it was.
+    pub instead_of: Option<HandlerError>,
 }
 
 impl Dispatcher {
@@ -60,21 +63,70 @@ impl Dispatcher {
         &self.routes.queue
     }
 
-    /// Handles a delivery for the given time (from 1).
-    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Handled {
+    /// What may keep the queue from being consumed.
+    #[must_use]
+    pub fn pauses(&self) -> Option<Pauses> {
+        self.routes.pauses()
+    }
+
+    /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it. Nothing
+    /// if the app began to stop first.
+    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Option<Handled> {
         let (opened, route, reply_to) = match self.open(delivery) {
             Ok(found) => found,
-            Err(error) => return Handled::unreadable(error),
+            Err(error) => return Some(Handled::unreadable(error)),
+        };
+        let ticket = match &route.limits {
+            None => None,
+            // Boxed, like all that few handlers need.
+            Some(limits) => match Box::pin(limits.admit(&self.shared.stopping)).await {
+                Admitted::Call(ticket) => Some(ticket),
+                Admitted::Left => return None,
+                Admitted::FallBack(open) => {
+                    let instead = self.fall_back(delivery, attempt, open.into());
+                    return Some(Box::pin(instead).await);
+                }
+            },
         };
         let (meta, payload) = opened.into_parts();
-        let context = self.context(delivery, meta, reply_to, &route, attempt);
+        let target = Target::from(route.entry);
+        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(&route, call).await;
-        Handled { outcome, route: Some(route), outbox: Some(outbox), reply_to }
+        let outcome = invoke(target, route.timeout, call).await;
+        if let Some(ticket) = ticket {
+            ticket.end(route.entry.name, &outcome);
+        }
+        let route = Some(route);
+        Some(Handled { outcome, route, outbox: Some(outbox), reply_to, instead_of: None })
+    }
+
+    /// Calls the fallback of the delivery's handler. It waits for none of the handler's limits: it is what
+    /// is left when they do not help.
+    pub async fn fall_back(
+        &self,
+        delivery: &Delivery,
+        attempt: u32,
+        instead_of: HandlerError,
+    ) -> Handled {
+        let (opened, route, reply_to) = match self.open(delivery) {
+            Ok(found) => found,
+            Err(error) => return Handled::unreadable(error),
+        };
+        let (meta, payload) = opened.into_parts();
+        let target = route.entry.options.fallback.map_or(Target::from(route.entry), Target::from);
+        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
+        let parts = context.parts();
+        let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
+        let call = Call::new(payload, &context);
+        #[cfg(feature = "validation")]
+        let call = call.validated_by(route.validator.as_ref());
+        let outcome = invoke(target, route.timeout, call).await;
+        let (route, outbox) = (Some(route), Some(outbox));
+        Handled { outcome, route, outbox, reply_to, instead_of: Some(instead_of) }
     }
 
     /// Everything that can be wrong with a message is found before its handler has an effect.
@@ -115,16 +167,19 @@ impl Dispatcher {
         delivery: &Delivery,
         mut meta: Meta,
         reply_to: Option<String>,
-        route: &Route,
+        (route, target): (&Route, Target),
         attempt: u32,
     ) -> Context {
         // The envelope is the truth; what stands beside it fills the gaps.
         meta.headers.fill_from(&delivery.properties.headers);
-        let origin = Origin::new(meta, route.entry.name);
+        // A fallback publishes under its own name: some of the handler's messages may have left already,
+        // and no other message may have their ids.
+        let origin = Origin::new(meta, target.name);
         Context::new(ContextParts {
             reply_to,
             queue: Arc::clone(&self.routes.queue),
-            handler: route.entry.name,
+            handler: target.name,
+            is_fallback: target.is_fallback,
             attempt,
             deadline: Instant::now() + route.timeout,
             resources: self.shared.resources.clone(),
@@ -141,6 +196,7 @@ impl Handled {
             route: None,
             outbox: None,
             reply_to: None,
+            instead_of: None,
         }
     }
 }

@@ -6,8 +6,10 @@
 mod dispatcher;
 mod failure;
 mod invoke;
+mod limits;
 mod routes;
 
 pub use dispatcher::{Dispatcher, Handled, Shared};
-pub use failure::{Panicked, TimedOut};
+pub use failure::{BreakerOpen, Panicked, TimedOut};
+pub use limits::{Limits, Pause, Pauses, SharedLimits};
 pub use routes::{QueueRoutes, Route};

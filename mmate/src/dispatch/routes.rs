@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::{Limits, Pauses};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::handler::HandlerEntry;
@@ -19,6 +20,8 @@ pub struct Route {
     pub timeout: Duration,
     /// What the user said about retries.
     pub retry: Option<RetryPolicy>,
+    /// What a message waits for before the handler is called, if there is anything.
+    pub limits: Option<Limits>,
     /// Checks payloads, where that is switched on.
     #[cfg(feature = "validation")]
     pub validator: Option<Validator>,
@@ -32,6 +35,7 @@ impl Route {
             entry,
             timeout,
             retry: entry.options.retry,
+            limits: None,
             #[cfg(feature = "validation")]
             validator: None,
         }
@@ -66,6 +70,12 @@ impl QueueRoutes {
     #[must_use]
     pub fn find(&self, message_type: &str) -> Option<&Arc<Route>> {
         self.by_type.get(message_type)
+    }
+
+    /// What may keep the queue from being consumed.
+    #[must_use]
+    pub fn pauses(&self) -> Option<Pauses> {
+        Pauses::of(self.by_type.values().cloned())
     }
 
     /// The types that the queue's handlers take, in order, for an error.

@@ -30,6 +30,27 @@ impl BreakerPolicy {
     pub const fn new(failures: u32, reset_ms: u64, probes: u32) -> Self {
         Self { failures, reset: Duration::from_millis(reset_ms), probes }
     }
+
+    /// Sets the failures in a row that open it.
+    #[must_use]
+    pub const fn failures(mut self, failures: u32) -> Self {
+        self.failures = failures;
+        self
+    }
+
+    /// Sets the quiet time, in milliseconds.
+    #[must_use]
+    pub const fn reset_ms(mut self, reset_ms: u64) -> Self {
+        self.reset = Duration::from_millis(reset_ms);
+        self
+    }
+
+    /// Sets how many probes must pass.
+    #[must_use]
+    pub const fn probes(mut self, probes: u32) -> Self {
+        self.probes = probes;
+        self
+    }
 }
 
 /// How a call ended, as far as a breaker cares.

@@ -11,7 +11,7 @@ use super::config::Settings;
 use super::connect::connect;
 use super::plan::{Plan, QueuePlan};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
-use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared};
+use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::publish::{Encoder, Publisher, WireOptions};
@@ -46,11 +46,12 @@ impl Opened {
     /// Starts the consumers; ready when the broker has confirmed each of them.
     pub(super) async fn start(self) -> Result<Running> {
         let stopping = watch::Sender::new(false);
+        let mut limits = SharedLimits::default();
         let consumers: Vec<_> = self
             .plan
             .queues
             .iter()
-            .map(|queue| self.consumer(queue, &stopping))
+            .map(|queue| self.consumer(queue, &stopping, &mut limits))
             .collect::<Result<_>>()?;
         let Self { prepared, transport, publisher, resources, .. } = self;
         let mut running =
@@ -60,14 +61,19 @@ impl Opened {
         Ok(running)
     }
 
-    fn consumer(&self, queue: &QueuePlan, stopping: &watch::Sender<bool>) -> Result<Consumer> {
+    fn consumer(
+        &self,
+        queue: &QueuePlan,
+        stopping: &watch::Sender<bool>,
+        limits: &mut SharedLimits,
+    ) -> Result<Consumer> {
         let settings = &self.prepared.settings;
         let shared = Shared {
             resources: self.resources.clone(),
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
         };
-        let dispatcher = Dispatcher::new(routes(queue, settings)?, shared);
+        let dispatcher = Dispatcher::new(routes(queue, settings, limits)?, shared);
         let counters = Arc::new(Counters::default());
         let settler = Settler::new(
             self.publisher.clone(),
@@ -89,12 +95,17 @@ impl Opened {
     }
 }
 
-fn routes(queue: &QueuePlan, settings: &Settings) -> Result<QueueRoutes, BootErrors> {
+fn routes(
+    queue: &QueuePlan,
+    settings: &Settings,
+    limits: &mut SharedLimits,
+) -> Result<QueueRoutes, BootErrors> {
     let mut routes = QueueRoutes::new(&queue.queue.name);
     for entry in &queue.handlers {
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
-        let route = Route::new(entry, timeout);
+        let mut route = Route::new(entry, timeout);
+        route.limits = limits.of(entry);
         #[cfg(feature = "validation")]
         let route = with_validator(route, settings)?;
         routes.add(route);

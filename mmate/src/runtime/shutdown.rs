@@ -25,7 +25,7 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { handled, retried, rejected, discarded, dead_lettered, abandoned } =
+        let Counts { handled, retried, fallen_back, rejected, discarded, dead_lettered, abandoned } =
             self.counts;
         let how = if self.drained {
             "everything in flight has ended"
@@ -34,7 +34,7 @@ impl fmt::Display for ShutdownReport {
         };
         write!(
             f,
-            "stopped in {:.1} s, {how}: {handled} handled, {retried} retried, {rejected} rejected, {discarded} discarded, \
+            "stopped in {:.1} s, {how}: {handled} handled, {fallen_back} fallen back, {retried} retried, {rejected} rejected, {discarded} discarded, \
              {dead_lettered} dead-lettered, {abandoned} left for redelivery",
             self.took.as_secs_f64()
         )
