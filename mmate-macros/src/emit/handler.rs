@@ -56,10 +56,10 @@ pub(super) fn parameter_types(item: &FnItem) -> Vec<&Type> {
         .collect()
 }
 
-/// Names for the arguments, at the place of the function's name, so that an error about the whole call
-/// stands there.
-pub(super) fn argument_names(item: &FnItem) -> Vec<syn::Ident> {
-    let span = item.sig.ident.span().resolved_at(Span::mixed_site());
+/// Names for the arguments, at the place of the called function's name, so that an error about the whole
+/// call stands there.
+pub(super) fn argument_names(item: &FnItem, called: Span) -> Vec<syn::Ident> {
+    let span = called.resolved_at(Span::mixed_site());
     (0..item.sig.inputs.len()).map(|index| format_ident!("__{index}", span = span)).collect()
 }
 
@@ -106,7 +106,7 @@ fn shim(shim: &TokenStream, called: &TokenStream, span: Span, item: &FnItem) -> 
     };
     let returned = return_type(item);
     let local = Span::mixed_site();
-    let names = argument_names(item);
+    let names = argument_names(item, span);
     let (first, others) = match names.split_first() {
         Some((first, others)) => (quote!(#first), others),
         None => (quote!(_), [].as_slice()),
