@@ -39,7 +39,7 @@ pub async fn run(running: &Running) -> Result<Outcome> {
     let shop = Shop::of(running)?;
     let transport = running.transport();
     let run = feed::run_id();
-    let queues = running.health().into_iter().map(|consumer| consumer.queue);
+    let queues = running.health().consumers.into_iter().map(|consumer| consumer.queue);
     let parked = Parked::watch(Arc::clone(&transport), queues, &run, shop.journal.clone()).await?;
     let lines = feed::lines(&run);
     let publisher = running.publisher();
@@ -48,7 +48,7 @@ pub async fn run(running: &Running) -> Result<Outcome> {
     }
     let in_time = shop.wait_for_fates(&lines, &parked).await;
     let outcome = shop.outcome(&run, lines, &parked);
-    report::print(&outcome, &running.health(), transport.name(), began.elapsed());
+    report::print(&outcome, &running.health().consumers, transport.name(), began.elapsed());
     let mut problems = judge::problems(&outcome);
     if !in_time {
         problems.insert(0, format!("not everything was done within {DEADLINE:?}"));
@@ -106,10 +106,10 @@ impl<'a> Shop<'a> {
             while !self.all_done(lines, parked) {
                 any_changed(&mut signs).await;
             }
-            let mut counted = total(&self.running.health());
+            let mut counted = total(&self.running.health().consumers);
             loop {
                 tokio::time::sleep(QUIET).await;
-                let now = total(&self.running.health());
+                let now = total(&self.running.health().consumers);
                 if now == counted {
                     return;
                 }

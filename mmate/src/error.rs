@@ -14,6 +14,13 @@ pub enum Error {
     Transport(TransportError),
     /// A command of the program's own command line failed.
     Command(String),
+    /// The app does not consume this queue.
+    UnknownQueue {
+        /// The queue that was asked for.
+        queue: String,
+        /// Those that it consumes.
+        known: Vec<String>,
+    },
 }
 
 /// The result of [`run`](crate::run).
@@ -25,6 +32,10 @@ impl fmt::Display for Error {
             Self::Boot(errors) => errors.fmt(f),
             Self::Transport(error) => error.fmt(f),
             Self::Command(text) => f.write_str(text),
+            Self::UnknownQueue { queue, known } => {
+                write!(f, "this app does not consume queue `{queue}`; it consumes ")?;
+                if known.is_empty() { f.write_str("none") } else { f.write_str(&known.join(", ")) }
+            }
         }
     }
 }
@@ -33,7 +44,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Transport(error) => error.source(),
-            Self::Boot(_) | Self::Command(_) => None,
+            Self::Boot(_) | Self::Command(_) | Self::UnknownQueue { .. } => None,
         }
     }
 }

@@ -23,6 +23,7 @@
 //! # Rooms, in the order in which a message travels
 //!
 //! - [`contract`]: what a message is. Kinds, the JSON envelope, names, schemas.
+//! - `observability`: the fate of every message, counted and kept (feature `runtime`).
 //! - [`reliability`]: what an error means, and when to try again.
 //! - [`transport`]: the port to a broker; in memory and RabbitMQ.
 //! - [`publish`]: from a typed value to bytes on the wire.
@@ -50,6 +51,8 @@ mod error;
 pub mod handler;
 #[cfg(feature = "macros")]
 mod macros;
+#[cfg(feature = "runtime")]
+pub mod observability;
 pub mod prelude;
 #[cfg(feature = "runtime")]
 pub mod publish;

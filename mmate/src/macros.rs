@@ -146,7 +146,7 @@ pub use mmate_macros::payload;
 /// then lets `probes` (3) calls through: one failure among them opens it again, else it closes. Only errors
 /// of the classes `transient`, `throttle` and `system` are failures, and calls that overran their time limit. Only a
 /// success breaks the row; rejections and errors about the message neither count nor break it. While it is open, the queue's
-/// readiness is `Paused`. Handlers whose breakers have one `name` share one breaker; what they say about it must be
+/// readiness is `Waiting`. Handlers whose breakers have one `name` share one breaker; what they say about it must be
 /// the same.
 ///
 /// **`rate`** spreads calls evenly, each attempt counted, up to 1,000,000 calls. Without `burst`, as many as come in

@@ -4,6 +4,7 @@ mod broker;
 mod connecting;
 mod consuming;
 mod declaring;
+mod failover;
 mod outages;
 mod proxy;
 mod publishing;

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms in reading order: each may import only those to its left.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "contract",
+    "observability",
     "reliability",
     "transport",
     "publish",
@@ -27,7 +28,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
     ("jsonschema", &["contract/validate.rs"]),
     ("schemars::generate", &["contract/schema.rs"]),
     (".settle(", &["consume/flow.rs", "transport/", "testing/conformance/"]),
-    ("clap::", &["runtime/command.rs"]),
+    ("clap::", &["runtime/command.rs", "runtime/ledger.rs"]),
     ("std::process::exit", &[]),
 ];
 
@@ -237,4 +238,32 @@ fn the_checks_see_what_they_look_for() {
     let long = format!("fn f() {{\n{}}}\n", "    a();\n".repeat(FUNCTION_LINES_MAX));
     assert_eq!(long_functions(&long), [(1, FUNCTION_LINES_MAX + 2)]);
     assert!(long_functions("fn f() {\n}\n").is_empty());
+}
+
+/// A promise in the docs names the test that holds it: a word in backticks with three underscores or
+/// more is the name of a test.
+#[test]
+fn every_test_that_the_docs_name_exists() {
+    let mut code = Vec::new();
+    for folder in ["tests/it", "examples/tests", "mmate/src", "xtask/src"] {
+        sources(&workspace().join(folder), &workspace(), &mut code);
+    }
+    let exists =
+        |name: &str| code.iter().any(|source| source.text.contains(&format!("fn {name}(")));
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for page in fs::read_dir(workspace().join("docs")).expect("the docs").flatten() {
+        let text = fs::read_to_string(page.path()).expect("a page");
+        let words = text.split('`').skip(1).step_by(2);
+        for name in
+            words.filter(|word| word.matches('_').count() >= 3 && !word.contains(['.', ' ']))
+        {
+            named += 1;
+            if !exists(name) {
+                missing.push(format!("{}: `{name}`", page.path().display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no test has this name:\n{}", missing.join("\n"));
+    assert!(named > 10, "the docs name tests");
 }

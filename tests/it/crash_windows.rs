@@ -10,7 +10,9 @@ use mmate::transport::{
     Capabilities, Intake, Outgoing, PublishError, Queue, QueueStats, Settlement, SubscribeOptions,
     Subscription, Tag, Topology, Transport, TransportError,
 };
-use mmate_tests::{Backend, Broker, Probe, on_every_transport, take, unique, wait_for_ready};
+use mmate_tests::{
+    Backend, Broker, Probe, eventually, on_every_transport, take, unique, wait_for_ready,
+};
 use tokio::sync::Notify;
 
 #[message(command, reply = Booked)]
@@ -27,6 +29,28 @@ struct RoomBooked {
 #[message(reply)]
 struct Booked {
     room: u32,
+}
+
+#[message(command)]
+struct Rebook {
+    room: u32,
+}
+
+/// Fails once, and waits at the broker for the second attempt.
+#[handler(retry(attempts = 3, backoff = fixed("1500ms"), jitter = 0.0))]
+async fn rebook(command: Rebook, context: Context, probe: State<Probe>) -> Result {
+    probe.note(format!("{} {}", command.room, context.attempt()));
+    if context.attempt() == 1 {
+        return Err(Retry::after(std::time::Duration::from_millis(1_500)).into());
+    }
+    Ok(())
+}
+
+/// Every instance hears of it, and fails once.
+#[handler(broadcast, retry(attempts = 2, backoff = fixed("1200ms"), jitter = 0.0))]
+async fn hear(event: RoomBooked, context: Context, probe: State<Probe>) -> Result {
+    probe.note(format!("{} {}", event.room, context.attempt()));
+    if context.attempt() == 1 { Err(HandlerError::msg("not yet")) } else { Ok(()) }
 }
 
 /// The name under which a test finds its own events on a shared broker.
@@ -185,7 +209,11 @@ impl Scene {
     }
 
     async fn start(&self, transport: Arc<dyn Transport>) -> mmate::runtime::Running {
-        let builder = App::builder().name(&self.name).transport(transport).handler::<book>();
+        let builder = App::builder()
+            .name(&self.name)
+            .transport(transport)
+            .handler::<book>()
+            .handler::<rebook>();
         builder
             .provide(self.probe.clone())
             .provide(Test(self.name.clone()))
@@ -301,7 +329,52 @@ async fn ended_before_the_dead_letter_left(backend: Backend) {
     scene.clear().await;
 }
 
+/// The copy is confirmed and the original not acknowledged: the second attempt is made twice, and none
+/// is lost.
+async fn ended_before_the_ack_of_a_delayed_retry_was_written(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    let (inner, reached) = (scene.broker.connect().await, Arc::new(Notify::new()));
+    let dying = Dying {
+        inner: Arc::clone(&inner),
+        cut: Cut::Ack,
+        reached: Arc::clone(&reached),
+        panicked: AtomicBool::new(false),
+    };
+    let running = scene.start(Arc::new(dying)).await;
+    running.publisher().send(Rebook { room: 5 }).await.expect("taken");
+    tokio::time::timeout(mmate_tests::DEADLINE, reached.notified()).await.expect("it is reached");
+    drop(running);
+    inner.close().await;
+    let healthy = scene.start(scene.broker.connect().await).await;
+    assert_eq!(scene.probe.wait_for(3).await, ["5 1", "5 2", "5 2"]);
+    assert!(healthy.stop().await.drained);
+    wait_for_ready(&scene.transport, &format!("cmd.{}.Rebook", scene.name), 0).await;
+    scene.clear().await;
+}
+
+/// Its queue is gone with its connection, and what waited elsewhere would not find it again.
+async fn a_broadcast_waits_for_its_retry_in_the_process(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    let inner = scene.broker.connect().await;
+    let (cut, reached) = (Cut::Publish("evt."), Arc::new(Notify::new()));
+    let transport: Arc<dyn Transport> =
+        Arc::new(Dying { inner, cut, reached, panicked: AtomicBool::new(false) });
+    let builder = App::builder().name(&scene.name).transport(transport).handler::<hear>();
+    let running = builder.provide(scene.probe.clone()).start().await.expect("boots");
+    let outside =
+        scene.broker.service("outside").await.publish_only().start().await.expect("boots");
+    let event = RoomBooked { room: 6, test: scene.name.clone() };
+    outside.publisher().publish(event).await.expect("taken");
+    let heard = || scene.probe.notes().iter().filter(|note| note.starts_with("6 ")).count();
+    eventually("the second attempt", || async { heard() == 2 }).await;
+    assert!(running.stop().await.drained);
+    outside.stop().await;
+    scene.clear().await;
+}
+
 on_every_transport! {
+    a_broadcast_waits_for_its_retry_in_the_process
+    ended_before_the_ack_of_a_delayed_retry_was_written
     a_consumer_that_panics_consumes_again
     ended_before_the_messages_left
     ended_before_the_reply_left

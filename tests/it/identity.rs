@@ -3,6 +3,7 @@
 use mmate::contract::headers::names;
 use mmate::prelude::*;
 use mmate_tests::{Backend, Probe, on_every_transport, unique};
+use tokio::sync::Mutex;
 
 #[message(command)]
 struct First {}
@@ -56,7 +57,11 @@ async fn third(message: Third, context: Option<Context>, headers: Headers, probe
     note(&probe, &context);
 }
 
+/// On a shared broker every service hears the events of all others: one of these tests at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 async fn a_flow_keeps_its_correlation_and_names_each_cause(backend: Backend) {
+    let _alone = ALONE.lock().await;
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let (broker, probe) = (backend.broker().await, Probe::default());
     let service = broker
@@ -86,6 +91,7 @@ async fn tenant(_message: Third, headers: Headers, probe: State<Probe>) {
 }
 
 async fn a_header_that_is_marked_follows_the_flow(backend: Backend) {
+    let _alone = ALONE.lock().await;
     let (broker, probe) = (backend.broker().await, Probe::default());
     let service =
         broker.service(&unique("identity")).await.config("wire.flow_headers", "user, tenant");
@@ -99,6 +105,7 @@ async fn a_header_that_is_marked_follows_the_flow(backend: Backend) {
 }
 
 async fn a_message_that_begins_a_flow_is_its_own_correlation(backend: Backend) {
+    let _alone = ALONE.lock().await;
     let (broker, probe) = (backend.broker().await, Probe::default());
     let service =
         broker.service(&unique("identity")).await.handler::<third>().provide(probe.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mmate::prelude::*;
 use mmate_tests::{Probe, eventually};
-use xtask::servers::{RabbitNode, StartOptions};
+use xtask::servers::{RabbitCluster, RabbitNode, StartOptions};
 
 const MESSAGES: u32 = 2_000;
 const KILL_AT: u32 = 500;
@@ -25,8 +25,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// Twice, the second time as soon as the service has recovered from the first.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
+async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice(queue_type: &str) {
     let node =
         Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
     let probe = Probe::default();
@@ -34,11 +33,14 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
         .name("outage")
         .handler::<count>()
         .provide(probe.clone())
-        // On RabbitMQ 3.10 a quorum queue with one member that is asked for something in the first moments
-        // after a kill may never elect a leader ("leader call - leader not known" in the broker's log).
-        .config("queues.type", "classic")
+        .config("queues.type", queue_type)
         .config("url", node.amqp_url());
     let running = builder.start().await.expect("boots");
+    if queue_type == "quorum" {
+        let fresh = Arc::clone(&node);
+        let registered = move || fresh.wait_until_registered("cmd.outage.Count");
+        blocking(registered).await.expect("the queue is written down");
+    }
     let publisher = running.publisher().clone();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
@@ -60,6 +62,49 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice() {
     assert_eq!(counts.dead_lettered, 0, "{counts:?}");
 }
 
+/// A queue with three members needs two of them. The service is told all three brokers, so it does not
+/// matter which one it is connected to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_loses_the_leader_of_a_queue_loses_no_message() {
+    let cluster = blocking(|| RabbitCluster::start(&StartOptions::default())).await;
+    let cluster = Arc::new(cluster.expect("a cluster"));
+    let probe = Probe::default();
+    let builder = App::builder()
+        .name("cluster")
+        .handler::<count>()
+        .provide(probe.clone())
+        .config("url", cluster.amqp_urls());
+    let running = builder.start().await.expect("boots");
+    let queue = running.health().consumers[0].queue.clone();
+    let publisher = running.publisher().clone();
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            publisher.send(Count { number }).await.expect("confirmed within the publish deadline");
+        }
+    });
+    probe.wait_for(KILL_AT as usize).await;
+    let asked = Arc::clone(&cluster);
+    let leader = blocking(move || asked.leader_of(&queue)).await.expect("a leader");
+    let killed = Arc::clone(&cluster);
+    blocking(move || killed.nodes()[leader].kill()).await.expect("killed");
+    sending.await.expect("every publish is confirmed although a node is gone");
+    eventually("every message is handled", || async { seen(&probe).len() == MESSAGES as usize })
+        .await;
+    eventually("ready with two nodes", || async { running.is_ready() }).await;
+    let counts = running.stop().await.counts;
+    assert_eq!(counts.dead_lettered, 0, "{counts:?}");
+}
+
 fn seen(probe: &Probe) -> BTreeSet<String> {
     probe.notes().into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_classic_queue_outlives_two_kills_of_its_broker() {
+    what_was_confirmed_is_handled_although_the_broker_is_killed_twice("classic").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_queue_outlives_two_kills_of_its_broker() {
+    what_was_confirmed_is_handled_although_the_broker_is_killed_twice("quorum").await;
 }

@@ -141,7 +141,7 @@ async fn a_broadcast_reaches_every_instance_and_leaves_no_queue(backend: Backend
     assert_eq!(probe.wait_for(4).await[1..], ["refresh 0", "refresh 0", "refresh 0"]);
     let transport = broker.connect().await;
     let queues: Vec<String> =
-        replicas.iter().map(|replica| replica.health()[0].queue.clone()).collect();
+        replicas.iter().map(|replica| replica.health().consumers[0].queue.clone()).collect();
     for replica in replicas {
         replica.stop().await;
     }

@@ -6,7 +6,7 @@ mod tasks;
 use std::env;
 use std::process::ExitCode;
 
-use tasks::{Failure, bench, broker, build_cost, test};
+use tasks::{Failure, bench, broker, build_cost, soak, test};
 
 const USAGE: &str = "\
 Usage: cargo xtask <task> [options]
@@ -18,6 +18,9 @@ Tasks:
   bench [ARGUMENT..]    the benchmarks, in release mode, against a private RabbitMQ node
   build-cost [--handlers N]..
                         build time and binary size of a generated service, by number of handlers
+  soak [--minutes N] [--rate N] [--queue-type quorum|classic] [--fault NAME].. [--once]
+                        a service under load while broker, network and service are hurt; each
+                        message is followed to its end. N minutes, at least one turn of all faults
   broker [--management] starts a RabbitMQ node, prints its URL, stops it on Ctrl-C
   help                  this text
 
@@ -52,6 +55,7 @@ fn run(task: &str, rest: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "broker" => broker::run(rest),
+        "soak" => soak::run(rest),
         "build-cost" => build_cost::run(rest),
         _ => Err(Failure::usage(&format!("there is no task `{task}`; try `cargo xtask help`"))),
     }

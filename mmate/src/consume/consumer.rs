@@ -1,6 +1,7 @@
 //! A queue's consumer: subscribes, runs the flow, and does both again after every loss.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::activity::Activity;
 use super::flow::{End, Flow};
-use super::job::Worker;
+use super::handle::{ConsumerHandle, Pause};
+use super::job::{Leaving, Worker};
 use super::settle::Settler;
+use super::stall::stalled;
 use super::status::{Counters, Readiness};
-use crate::dispatch::{Dispatcher, Pauses};
+use crate::dispatch::Dispatcher;
 use crate::reliability::Backoff;
 use crate::transport::{SubscribeOptions, Topology, Transport, TransportError, TransportErrorKind};
 
@@ -39,6 +43,9 @@ pub struct ConsumerOptions {
     pub redeliveries_max: u32,
     /// How long handlers may go on after a stop was asked for.
     pub drain_timeout: Duration,
+    /// After how long without a message, while the queue holds some, the broker counts as having
+    /// forgotten the consumer. 60 s by default.
+    pub stall_after: Duration,
     /// The part of the service's topology that this consumer needs, for declaring it again.
     pub topology: Topology,
 }
@@ -57,6 +64,7 @@ impl ConsumerOptions {
             concurrency,
             redeliveries_max,
             drain_timeout: Duration::from_secs(20),
+            stall_after: Duration::from_secs(60),
             topology,
         }
     }
@@ -70,6 +78,8 @@ pub struct Consumer {
     worker: Arc<Worker>,
     readiness: watch::Sender<Readiness>,
     counters: Arc<Counters>,
+    activity: Arc<Activity>,
+    pause: watch::Sender<Pause>,
 }
 
 impl Consumer {
@@ -83,26 +93,28 @@ impl Consumer {
         counters: Arc<Counters>,
     ) -> Self {
         let redeliveries_max = options.redeliveries_max;
-        let worker = Arc::new(Worker { dispatcher, settler, redeliveries_max });
+        let worker = Arc::new(Worker::new(dispatcher, settler, redeliveries_max));
         Self {
             options,
             transport,
             worker,
             readiness: watch::Sender::new(Readiness::Starting),
             counters,
+            activity: Arc::default(),
+            pause: watch::Sender::new(None),
         }
     }
 
-    /// Shows whether it consumes.
+    /// What it shows of itself, and how it is paused.
     #[must_use]
-    pub fn readiness(&self) -> watch::Receiver<Readiness> {
-        self.readiness.subscribe()
-    }
-
-    /// What became of its messages so far.
-    #[must_use]
-    pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
+    pub fn handle(&self) -> ConsumerHandle {
+        ConsumerHandle {
+            queue: self.queue().into(),
+            readiness: self.readiness.subscribe(),
+            counters: Arc::clone(&self.counters),
+            activity: Arc::clone(&self.activity),
+            pause: self.pause.clone(),
+        }
     }
 
     /// The queue.
@@ -115,12 +127,19 @@ impl Consumer {
     /// flight when the caller drops this future stays unacknowledged and comes again.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut failures: u32 = 0;
+        let mut pause = self.pause.subscribe();
         while !*stopping.borrow_and_update() {
+            let paused = pause.borrow_and_update().clone();
+            if let Some(reason) = paused {
+                self.rest(&reason, &mut pause, &mut stopping).await;
+                continue;
+            }
             // A panic of ours must not end in "connected, healthy, not consuming": handlers' own panics
             // are caught where they are called.
             let life = AssertUnwindSafe(self.life(&stopping, &mut failures)).catch_unwind().await;
             let error = match life {
-                Ok(End::Drained) => break,
+                // The app stops, or somebody asked for a pause.
+                Ok(End::Drained) => continue,
                 Ok(End::Lost(error)) => error,
                 Err(_) => panicked(self.queue()),
             };
@@ -129,10 +148,27 @@ impl Consumer {
             self.report_loss(&error, wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                _ = pause.changed() => {}
                 _ = stopping.wait_for(|stop| *stop) => {}
             }
         }
         self.readiness.send_replace(Readiness::Stopped);
+    }
+
+    /// Does nothing until somebody asks to resume, or the app stops.
+    async fn rest(
+        &self,
+        reason: &str,
+        pause: &mut watch::Receiver<Pause>,
+        stopping: &mut watch::Receiver<bool>,
+    ) {
+        tracing::info!(queue = self.queue(), reason, "paused");
+        self.readiness.send_replace(Readiness::Paused(reason.to_owned()));
+        tokio::select! {
+            // Another reason shows, too.
+            _ = pause.changed() => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
     }
 
     async fn life(&self, stopping: &watch::Receiver<bool>, failures: &mut u32) -> End {
@@ -151,32 +187,33 @@ impl Consumer {
             tracing::info!(queue = self.queue(), "consuming again");
         }
         *failures = 0;
+        self.activity.confirmed();
         self.readiness.send_replace(Readiness::Consuming);
-        let flow = Flow::new(
-            subscription,
-            &self.worker,
-            self.options.concurrency,
-            self.options.drain_timeout,
-        );
-        let run = flow.run(stopping.clone());
-        match self.worker.dispatcher.pauses() {
-            None => run.await,
-            Some(pauses) => tokio::select! {
-                end = run => end,
-                never = self.show(&pauses) => match never {},
-            },
+        let flow = Flow::new(subscription, &self.worker, &self.options, &self.activity);
+        let (queue, after) = (self.queue(), self.options.stall_after);
+        let stalled = async {
+            let error = stalled(&*self.transport, queue, &self.activity, after).await;
+            self.worker.leave(Leaving::ConnectionLost);
+            error
+        };
+        tokio::select! {
+            biased;
+            end = flow.run(stopping.clone(), self.pause.subscribe()) => end,
+            error = stalled => End::Lost(error),
+            never = self.show_waits() => match never {},
         }
     }
 
-    /// Shows pauses as long as it is polled.
-    async fn show(&self, pauses: &Pauses) -> Infallible {
+    /// Shows whether messages wait for circuit breakers, as long as it is polled.
+    async fn show_waits(&self) -> Infallible {
+        let Some(waits) = self.worker.dispatcher.waits() else { return pending().await };
         loop {
             // Before the look: a change between look and wait is not missed.
-            let changed = pauses.changed();
-            let pause = pauses.look(usize::from(self.options.concurrency));
-            let until = pause.and_then(|pause| pause.until);
-            let state = pause.map_or(Readiness::Consuming, |pause| {
-                Readiness::Paused(self.worker.settler.describe(pause))
+            let changed = waits.changed();
+            let wait = waits.look(usize::from(self.options.concurrency));
+            let until = wait.and_then(|wait| wait.until);
+            let state = wait.map_or(Readiness::Consuming, |wait| {
+                Readiness::Waiting(self.worker.settler.describe(wait))
             });
             self.readiness.send_if_modified(|shown| {
                 let news = *shown != state;
@@ -196,6 +233,7 @@ impl Consumer {
 
     fn report_loss(&self, error: &TransportError, wait: Duration) {
         tracing::warn!(queue = self.queue(), %error, ?wait, "not consuming; subscribing again");
+        self.activity.ended();
         self.readiness.send_replace(Readiness::Unready(error.to_string()));
     }
 }

@@ -41,8 +41,14 @@ impl Death<'_> {
         headers.set(names::DEATH_TIME, format_timestamp(self.time));
         headers.set(names::DEATH_ATTEMPTS, self.attempts);
         headers.set(names::DEATH_HANDLER, self.handler);
-        headers.set(names::ORIGINAL_EXCHANGE, delivery.exchange.as_str());
-        headers.set(names::ORIGINAL_ROUTING_KEY, delivery.routing_key.as_str());
+        // The attempts are over; if somebody sends it back, they are counted anew.
+        headers.remove(names::ATTEMPT);
+        headers.remove(names::NOT_BEFORE);
+        headers.remove_broker_deaths();
+        if headers.get(names::ORIGINAL_ROUTING_KEY).is_none() {
+            headers.set(names::ORIGINAL_EXCHANGE, delivery.exchange.as_str());
+            headers.set(names::ORIGINAL_ROUTING_KEY, delivery.routing_key.as_str());
+        }
         Outgoing::new(Address::queue(dead_letter_queue), properties, delivery.body.clone())
     }
 }

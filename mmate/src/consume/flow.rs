@@ -12,7 +12,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use super::job::{Finished, Job, Worker};
+use super::activity::Activity;
+use super::consumer::ConsumerOptions;
+use super::handle::Pause;
+use super::job::{Finished, Job, Leaving, Worker};
 use crate::transport::{Intake, Subscription, TransportError};
 
 /// How many steps are made before other tasks get a turn, even if messages never stop coming.
@@ -21,7 +24,7 @@ const STEPS_MAX: usize = 64;
 /// How a flow ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The app stops and nothing is in flight any more.
+    /// The app stops or the consumer is paused, and nothing is in flight any more.
     Drained,
     /// The subscription is gone; what was in flight will come again.
     Lost(TransportError),
@@ -35,14 +38,20 @@ pub(super) struct Flow<'a> {
     subscription: Box<dyn Subscription>,
     worker: &'a Arc<Worker>,
     /// Handlers that wait for something, polled in this task. Those that end at once never get here.
-    running: FuturesUnordered<BoxFuture<'a, Finished>>,
+    running: FuturesUnordered<BoxFuture<'a, Finished<'a>>>,
     /// Messages between two attempts; they hold no place among the running ones.
-    waiting: FuturesUnordered<BoxFuture<'a, Job>>,
+    waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,
     /// Messages whose wait is over while all places are taken.
-    due: Vec<Job>,
+    due: Vec<Job<'a>>,
+    activity: &'a Activity,
     concurrency: usize,
+    prefetch: usize,
     drain_timeout: Duration,
-    /// Set once the app stops: until then handlers may go on.
+    /// Whether a delivery came in this turn.
+    received: bool,
+    /// Set once nothing new is to be taken: the app stops, or the consumer is paused.
+    halted: bool,
+    /// Set once the app stops: until then handlers may go on. A pause waits for them.
     drain_until: Option<Pin<Box<Sleep>>>,
 }
 
@@ -54,7 +63,7 @@ enum Step {
     Idle,
     /// The subscription is gone.
     Lost(TransportError),
-    /// The app stops, and no handler is running any more.
+    /// Nothing new is to be taken, and no handler is running any more.
     Drained,
 }
 
@@ -62,8 +71,8 @@ impl<'a> Flow<'a> {
     pub(super) fn new(
         subscription: Box<dyn Subscription>,
         worker: &'a Arc<Worker>,
-        concurrency: u16,
-        drain_timeout: Duration,
+        options: &ConsumerOptions,
+        activity: &'a Activity,
     ) -> Self {
         Self {
             subscription,
@@ -71,21 +80,48 @@ impl<'a> Flow<'a> {
             running: FuturesUnordered::new(),
             waiting: FuturesUnordered::new(),
             due: Vec::new(),
-            concurrency: usize::from(concurrency.max(1)),
-            drain_timeout,
+            activity,
+            concurrency: usize::from(options.concurrency.max(1)),
+            prefetch: usize::from(options.subscribe.prefetch),
+            drain_timeout: options.drain_timeout,
+            received: false,
+            halted: false,
             drain_until: None,
         }
     }
 
-    /// Runs until the subscription is lost, or until the app stops and everything has ended.
-    pub(super) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> End {
+    /// Runs until the subscription is lost, or until the app stops or a pause is asked for, and
+    /// everything has ended.
+    pub(super) async fn run(
+        mut self,
+        mut stopping: watch::Receiver<bool>,
+        mut pausing: watch::Receiver<Pause>,
+    ) -> End {
         let mut stop = pin!(async move {
             // An error means that the app is gone, which is as stopped as it can be.
             let _ = stopping.wait_for(|stop| *stop).await;
         });
-        let lost = poll_fn(|cx| self.poll(stop.as_mut(), cx)).await;
+        self.worker.leave(Leaving::CutOff);
+        let mut pause = pin!(async move {
+            let _ = pausing.wait_for(Option::is_some).await;
+        });
+        let lost = poll_fn(|cx| {
+            if !self.halted && pause.as_mut().poll(cx).is_ready() {
+                self.halt(Leaving::Paused);
+            }
+            self.received = false;
+            let end = self.poll(stop.as_mut(), cx);
+            let in_flight = self.running.len() + self.waiting.len() + self.due.len();
+            let hungry = end.is_pending() && self.has_room() && in_flight < self.prefetch;
+            self.activity.turn(self.received, hungry, in_flight);
+            end
+        })
+        .await;
         match lost {
-            Some(error) => End::Lost(error),
+            Some(error) => {
+                self.worker.leave(Leaving::ConnectionLost);
+                End::Lost(error)
+            }
             None => self.finish().await,
         }
     }
@@ -122,7 +158,7 @@ impl<'a> Flow<'a> {
         {
             self.start(job, cx);
         }
-        let draining = self.drain_until.is_some();
+        let draining = self.halted;
         if draining && self.running.is_empty() {
             return Step::Drained;
         }
@@ -138,10 +174,11 @@ impl<'a> Flow<'a> {
             self.due.push(job);
             return Step::Done;
         }
-        let has_room = self.running.len() < self.concurrency;
+        let has_room = self.has_room();
         match poll_intake(&mut *self.subscription, has_room, draining, cx) {
             Poll::Ready(Intake::Delivery(delivery)) => {
-                self.start(Job::new(delivery), cx);
+                self.received = true;
+                self.start(Job::new(delivery, self.worker), cx);
                 Step::Done
             }
             Poll::Ready(Intake::Lost(error)) => Step::Lost(error),
@@ -151,19 +188,19 @@ impl<'a> Flow<'a> {
     }
 
     /// Most handlers end in their first poll; only the others are kept.
-    fn start(&mut self, job: Job, cx: &mut Context<'_>) {
-        let mut attempt: BoxFuture<'a, Finished> = Box::pin(self.worker.run(job));
+    fn start(&mut self, job: Job<'a>, cx: &mut Context<'_>) {
+        let mut attempt: BoxFuture<'a, Finished<'a>> = Box::pin(self.worker.run(job));
         match attempt.as_mut().poll(cx) {
             Poll::Ready(finished) => self.settle(finished),
             Poll::Pending => self.running.push(attempt),
         }
     }
 
-    fn settle(&mut self, finished: Finished) {
+    fn settle(&mut self, finished: Finished<'a>) {
         match finished {
             Finished::Settle(tag, settlement) => self.subscription.settle(tag, settlement),
-            // While draining, a message between two attempts is left to another process.
-            Finished::Retry(..) if self.drain_until.is_some() => {}
+            // From then on a message between two attempts is left to another process.
+            Finished::Retry(..) if self.halted => {}
             Finished::Retry(job, wait) => self.waiting.push(Box::pin(async move {
                 tokio::time::sleep(wait).await;
                 *job
@@ -172,16 +209,28 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// True if it would take a delivery.
+    fn has_room(&self) -> bool {
+        !self.halted && self.running.len() < self.concurrency
+    }
+
     fn drain(&mut self) {
         let limit = tokio::time::sleep_until(Instant::now() + self.drain_timeout);
         self.drain_until = Some(Box::pin(limit));
+        self.halt(Leaving::Stopping);
+    }
+
+    /// Takes nothing new. What waits for another attempt goes back when the subscription is dropped.
+    fn halt(&mut self, why: Leaving) {
+        self.halted = true;
+        self.worker.leave(why);
         self.waiting.clear();
         self.due.clear();
     }
 
     /// The time for draining is over: handlers are cancelled, their messages come again elsewhere.
     fn abandon(&mut self) {
-        self.worker.settler.abandoned(self.running.len());
+        self.worker.leave(Leaving::DrainTimeout);
         self.running.clear();
     }
 
@@ -203,7 +252,7 @@ fn poll_intake(
     draining: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Intake> {
-    if has_room && !draining {
+    if has_room {
         return subscription.poll_next(cx);
     }
     if draining && let Poll::Ready(Err(error)) = subscription.poll_cancel(cx) {

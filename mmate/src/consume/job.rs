@@ -1,27 +1,54 @@
 //! One delivery on its way through the handler.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use super::settle::{Decision, Failure, Settler};
+use tokio::sync::watch;
+
+use super::settle::{Decision, Failure, Settler, id_of};
 use crate::contract::headers::names;
 use crate::dispatch::Dispatcher;
 use crate::handler::HandlerError;
+use crate::observability::{Account, Fate, Note};
 use crate::transport::{Delivery, Settlement, Tag};
 
 /// A delivery and the number of the attempt that is due (from 1).
+///
+/// It ends by being settled. Dropped before, wherever that happens, it is recorded as left: the broker
+/// gives the message to somebody again.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct Job<'a> {
     delivery: Delivery,
     attempt: u32,
+    worker: &'a Worker,
+    settled: bool,
+}
+
+/// Why messages that are in flight would be left where they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Leaving {
+    /// Nobody asked: the app was dropped, or the consumer panicked.
+    #[default]
+    CutOff,
+    /// The subscription is gone.
+    ConnectionLost,
+    /// The app stops, and this message waits for another attempt.
+    Stopping,
+    /// The consumer is paused, and this message waits for another attempt.
+    Paused,
+    /// The app stops, and the time for draining is over.
+    DrainTimeout,
 }
 
 /// What is to be done after an attempt.
 #[derive(Debug)]
-pub(super) enum Finished {
+pub(super) enum Finished<'a> {
     Settle(Tag, Settlement),
     /// Boxed: the rare case would make every outcome as large as a delivery.
-    Retry(Box<Job>, Duration),
+    Retry(Box<Job<'a>>, Duration),
+    /// Nothing: it was dropped, and is recorded as left.
     Leave,
 }
 
@@ -32,51 +59,105 @@ pub(super) struct Worker {
     pub(super) settler: Settler,
     /// How often the broker may deliver a message that never ends an attempt.
     pub(super) redeliveries_max: u32,
+    leaving: AtomicU8,
+    /// True while nothing new is begun: messages that wait for a limit of their handler go back.
+    halted: watch::Sender<bool>,
 }
 
-impl Job {
-    /// The attempt number goes on from the header that a republish wrote, and from the deliveries
+impl<'a> Job<'a> {
+    /// The attempt number goes on from the header that a republish wrote, ours or the Go sibling's, and from the deliveries
     /// that ended without a word: a handler that killed its process has used up an attempt.
-    pub(super) fn new(delivery: Delivery) -> Self {
-        let written = delivery
-            .properties
-            .headers
-            .get(names::ATTEMPT)
-            .and_then(crate::contract::HeaderValue::as_i64);
-        let first = written.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1);
+    pub(super) fn new(delivery: Delivery, worker: &'a Worker) -> Self {
+        let number = |name| {
+            let value = delivery.properties.headers.get(name)?.as_i64()?;
+            u32::try_from(value).ok()
+        };
+        let made = || number(names::SIBLING_ATTEMPTS).map(|made| made.saturating_add(1));
+        let first = number(names::ATTEMPT).or_else(made).unwrap_or(1).max(1);
         let attempt = first.saturating_add(delivery.earlier_deliveries());
-        Self { delivery, attempt }
+        Self { delivery, attempt, worker, settled: false }
+    }
+}
+
+impl Drop for Job<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.worker.left(&self.delivery, self.attempt);
+        }
     }
 }
 
 impl Worker {
+    pub(super) fn new(dispatcher: Dispatcher, settler: Settler, redeliveries_max: u32) -> Self {
+        Self {
+            dispatcher,
+            settler,
+            redeliveries_max,
+            leaving: AtomicU8::new(Leaving::CutOff as u8),
+            halted: watch::Sender::new(false),
+        }
+    }
+
+    /// Says why what is dropped from now on is left.
+    pub(super) fn leave(&self, why: Leaving) {
+        self.leaving.store(why as u8, Ordering::Relaxed);
+        let halted = matches!(why, Leaving::Stopping | Leaving::Paused | Leaving::DrainTimeout);
+        self.halted.send_replace(halted);
+    }
+
+    #[cold]
+    fn left(&self, delivery: &Delivery, attempt: u32) {
+        let (fate, reason) = match self.leaving.load(Ordering::Relaxed) {
+            why if why == Leaving::ConnectionLost as u8 => (Fate::Left, "connection_lost"),
+            why if why == Leaving::Stopping as u8 => (Fate::Left, "stopping"),
+            why if why == Leaving::Paused as u8 => (Fate::Left, "paused"),
+            why if why == Leaving::DrainTimeout as u8 => (Fate::Abandoned, "drain_timeout"),
+            _ => (Fate::Left, "cut_off"),
+        };
+        let note = Note::new(id_of(delivery), attempt).because(reason);
+        self.account(delivery).record(fate, note);
+    }
+
+    /// The account of a message that no dispatcher has opened.
+    fn account(&self, delivery: &Delivery) -> &Account {
+        match self.dispatcher.likely_route(delivery) {
+            Some(route) => &route.account,
+            None => self.settler.unrouted(),
+        }
+    }
+
     /// Makes one attempt. The job stays where it was captured: a second place for it would make the
     /// future of every message larger by the whole delivery.
     #[expect(
         clippy::manual_async_fn,
         reason = "an `async fn` would keep a second copy of the job in its future"
     )]
-    pub(super) fn run(&self, job: Job) -> impl Future<Output = Finished> + Send {
+    pub(super) fn run<'a>(&'a self, mut job: Job<'a>) -> impl Future<Output = Finished<'a>> + Send {
         async move {
             match self.attempt(&job).await {
-                Decision::Settle(settlement) => Finished::Settle(job.delivery.tag, settlement),
-                Decision::RetryAfter(wait) => {
-                    let attempt = job.attempt + 1;
-                    Finished::Retry(Box::new(Job { attempt, ..job }), wait)
+                Decision::Settle(settlement) => {
+                    job.settled = true;
+                    Finished::Settle(job.delivery.tag, settlement)
+                }
+                Decision::RetryAfter { attempt, wait } => {
+                    job.attempt = attempt;
+                    Finished::Retry(Box::new(job), wait)
                 }
                 Decision::Leave => Finished::Leave,
             }
         }
     }
 
-    async fn attempt(&self, job: &Job) -> Decision {
+    async fn attempt(&self, job: &Job<'_>) -> Decision {
         let (queue, delivery, attempt) = (self.dispatcher.queue(), &job.delivery, job.attempt);
         if delivery.earlier_deliveries() > self.redeliveries_max {
             return Box::pin(self.give_up(queue, delivery, attempt)).await;
         }
-        let Some(handled) = self.dispatcher.dispatch(delivery, attempt).await else {
-            return Decision::Leave;
-        };
+        if let Some(wait) = self.settler.wait_left(delivery) {
+            return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
+        }
+        let dispatched = self.dispatcher.dispatch(delivery, attempt, &self.halted);
+        let Some(handled) = dispatched.await else { return Decision::Leave };
         match self.settler.finish(queue, delivery, handled, attempt).await {
             Ok(decision) => decision,
             Err(spent) => Box::pin(self.fall_back(queue, delivery, attempt, spent)).await,
@@ -104,7 +185,8 @@ impl Worker {
             delivery.earlier_deliveries() + 1,
             self.redeliveries_max
         ));
-        let failure = Failure { queue, delivery, handler: "-", attempt, error };
+        let account = self.account(delivery);
+        let failure = Failure { queue, delivery, handler: "-", attempt, error, account };
         self.settler.dead_letter(&failure, "redelivery_limit").await
     }
 }

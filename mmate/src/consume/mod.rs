@@ -3,13 +3,19 @@
 //! In: a queue, its dispatcher, a transport. Out: settled deliveries. The runtime starts one
 //! [`Consumer`] per queue; it runs until the app stops and re-establishes itself after every loss.
 
+mod activity;
 mod consumer;
 mod dead_letter;
 mod flow;
+mod handle;
 mod job;
+mod postpone;
 mod settle;
+mod stall;
 mod status;
 
+pub use activity::Activity;
 pub use consumer::{Consumer, ConsumerOptions};
+pub use handle::ConsumerHandle;
 pub use settle::Settler;
 pub use status::{Counters, Counts, Readiness};

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::dead_letter::{Death, both_error_texts, error_text};
-use super::status::{Counters, Fate};
+use super::postpone;
+use super::status::Counters;
 use crate::contract::DecodeError;
 use crate::contract::envelope::format_timestamp;
-use crate::dispatch::{BreakerOpen, Handled, Panicked, Pause, Route, TimedOut};
+use crate::dispatch::{BreakerOpen, Handled, Panicked, Route, TimedOut, Wait};
 use crate::handler::{Answer, HandlerError, Outcome};
+use crate::observability::{Account, Fate, Note};
 use crate::publish::{Outbox, Publisher, erased};
 use crate::reliability::{Backoff, ErrorClass, Reject, RetryPolicy, Step, Verdict, classify};
 use crate::transport::{
@@ -27,8 +28,8 @@ const DEAD_LETTER_BACKOFF: Backoff = Backoff::exponential_ms(100, 30_000);
 pub(super) enum Decision {
     /// Tell the broker.
     Settle(Settlement),
-    /// Hand it to the handler again after this wait.
-    RetryAfter(Duration),
+    /// Hand it to the handler after this wait, for the given time.
+    RetryAfter { attempt: u32, wait: Duration },
     /// Say nothing: the app stops, and the broker gives the message to somebody else.
     Leave,
 }
@@ -40,6 +41,7 @@ pub struct Settler {
     transport: Arc<dyn Transport>,
     counters: Arc<Counters>,
     dead_letter: Queue,
+    delays: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -53,12 +55,19 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { publisher, transport, counters, dead_letter, stopping }
+        Self { publisher, transport, counters, dead_letter, delays: false, stopping }
     }
 
-    /// Counts messages whose handlers were cancelled because the time for draining was over.
-    pub(super) fn abandoned(&self, messages: usize) {
-        self.counters.abandon(messages);
+    /// Says whether waits of more than a second are left to the broker.
+    #[must_use]
+    pub const fn delays(mut self, delays: bool) -> Self {
+        self.delays = delays;
+        self
+    }
+
+    /// Where messages without a handler are counted.
+    pub(super) fn unrouted(&self) -> &Account {
+        self.counters.unrouted()
     }
 
     /// Finishes an attempt.
@@ -79,12 +88,19 @@ impl Settler {
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
         let error = match self.complete(outcome, messages, reply).await {
-            Ok(()) => return Ok(self.settled(Fate::Handled)),
+            Ok(()) => {
+                // Everything has left, so it is handled whatever comes; and only now is the ack handed on.
+                // Crash window: counted and not acknowledged. The redelivery counts it again, with the
+                // same id, and a full ledger shows both. The other order would lose what was handled.
+                account.record(Fate::Handled, Note::new(id_of(delivery), attempt));
+                return Ok(Decision::Settle(Settlement::Ack));
+            }
             Err(error) => error,
         };
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
-        let failure = Failure { queue, delivery, handler, attempt, error };
+        let failure = Failure { queue, delivery, handler, attempt, error, account };
         // Boxed, as all that few messages need: every message makes room for what is not.
         Box::pin(self.failed(failure, route.as_deref(), reply)).await
     }
@@ -100,23 +116,28 @@ impl Settler {
         let Handled { outcome, route, outbox, reply_to, instead_of } = handled;
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
         let completed = self.complete(outcome, messages, reply).await;
         let (handler, fallback) = route.as_ref().map_or(("-", "-"), |route| {
             let fallback = route.entry.options.fallback;
             (route.entry.name, fallback.map_or("-", |fallback| fallback.name))
         });
-        let (original, failed) = match (instead_of, completed) {
-            (original, Ok(())) => {
-                let error = original.as_ref().map(error_text).unwrap_or_default();
-                tracing::info!(queue, handler, fallback, attempt, %error, "handled by the fallback");
-                return self.settled(Fate::FellBack);
-            }
-            (Some(original), Err(failed)) => (original, failed),
-            (None, Err(failed)) => (HandlerError::msg("the handler was not called"), failed),
-        };
-        let error = HandlerError::msg(both_error_texts(&original, fallback, &failed));
+        let original =
+            instead_of.unwrap_or_else(|| HandlerError::msg("the handler was not called"));
         let reason = reason_of(&original, ErrorClass::Unknown);
-        self.dead_letter(&Failure { queue, delivery, handler, attempt, error }, reason).await
+        match completed {
+            Ok(()) => {
+                let (message_id, error) = (id_of(delivery), error_text(&original));
+                tracing::info!(queue, handler, fallback, message_id, attempt, %error, "handled by the fallback");
+                account.record(Fate::FellBack, Note::new(message_id, attempt).because(reason));
+                Decision::Settle(Settlement::Ack)
+            }
+            Err(failed) => {
+                let error = HandlerError::msg(both_error_texts(&original, fallback, &failed));
+                let failure = Failure { queue, delivery, handler, attempt, error, account };
+                self.dead_letter(&failure, reason).await
+            }
+        }
     }
 
     /// What follows a success, in an order in which a crash leads to redelivery and never to loss.
@@ -173,7 +194,7 @@ impl Settler {
             Verdict::DeadLetter => self.dead_letter(&failure, "asked_by_handler").await,
             Verdict::Discard => {
                 failure.log("discarded at the handler's wish");
-                self.settled(Fate::Discarded)
+                failure.settled(Fate::Discarded)
             }
             Verdict::Policy(class, wait) => {
                 let next =
@@ -181,8 +202,9 @@ impl Settler {
                 match next {
                     Step::RetryAfter(wait) => {
                         failure.log_retry(class, wait);
-                        self.counters.count(Fate::Retried);
-                        Decision::RetryAfter(wait)
+                        failure.record(Fate::Retried, Some(class.as_str()));
+                        let Failure { queue, delivery, attempt, .. } = failure;
+                        self.postpone(queue, delivery, attempt + 1, wait).await
                     }
                     // What no attempt can help, a fallback cannot handle either: the message is wrong.
                     Step::GiveUp
@@ -199,29 +221,57 @@ impl Settler {
         })
     }
 
-    /// A pause in words, with the time of day.
-    pub(super) fn describe(&self, pause: Pause) -> String {
-        let Pause { breaker, handler, until, .. } = pause;
+    /// What messages wait for, in words and with the time of day.
+    pub(super) fn describe(&self, wait: Wait) -> String {
+        let Wait { breaker, handler, until, .. } = wait;
         let which = format!("circuit breaker `{breaker}` of handler `{handler}`");
         match until {
             None => format!("every place waits for {which}, which is being probed"),
             Some(until) => {
                 let wait = until.saturating_duration_since(Instant::now());
                 let now = self.publisher.encoder().source.now();
-                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-                let at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-                format!("{which} is open; it tries again at {}", format_timestamp(at))
+                let at = format_timestamp(postpone::moment(now, wait));
+                format!("{which} is open; it tries again at {at}")
+            }
+        }
+    }
+
+    /// How long a message must still wait that came before its time: brokers keep messages back in
+    /// steps, and bring them early rather than late.
+    pub(super) fn wait_left(&self, delivery: &Delivery) -> Option<Duration> {
+        postpone::wait_left(delivery, || self.publisher.encoder().source.now())
+    }
+
+    /// Lets a message wait for an attempt: a short time in this process, a longer one at the broker.
+    ///
+    /// The copy carries the number of the attempt, and is confirmed before the original is
+    /// acknowledged. Crash window: both exist for a moment, and the attempt is made twice; the count is
+    /// never lost.
+    pub(super) async fn postpone(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        attempt: u32,
+        wait: Duration,
+    ) -> Decision {
+        let wait = wait.min(postpone::WAIT_MAX);
+        if !self.delays || wait <= postpone::IN_PROCESS_MAX {
+            return Decision::RetryAfter { attempt, wait };
+        }
+        let due = postpone::moment(self.publisher.encoder().source.now(), wait);
+        let copy = postpone::copy(delivery, queue, attempt, due, wait);
+        match self.publisher.forward(copy).await {
+            Ok(()) => Decision::Settle(Settlement::Ack),
+            Err(error) => {
+                // Better a place of the prefetch than a message that nobody waits for.
+                tracing::warn!(queue, ?wait, %error, "a retry cannot wait at the broker; it waits in this process");
+                Decision::RetryAfter { attempt, wait }
             }
         }
     }
 
     fn fraction(&self) -> f64 {
         self.publisher.encoder().source.fraction()
-    }
-
-    fn settled(&self, fate: Fate) -> Decision {
-        self.counters.count(fate);
-        Decision::Settle(Settlement::Ack)
     }
 
     /// Answers a refusal, then acknowledges. Without a caller it is only logged and counted.
@@ -245,12 +295,16 @@ impl Settler {
                 tracing::warn!(queue = failure.queue, %error, "a refusal could not be answered; the caller will time out");
             }
         }
-        self.settled(Fate::Rejected)
+        failure.settled(Fate::Rejected)
     }
 
     /// Moves a message to the dead-letter queue: the copy is confirmed before the original is
     /// acknowledged. Crash window: both exist for a moment; the redelivery is dead-lettered again.
-    pub(super) async fn dead_letter(&self, failure: &Failure<'_>, reason: &str) -> Decision {
+    pub(super) async fn dead_letter(
+        &self,
+        failure: &Failure<'_>,
+        reason: &'static str,
+    ) -> Decision {
         let service = &self.publisher.encoder().service;
         let death = Death {
             reason,
@@ -265,7 +319,7 @@ impl Settler {
             Parked::Yes => {}
             Parked::Stopped => return Decision::Leave,
             Parked::Never => {
-                self.counters.count(Fate::DeadLettered);
+                failure.record(Fate::Moved, Some(reason));
                 return Decision::Settle(Settlement::Reject);
             }
         }
@@ -278,14 +332,15 @@ impl Settler {
             error = %death.error,
             "dead-lettered"
         );
-        self.settled(Fate::DeadLettered)
+        failure.record(Fate::DeadLettered, Some(reason));
+        Decision::Settle(Settlement::Ack)
     }
 
     /// Publishes the copy, however long it takes: the original stays unacknowledged meanwhile.
     async fn park(&self, failure: &Failure<'_>, copy: Outgoing) -> Parked {
         let mut stopping = self.stopping.clone();
         for attempt in 1.. {
-            let Err(error) = self.publisher.deliver(copy.clone()).await else { return Parked::Yes };
+            let Err(error) = self.publisher.forward(copy.clone()).await else { return Parked::Yes };
             tracing::error!(
                 queue = failure.queue,
                 dead_letter_queue = %self.dead_letter.name,
@@ -337,11 +392,27 @@ pub(super) struct Failure<'a> {
     pub(super) handler: &'a str,
     pub(super) attempt: u32,
     pub(super) error: HandlerError,
+    pub(super) account: &'a Account,
+}
+
+/// The message's id for logs and the ledger; `-` where it has none.
+pub(super) fn id_of(delivery: &Delivery) -> &str {
+    delivery.properties.message_id.as_deref().unwrap_or("-")
 }
 
 impl Failure<'_> {
     fn message_id(&self) -> &str {
-        self.delivery.properties.message_id.as_deref().unwrap_or("-")
+        id_of(self.delivery)
+    }
+
+    fn record(&self, fate: Fate, reason: Option<&'static str>) {
+        self.account.record(fate, Note { id: self.message_id(), attempt: self.attempt, reason });
+    }
+
+    /// Acknowledged: recorded first, for the same reason as a success is.
+    fn settled(&self, fate: Fate) -> Decision {
+        self.record(fate, None);
+        Decision::Settle(Settlement::Ack)
     }
 
     fn log(&self, what: &str) {

@@ -1,6 +1,10 @@
 //! What a consumer shows of itself: whether it consumes, and what became of its messages.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::observability::{Account, Fate, Ledger};
 
 /// Whether a consumer consumes. Computed from what the broker confirmed, not from an open socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,24 +14,36 @@ pub enum Readiness {
     Starting,
     /// Confirmed by the broker.
     Consuming,
-    /// Confirmed by the broker, and not taking messages for now, with the reason and the way out.
-    Paused(String),
+    /// Confirmed by the broker, but messages wait in this process because the circuit breaker of a
+    /// handler is open; with the breaker, the handler and when it tries again.
+    Waiting(String),
     /// Not consuming, with the reason; it is being re-established.
     Unready(String),
+    /// Not consuming because somebody asked for it, with the reason; what comes waits in the queue.
+    Paused(String),
     /// Stopped by the app.
     Stopped,
 }
 
-/// Counts of what became of messages, by fate.
-#[derive(Debug, Default)]
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("not yet confirmed by the broker"),
+            Self::Consuming => f.write_str("consuming"),
+            Self::Waiting(reason) => write!(f, "waiting: {reason}"),
+            Self::Unready(reason) => write!(f, "not consuming: {reason}"),
+            Self::Paused(reason) => write!(f, "paused: {reason}"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// What became of the messages of one queue: its part of the [`Ledger`].
+#[derive(Debug)]
 pub struct Counters {
-    handled: AtomicU64,
-    retried: AtomicU64,
-    fallen_back: AtomicU64,
-    rejected: AtomicU64,
-    discarded: AtomicU64,
-    dead_lettered: AtomicU64,
-    abandoned: AtomicU64,
+    /// Messages for which there is no handler.
+    unrouted: Arc<Account>,
+    accounts: Vec<Arc<Account>>,
 }
 
 /// A reading of [`Counters`].
@@ -48,48 +64,45 @@ pub struct Counts {
     pub dead_lettered: u64,
     /// Left to another process because the time for draining was over.
     pub abandoned: u64,
-}
-
-/// A fate that is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Handled,
-    Retried,
-    FellBack,
-    Rejected,
-    Discarded,
-    DeadLettered,
+    /// Left for redelivery: the connection was lost, or the app stopped between two attempts.
+    pub left: u64,
 }
 
 impl Counters {
-    pub(super) fn count(&self, fate: Fate) {
-        let counter = match fate {
-            Fate::Handled => &self.handled,
-            Fate::Retried => &self.retried,
-            Fate::FellBack => &self.fallen_back,
-            Fate::Rejected => &self.rejected,
-            Fate::Discarded => &self.discarded,
-            Fate::DeadLettered => &self.dead_lettered,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// The accounts of a queue and its handlers.
+    #[must_use]
+    pub fn new<'a>(
+        ledger: &Ledger,
+        queue: &str,
+        handlers: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let unrouted = ledger.route(queue, "-");
+        // Functions of one name in two modules share an account, which is counted once.
+        let names: BTreeSet<&str> = handlers.into_iter().collect();
+        let accounts = names.into_iter().map(|handler| ledger.route(queue, handler)).collect();
+        Self { unrouted, accounts }
     }
 
-    pub(super) fn abandon(&self, messages: usize) {
-        self.abandoned.fetch_add(u64::try_from(messages).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// The account of messages for which there is no handler.
+    pub(super) fn unrouted(&self) -> &Account {
+        &self.unrouted
     }
 
     /// The counts now.
     #[must_use]
     pub fn read(&self) -> Counts {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let get = |fate| -> u64 {
+            self.accounts.iter().chain([&self.unrouted]).map(|account| account.count(fate)).sum()
+        };
         Counts {
-            handled: get(&self.handled),
-            retried: get(&self.retried),
-            fallen_back: get(&self.fallen_back),
-            rejected: get(&self.rejected),
-            discarded: get(&self.discarded),
-            dead_lettered: get(&self.dead_lettered),
-            abandoned: get(&self.abandoned),
+            handled: get(Fate::Handled),
+            retried: get(Fate::Retried),
+            fallen_back: get(Fate::FellBack),
+            rejected: get(Fate::Rejected),
+            discarded: get(Fate::Discarded),
+            dead_lettered: get(Fate::DeadLettered) + get(Fate::Moved),
+            abandoned: get(Fate::Abandoned),
+            left: get(Fate::Left),
         }
     }
 }
@@ -106,6 +119,7 @@ impl std::ops::Add for Counts {
             discarded: self.discarded + other.discarded,
             dead_lettered: self.dead_lettered + other.dead_lettered,
             abandoned: self.abandoned + other.abandoned,
+            left: self.left + other.left,
         }
     }
 }

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use super::Message;
 use super::decode_error::{self, DecodeError, Reason};
 use super::headers::{Headers, names};
+use super::sibling_retry;
 
 /// The longest id, correlation id or causation id that is accepted, in bytes: what an AMQP short
 /// string holds.
@@ -265,7 +266,21 @@ pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
         let reason = if error.is_data() { Reason::NotAnEnvelope } else { Reason::NotJson };
         DecodeError::from_json(reason, "the envelope", &error)
     })?;
-    wire.into_opened()
+    match wire.into_opened() {
+        Err(error) if matches!(error.reason(), Reason::MissingId | Reason::MissingType) => {
+            open_retry(text).ok_or(error)
+        }
+        outcome => outcome,
+    }
+}
+
+/// A sibling's delayed retry is no envelope, and has neither id nor type where an envelope has them.
+#[cold]
+fn open_retry(text: &str) -> Option<Opened<'_>> {
+    let (meta, payload) = sibling_retry::read(text)?;
+    let fits = |text: &str| text.len() <= ID_BYTES_MAX;
+    (fits(&meta.id) && meta.correlation_id.as_deref().is_none_or(fits))
+        .then_some(Opened { meta, payload })
 }
 
 /// Counts brackets only where there are enough of them to nest too deep.

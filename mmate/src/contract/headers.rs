@@ -9,6 +9,11 @@ use serde_json::Value;
 pub mod names {
     /// How many times the message was handed to a handler, this time included. From 1.
     pub const ATTEMPT: &str = "x-attempt";
+    /// How many attempts the Go sibling has made of a message whose retry it delayed. From 0.
+    pub const SIBLING_ATTEMPTS: &str = "x-retry-attempt";
+    /// Before this moment the message is not handed to a handler: milliseconds since 1970, UTC. A retry
+    /// that waits at the broker carries it.
+    pub const NOT_BEFORE: &str = "x-not-before";
     /// The contract's version, written where it is not 1.
     pub const SCHEMA_VERSION: &str = "x-schema-version";
     /// The id of the message that caused this one; stands in the envelope's headers.
@@ -35,6 +40,17 @@ pub mod names {
     pub const DEATH_HANDLER: &str = "x-death-handler";
     /// How often the broker delivered the message before; quorum queues write it.
     pub const DELIVERY_COUNT: &str = "x-delivery-count";
+    /// What RabbitMQ writes into a message that it moves because it was rejected, expired or delivered
+    /// too often: where it was before.
+    pub const BROKER_DEATHS: [&str; 7] = [
+        "x-death",
+        "x-first-death-exchange",
+        "x-first-death-queue",
+        "x-first-death-reason",
+        "x-last-death-exchange",
+        "x-last-death-queue",
+        "x-last-death-reason",
+    ];
     /// The message's id again, for tools that look at headers (`wire.mirror_headers`).
     pub const MIRROR_MESSAGE_ID: &str = "X-Message-ID";
     /// The correlation id again (`wire.mirror_headers`).
@@ -224,6 +240,14 @@ impl Headers {
     pub fn remove(&mut self, name: &str) -> Option<HeaderValue> {
         let at = self.0.iter().position(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(self.0.remove(at).1)
+    }
+
+    /// Removes what RabbitMQ wrote about earlier queues of the message. A copy is published without
+    /// it: the broker drops a message without a word when it believes to see it go round in a circle.
+    pub fn remove_broker_deaths(&mut self) {
+        for name in names::BROKER_DEATHS {
+            self.remove(name);
+        }
     }
 
     /// Sets every header of `other` that is not set here.

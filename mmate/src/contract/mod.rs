@@ -13,6 +13,7 @@ pub mod headers;
 mod info;
 mod kind;
 pub mod schema;
+mod sibling_retry;
 pub mod source;
 #[cfg(feature = "validation")]
 pub mod validate;

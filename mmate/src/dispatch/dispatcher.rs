@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::invoke::{Target, invoke};
-use super::limits::{Admitted, Pauses};
+use super::limits::{Admitted, Waits};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
@@ -63,15 +63,26 @@ impl Dispatcher {
         &self.routes.queue
     }
 
-    /// What may keep the queue from being consumed.
+    /// The handler of a delivery as far as its properties tell, for a note about it.
     #[must_use]
-    pub fn pauses(&self) -> Option<Pauses> {
-        self.routes.pauses()
+    pub fn likely_route(&self, delivery: &Delivery) -> Option<&Arc<Route>> {
+        self.routes.find(delivery.properties.message_type.as_deref()?)
+    }
+
+    /// What may keep messages of the queue waiting.
+    #[must_use]
+    pub fn waits(&self) -> Option<Waits> {
+        self.routes.waits()
     }
 
     /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it. Nothing
-    /// if the app began to stop first.
-    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Option<Handled> {
+    /// if the consumer was halted first.
+    pub async fn dispatch(
+        &self,
+        delivery: &Delivery,
+        attempt: u32,
+        halted: &watch::Sender<bool>,
+    ) -> Option<Handled> {
         let (opened, route, reply_to) = match self.open(delivery) {
             Ok(found) => found,
             Err(error) => return Some(Handled::unreadable(error)),
@@ -79,7 +90,7 @@ impl Dispatcher {
         let ticket = match &route.limits {
             None => None,
             // Boxed, like all that few handlers need.
-            Some(limits) => match Box::pin(limits.admit(&self.shared.stopping)).await {
+            Some(limits) => match Box::pin(limits.admit(halted.subscribe())).await {
                 Admitted::Call(ticket) => Some(ticket),
                 Admitted::Left => return None,
                 Admitted::FallBack(open) => {
@@ -207,6 +218,8 @@ fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
     for (name, value) in delivery.properties.headers.iter() {
         let broken = if name.eq_ignore_ascii_case(names::ATTEMPT) {
             value.as_i64().is_none_or(|attempt| attempt < 1)
+        } else if name.eq_ignore_ascii_case(names::NOT_BEFORE) {
+            value.as_i64().is_none()
         } else {
             !starts_with_x(name) && !value.is_scalar()
         };
@@ -221,6 +234,8 @@ fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
 fn bad_header(name: &str, value: &HeaderValue) -> DecodeError {
     let wanted = if name.eq_ignore_ascii_case(names::ATTEMPT) {
         "a number from 1"
+    } else if name.eq_ignore_ascii_case(names::NOT_BEFORE) {
+        "a number of milliseconds since 1970"
     } else {
         "text, a number or a boolean"
     };

@@ -86,18 +86,17 @@ pub(super) enum Admitted {
     Call(Box<Ticket>),
     /// The breaker is open, and there is a fallback.
     FallBack(BreakerOpen),
-    /// The app stops: the message is left to another process.
+    /// The app stops, or the queue is paused: the message goes back to the queue.
     Left,
 }
 
 impl Limits {
-    /// Waits until the handler may be called, or until the app stops.
-    pub(super) async fn admit(&self, stopping: &watch::Receiver<bool>) -> Admitted {
-        let mut stopping = stopping.clone();
+    /// Waits until the handler may be called, or until the consumer is halted.
+    pub(super) async fn admit(&self, mut halted: watch::Receiver<bool>) -> Admitted {
         tokio::select! {
             biased;
-            // An error means that the app is gone, which is as stopped as it can be.
-            _ = stopping.wait_for(|stop| *stop) => Admitted::Left,
+            // An error means that the consumer is gone, which is as halted as it can be.
+            _ = halted.wait_for(|halted| *halted) => Admitted::Left,
             admitted = self.pass() => admitted,
         }
     }
@@ -280,14 +279,14 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The breakers that can keep a queue from being consumed: those of its handlers without a fallback.
+/// The breakers for which messages of a queue may wait: those of its handlers without a fallback.
 #[derive(Debug)]
-pub struct Pauses(Vec<Arc<Route>>);
+pub struct Waits(Vec<Arc<Route>>);
 
-/// Why a queue is not consumed, though its consumer is.
+/// Why messages of a queue wait, though its consumer is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Pause {
+pub struct Wait {
     /// The breaker.
     pub breaker: &'static str,
     /// The handler that waits for it.
@@ -296,32 +295,32 @@ pub struct Pause {
     pub until: Option<Instant>,
 }
 
-impl Pauses {
+impl Waits {
     pub(super) fn of(routes: impl Iterator<Item = Arc<Route>>) -> Option<Self> {
-        let mut paused: Vec<_> = routes.filter(|route| waits(route).is_some()).collect();
+        let mut waiting: Vec<_> = routes.filter(|route| breaker_of(route).is_some()).collect();
         // A handler stands there once for each name of its message.
-        paused.sort_by_key(|route| (route.entry.location.module, route.entry.name));
-        paused.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        (!paused.is_empty()).then_some(Self(paused))
+        waiting.sort_by_key(|route| (route.entry.location.module, route.entry.name));
+        waiting.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        (!waiting.is_empty()).then_some(Self(waiting))
     }
 
-    /// The pause now, if there is one: a breaker is open, or all of the queue's `places` wait while
+    /// The reason now, if there is one: a breaker is open, or all of the queue's `places` wait while
     /// probes are under way elsewhere.
     #[must_use]
-    pub fn look(&self, places: usize) -> Option<Pause> {
+    pub fn look(&self, places: usize) -> Option<Wait> {
         let now = Instant::now();
-        let all = || self.0.iter().filter_map(|route| waits(route));
+        let all = || self.0.iter().filter_map(|route| breaker_of(route));
         let waiting: usize = all().map(|(limits, _)| limits.waiting.load(Ordering::Relaxed)).sum();
-        let pause = |(limits, breaker): (&Limits, &Arc<Breaker>)| {
+        let wait = |(limits, breaker): (&Limits, &Arc<Breaker>)| {
             let until = match breaker.circuit.refusal(now)? {
                 Refusal::Open { until } => Some(until),
                 Refusal::Probing if waiting >= places => None,
                 Refusal::Probing => return None,
             };
-            Some(Pause { breaker: breaker.name, handler: limits.handler, until })
+            Some(Wait { breaker: breaker.name, handler: limits.handler, until })
         };
         // The one that tries again last decides when all is well again.
-        all().filter_map(pause).max_by_key(|pause| pause.until)
+        all().filter_map(wait).max_by_key(|wait| wait.until)
     }
 
     /// Resolves at the next change after the call, not after the first poll.
@@ -329,7 +328,7 @@ impl Pauses {
         let changes: Vec<_> = self
             .0
             .iter()
-            .filter_map(|route| waits(route))
+            .filter_map(|route| breaker_of(route))
             .map(|(_, breaker)| Box::pin(breaker.changed.notified()))
             .collect();
         async move {
@@ -338,7 +337,7 @@ impl Pauses {
     }
 }
 
-fn waits(route: &Route) -> Option<(&Limits, &Arc<Breaker>)> {
+fn breaker_of(route: &Route) -> Option<(&Limits, &Arc<Breaker>)> {
     let limits = route.limits.as_ref().filter(|limits| !limits.falls_back)?;
     Some((limits, limits.breaker.as_ref()?))
 }

@@ -11,5 +11,5 @@ mod routes;
 
 pub use dispatcher::{Dispatcher, Handled, Shared};
 pub use failure::{BreakerOpen, Panicked, TimedOut};
-pub use limits::{Limits, Pause, Pauses, SharedLimits};
+pub use limits::{Limits, SharedLimits, Wait, Waits};
 pub use routes::{QueueRoutes, Route};

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limits::{Limits, Pauses};
+use super::limits::{Limits, Waits};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::handler::HandlerEntry;
+use crate::observability::Account;
 use crate::reliability::RetryPolicy;
 
 /// A handler with its options resolved.
@@ -22,6 +23,8 @@ pub struct Route {
     pub retry: Option<RetryPolicy>,
     /// What a message waits for before the handler is called, if there is anything.
     pub limits: Option<Limits>,
+    /// Where the fates of its messages are counted.
+    pub account: Arc<Account>,
     /// Checks payloads, where that is switched on.
     #[cfg(feature = "validation")]
     pub validator: Option<Validator>,
@@ -30,12 +33,13 @@ pub struct Route {
 impl Route {
     /// The route to a handler, without validation.
     #[must_use]
-    pub const fn new(entry: &'static HandlerEntry, timeout: Duration) -> Self {
+    pub fn new(entry: &'static HandlerEntry, timeout: Duration, account: Arc<Account>) -> Self {
         Self {
             entry,
             timeout,
             retry: entry.options.retry,
             limits: None,
+            account,
             #[cfg(feature = "validation")]
             validator: None,
         }
@@ -72,10 +76,10 @@ impl QueueRoutes {
         self.by_type.get(message_type)
     }
 
-    /// What may keep the queue from being consumed.
+    /// What may keep messages of the queue waiting.
     #[must_use]
-    pub fn pauses(&self) -> Option<Pauses> {
-        Pauses::of(self.by_type.values().cloned())
+    pub fn waits(&self) -> Option<Waits> {
+        Waits::of(self.by_type.values().cloned())
     }
 
     /// The types that the queue's handlers take, in order, for an error.

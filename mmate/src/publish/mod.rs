@@ -4,12 +4,15 @@
 //! a handler, kept in an [`Outbox`] until the handler has succeeded. Services and handlers call it.
 
 mod encode;
+mod later;
 mod options;
 mod outbox;
+mod outlet;
 mod publisher;
 
 pub(crate) use encode::erased;
 pub use encode::{Encoder, WireOptions};
+pub use later::{Accepted, FAILURES_KEPT_MAX, FailedPublish, FlushError, PublishLater};
 pub use options::{IntoDuration, PublishOptions};
 pub use outbox::{OUTBOX_MESSAGES_MAX, Origin, Outbox};
-pub use publisher::{BatchError, PUBLISH_WINDOW, Publish, Published, Publisher};
+pub use publisher::{BatchError, PUBLISH_WINDOW, Publish, Published, Publisher, PublisherOptions};

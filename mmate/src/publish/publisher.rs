@@ -3,15 +3,17 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::stream::{self, StreamExt};
-use tokio::task::unconstrained;
 
 use super::encode::Encoder;
+use super::later::{Accepted, FlushError, Later, PublishLater};
 use super::options::{IntoDuration, PublishOptions};
 use super::outbox::Outbox;
+use super::outlet::{Outlet, fate_of};
 use crate::contract::{Command, Event, HeaderValue, Message};
+use crate::observability::{Ledger, Note};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
 
 /// How many messages of one [`Publisher::publish_all`] wait for their confirm at a time.
@@ -29,7 +31,26 @@ pub struct Publisher {
 
 struct Shared {
     encoder: Encoder,
-    transport: Arc<dyn Transport>,
+    outlet: Arc<Outlet>,
+    later_max: usize,
+    /// Made at the first message that is to be published later.
+    later: OnceLock<Later>,
+}
+
+/// What a publisher may be given beside its transport.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PublisherOptions {
+    /// Where what becomes of the messages is recorded.
+    pub ledger: Ledger,
+    /// How many messages may be accepted by [`Publisher::publish_later`] and not be confirmed yet.
+    pub later_max: usize,
+}
+
+impl Default for PublisherOptions {
+    fn default() -> Self {
+        Self { ledger: Ledger::default(), later_max: 10_000 }
+    }
 }
 
 /// A message that was published, or kept for the end of the handler.
@@ -44,7 +65,20 @@ impl Publisher {
     /// A publisher on a transport.
     #[must_use]
     pub fn new(encoder: Encoder, transport: Arc<dyn Transport>) -> Self {
-        Self { shared: Arc::new(Shared { encoder, transport }), outbox: None }
+        Self::with_options(encoder, transport, PublisherOptions::default())
+    }
+
+    /// A publisher on a transport, with options.
+    #[must_use]
+    pub fn with_options(
+        encoder: Encoder,
+        transport: Arc<dyn Transport>,
+        options: PublisherOptions,
+    ) -> Self {
+        let PublisherOptions { ledger, later_max } = options;
+        let outlet = Arc::new(Outlet { transport, ledger });
+        let shared = Shared { encoder, outlet, later_max, later: OnceLock::new() };
+        Self { shared: Arc::new(shared), outbox: None }
     }
 
     /// The same publisher, which keeps what it is given in `outbox`.
@@ -87,17 +121,63 @@ impl Publisher {
         BatchError::from_results(results)
     }
 
+    /// Publishes an event without waiting for the broker: awaiting this waits only for room in a buffer
+    /// (`publish.later_max` messages that are not confirmed, 10,000 by default). They leave in the order
+    /// in which they were accepted.
+    ///
+    /// What comes of it is in the [`Accepted`], and in the next [`Publisher::flush`]. Inside a handler the
+    /// message is kept as by [`Publisher::publish`]. Options go before: `publisher.publish(event)
+    /// .priority(7).later()`.
+    ///
+    /// A process that is killed loses what is not confirmed. Who must not lose it waits.
+    pub fn publish_later<M: Event>(&self, event: M) -> PublishLater<'_, M> {
+        self.publish(event).later()
+    }
+
+    /// Sends a command as [`Publisher::publish_later`] publishes an event.
+    pub fn send_later<M: Command>(&self, command: M) -> PublishLater<'_, M> {
+        self.send(command).later()
+    }
+
+    /// Waits until the broker has answered for every message that was accepted so far, by this publisher
+    /// and its clones. Inside a handler there is nothing to wait for: what it publishes leaves when it
+    /// succeeds.
+    ///
+    /// # Errors
+    /// Each message that was not published since the last flush, with id, type and kind.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        match self.shared.later.get() {
+            Some(later) if self.outbox.is_none() => later.flush().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// How many messages have been accepted and not been answered for by the broker.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.shared.later.get().map_or(0, Later::pending)
+    }
+
+    pub(super) async fn accept(&self, outgoing: Outgoing) -> Result<Accepted, PublishError> {
+        if self.outbox.is_some() {
+            return self.leave(outgoing).await.map(Accepted::kept);
+        }
+        let start = || Later::start(Arc::clone(&self.shared.outlet), self.shared.later_max);
+        self.shared.later.get_or_init(start).accept(outgoing).await
+    }
+
     pub(crate) fn encoder(&self) -> &Encoder {
         &self.shared.encoder
     }
 
     /// Gives finished bytes to the transport.
     pub(crate) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
-        let id = outgoing.id().to_owned();
-        // Hundreds of publishes are polled in one task. Taken from that task's budget, most of them
-        // would be woken for nothing; the wait for the broker gives others their turn anyway.
-        unconstrained(self.shared.transport.publish(outgoing)).await?;
-        Ok(Published { id })
+        self.shared.outlet.deliver(outgoing).await
+    }
+
+    /// Gives a copy of a message to the transport, which is no publish of anybody's.
+    pub(crate) async fn forward(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.shared.outlet.forward(outgoing).await
     }
 
     /// Gives several to the transport, in order, and waits for all; stops at the first error.
@@ -116,7 +196,12 @@ impl Publisher {
         options: PublishOptions,
     ) -> Result<Outgoing, PublishError> {
         let origin = self.outbox.as_deref().map(Outbox::origin);
-        self.shared.encoder.encode(message, options, origin)
+        let encoded = self.shared.encoder.encode(message, options, origin);
+        if let Err(error) = &encoded {
+            let note = Note::new(error.id(), 1);
+            self.shared.outlet.ledger.of_type(M::INFO.name).record(fate_of(error.kind()), note);
+        }
+        encoded
     }
 
     async fn leave(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
@@ -160,7 +245,7 @@ fn keep_all(
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publisher")
-            .field("transport", &self.shared.transport.name())
+            .field("transport", &self.shared.outlet.transport.name())
             .field("inside_handler", &self.outbox.is_some())
             .finish()
     }
@@ -219,14 +304,24 @@ impl<M: Message> Publish<'_, M> {
     }
 }
 
+impl<'a, M: Message> Publish<'a, M> {
+    /// Publishes without waiting for the broker, as [`Publisher::publish_later`] does.
+    pub const fn later(self) -> PublishLater<'a, M> {
+        PublishLater(self)
+    }
+
+    /// Encoded outside the future, so that the future is the same for all message types.
+    pub(super) fn encoded(self) -> (&'a Publisher, Result<Outgoing, PublishError>) {
+        (self.publisher, self.publisher.encode(&self.message, self.options))
+    }
+}
+
 impl<'a, M: Message> IntoFuture for Publish<'a, M> {
     type Output = Result<Published, PublishError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        // Encoded here, outside the future, so that the future is the same for all message types.
-        let encoded = self.publisher.encode(&self.message, self.options);
-        let publisher = self.publisher;
+        let (publisher, encoded) = self.encoded();
         Box::pin(async move { publisher.leave(encoded?).await })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,10 +14,11 @@ use super::config::{Config, Loader, Settings};
 use super::plan::Plan;
 use super::service::ServiceInfo;
 use super::shutdown::{ShutdownReport, Signals};
-use crate::consume::{Counters, Counts, Readiness};
+use crate::consume::{Consumer, ConsumerHandle, Counts, Readiness};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
-use crate::publish::Publisher;
+use crate::observability::Ledger;
+use crate::publish::{FlushError, Publisher};
 use crate::transport::Transport;
 
 /// A checked app that is not connected yet.
@@ -81,30 +83,24 @@ impl App {
     }
 }
 
-/// What a consumer shows of itself.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ConsumerHealth {
-    /// The queue.
-    pub queue: String,
-    /// Whether it consumes.
-    pub readiness: Readiness,
-    /// What became of its messages.
-    pub counts: Counts,
+/// A consumer that runs, and where its dead letters go.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    pub(super) consumer: ConsumerHandle,
+    pub(super) dead_letter: String,
 }
-
-pub(super) type Watched = (String, watch::Receiver<Readiness>, Arc<Counters>);
 
 /// A running app. Dropping it ends everything at once; [`Running::stop`] ends it in order.
 #[derive(Debug)]
 pub struct Running {
     settings: Settings,
-    transport: Arc<dyn Transport>,
+    pub(super) transport: Arc<dyn Transport>,
     publisher: Publisher,
+    ledger: Ledger,
     resources: Resources,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    consumers: Vec<Watched>,
+    pub(super) consumers: Vec<Supervised>,
 }
 
 impl Running {
@@ -112,36 +108,39 @@ impl Running {
         settings: Settings,
         transport: Arc<dyn Transport>,
         publisher: Publisher,
+        ledger: Ledger,
         resources: Resources,
         stopping: watch::Sender<bool>,
     ) -> Self {
+        let mut tasks = JoinSet::new();
+        if ledger.keeps_snapshots() {
+            let every = settings.ledger_every;
+            tasks.spawn(keep_snapshots(ledger.clone(), every, stopping.subscribe()));
+        }
         Self {
             settings,
             transport,
             publisher,
+            ledger,
             resources,
             stopping,
-            tasks: JoinSet::new(),
+            tasks,
             consumers: Vec::new(),
         }
     }
 
-    pub(super) fn add(&mut self, consumer: crate::consume::Consumer) {
-        self.consumers.push((
-            consumer.queue().to_owned(),
-            consumer.readiness(),
-            consumer.counters(),
-        ));
+    pub(super) fn add(&mut self, consumer: Consumer, dead_letter: String) {
+        self.consumers.push(Supervised { consumer: consumer.handle(), dead_letter });
         self.tasks.spawn(consumer.run(self.stopping.subscribe()));
     }
 
     /// Waits for the first word of every consumer; one that cannot consume refuses the boot.
     pub(super) async fn wait_until_consuming(&self) -> Result {
         let mut errors = BootErrors::default();
-        for (queue, readiness, _) in &self.consumers {
-            let mut readiness = readiness.clone();
-            let state = readiness.wait_for(|state| *state != Readiness::Starting).await;
-            if let Ok(Readiness::Unready(reason)) = state.as_deref() {
+        for Supervised { consumer, .. } in &self.consumers {
+            let queue = consumer.queue();
+            let state = consumer.wait_for(|state| *state != Readiness::Starting).await;
+            if let Some(Readiness::Unready(reason)) = state {
                 errors.push(format!("queue `{queue}` cannot be consumed: {reason}"));
             }
         }
@@ -152,6 +151,12 @@ impl Running {
     #[must_use]
     pub const fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// What became of every message that this process took or published.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// A value that a provider built or that the app was given.
@@ -166,23 +171,6 @@ impl Running {
         Arc::clone(&self.transport)
     }
 
-    /// Every consumer: whether it consumes, and what became of its messages.
-    #[must_use]
-    pub fn health(&self) -> Vec<ConsumerHealth> {
-        let show = |(queue, readiness, counters): &Watched| ConsumerHealth {
-            queue: queue.clone(),
-            readiness: readiness.borrow().clone(),
-            counts: counters.read(),
-        };
-        self.consumers.iter().map(show).collect()
-    }
-
-    /// True if the broker has confirmed every consumer and none was lost since.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.consumers.iter().all(|(_, readiness, _)| *readiness.borrow() == Readiness::Consuming)
-    }
-
     /// Runs until the process is asked to stop (Ctrl-C or SIGTERM), then stops in order. A second
     /// signal ends it at once.
     ///
@@ -194,32 +182,64 @@ impl Running {
     pub(super) async fn until(self, mut signals: Signals) -> ShutdownReport {
         signals.next().await;
         tracing::info!("asked to stop; letting handlers end (again to end at once)");
-        let counts = self.counts();
+        let (counts, publisher) = (self.counts(), self.publisher.clone());
         let began = Instant::now();
         tokio::select! {
             report = self.stop() => report,
-            () = signals.next() => ShutdownReport::new(false, counts, began.elapsed()),
+            () = signals.next() => {
+                ShutdownReport::new(false, counts, began.elapsed()).unpublished(publisher.pending())
+            }
         }
     }
 
-    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, connections
-    /// close; after `shutdown.force` everything ends however it stands.
+    /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, what was accepted to
+    /// be published later leaves, connections close; after `shutdown.force` everything ends however it stands.
     pub async fn stop(mut self) -> ShutdownReport {
         let began = Instant::now();
         self.stopping.send_replace(true);
         let phases = async {
             while self.tasks.join_next().await.is_some() {}
+            // Before the connection goes: what was accepted to be published later leaves now.
+            let failed = self.publisher.flush().await.err();
             self.transport.close().await;
+            failed.map_or(0, |error| report_unpublished(&error))
         };
-        let in_time = tokio::time::timeout(self.settings.force_timeout, phases).await.is_ok();
+        let ended = tokio::time::timeout(self.settings.force_timeout, phases).await;
+        let in_time = ended.is_ok();
+        let unpublished = ended.unwrap_or_else(|_| self.publisher.pending());
+        snapshot(&self.ledger);
         let counts = self.counts();
         ShutdownReport::new(in_time && counts.abandoned == 0, counts, began.elapsed())
+            .unpublished(unpublished)
     }
 
     fn counts(&self) -> Counts {
         self.consumers
             .iter()
-            .map(|(_, _, counters)| counters.read())
+            .map(|supervised| supervised.consumer.counts())
             .fold(Counts::default(), |sum, one| sum + one)
+    }
+}
+
+/// Writes the sums of the ledger from time to time.
+async fn keep_snapshots(ledger: Ledger, every: Duration, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => snapshot(&ledger),
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn report_unpublished(error: &FlushError) -> usize {
+    for failed in &error.failed {
+        tracing::error!(message_id = %failed.id, message_type = %failed.message_type, error = %failed.error, "not published");
+    }
+    error.failed.len()
+}
+
+fn snapshot(ledger: &Ledger) {
+    if let Err(error) = ledger.snapshot() {
+        tracing::error!(%error, "the sums were not written; they stay in memory");
     }
 }

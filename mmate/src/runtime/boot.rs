@@ -14,8 +14,9 @@ use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
-use crate::publish::{Encoder, Publisher, WireOptions};
-use crate::transport::{SubscribeOptions, Transport};
+use crate::observability::{Ledger, LedgerOptions};
+use crate::publish::{Encoder, Publisher, PublisherOptions, WireOptions};
+use crate::transport::{Capability, QueueKind, SubscribeOptions, Transport};
 
 /// Builds what the app needs: transport, topology, providers. No message is taken yet.
 pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
@@ -25,11 +26,12 @@ pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
     };
     let plan = prepared.plan()?;
     transport.declare(&plan.topology).await?;
-    let publisher = publisher(&prepared, &transport);
+    let ledger = ledger(&prepared)?;
+    let publisher = publisher(&prepared, &transport, ledger.clone());
     let mut resources = prepared.resources.clone();
     resources.insert(publisher.clone());
     prepared.providers.build(&mut resources).await?;
-    Ok(Opened { prepared, transport, plan, publisher, resources })
+    Ok(Opened { prepared, transport, plan, publisher, ledger, resources })
 }
 
 /// An app that is ready to consume.
@@ -39,6 +41,7 @@ pub(super) struct Opened {
     pub(super) transport: Arc<dyn Transport>,
     plan: Plan,
     publisher: Publisher,
+    ledger: Ledger,
     resources: Resources,
 }
 
@@ -53,10 +56,12 @@ impl Opened {
             .iter()
             .map(|queue| self.consumer(queue, &stopping, &mut limits))
             .collect::<Result<_>>()?;
-        let Self { prepared, transport, publisher, resources, .. } = self;
+        let Self { prepared, transport, publisher, ledger, resources, plan } = self;
         let mut running =
-            Running::new(prepared.settings, transport, publisher, resources, stopping);
-        consumers.into_iter().for_each(|consumer| running.add(consumer));
+            Running::new(prepared.settings, transport, publisher, ledger, resources, stopping);
+        for (consumer, queue) in consumers.into_iter().zip(plan.queues) {
+            running.add(consumer, queue.dead_letter.name);
+        }
         running.wait_until_consuming().await?;
         Ok(running)
     }
@@ -73,15 +78,17 @@ impl Opened {
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
         };
-        let dispatcher = Dispatcher::new(routes(queue, settings, limits)?, shared);
-        let counters = Arc::new(Counters::default());
+        let dispatcher = Dispatcher::new(routes(queue, settings, &self.ledger, limits)?, shared);
+        let handlers = queue.handlers.iter().map(|entry| entry.name);
+        let counters = Arc::new(Counters::new(&self.ledger, &queue.queue.name, handlers));
         let settler = Settler::new(
             self.publisher.clone(),
             Arc::clone(&self.transport),
             Arc::clone(&counters),
             queue.dead_letter.clone(),
             stopping.subscribe(),
-        );
+        )
+        .delays(can_delay(&*self.transport, queue));
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(
@@ -91,20 +98,27 @@ impl Opened {
             queue.topology.clone(),
         );
         options.drain_timeout = settings.drain_timeout;
+        options.stall_after = settings.stall_after;
         Ok(Consumer::new(options, Arc::clone(&self.transport), dispatcher, settler, counters))
     }
+}
+
+/// An exclusive queue is gone with its connection; a message that waits elsewhere would not find it.
+fn can_delay(transport: &dyn Transport, queue: &QueuePlan) -> bool {
+    transport.capabilities().has(Capability::Delay) && queue.queue.kind != QueueKind::Exclusive
 }
 
 fn routes(
     queue: &QueuePlan,
     settings: &Settings,
+    ledger: &Ledger,
     limits: &mut SharedLimits,
 ) -> Result<QueueRoutes, BootErrors> {
     let mut routes = QueueRoutes::new(&queue.queue.name);
     for entry in &queue.handlers {
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
-        let mut route = Route::new(entry, timeout);
+        let mut route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
         route.limits = limits.of(entry);
         #[cfg(feature = "validation")]
         let route = with_validator(route, settings)?;
@@ -127,7 +141,18 @@ fn with_validator(mut route: Route, settings: &Settings) -> Result<Route, BootEr
     Ok(route)
 }
 
-fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>) -> Publisher {
+fn ledger(prepared: &Prepared) -> Result<Ledger, BootErrors> {
+    let settings = &prepared.settings;
+    let mut options = LedgerOptions::new(&settings.service, &prepared.instance);
+    options.dir.clone_from(&settings.ledger_dir);
+    Ledger::open(options.full(settings.ledger_full), prepared.source.clone()).map_err(|error| {
+        let mut errors = BootErrors::default();
+        errors.push(error.to_string());
+        errors
+    })
+}
+
+fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>, ledger: Ledger) -> Publisher {
     let settings = &prepared.settings;
     let encoder = Encoder {
         service: settings.service.as_str().into(),
@@ -139,5 +164,6 @@ fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>) -> Publisher {
         flow_headers: settings.flow_headers.as_slice().into(),
         body_bytes_max: settings.message_bytes_max,
     };
-    Publisher::new(encoder, Arc::clone(transport))
+    let options = PublisherOptions { ledger, later_max: settings.publish_later_max };
+    Publisher::with_options(encoder, Arc::clone(transport), options)
 }

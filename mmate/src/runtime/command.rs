@@ -1,4 +1,4 @@
-//! The command line that every service has: `run check routes topology schemas config`.
+//! The command line that every service has: `run check routes topology schemas config ledger`.
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -24,6 +24,7 @@ enum Command {
     Routes,
     Topology,
     Schemas { out: PathBuf },
+    Ledger { dir: Option<PathBuf>, json: bool },
     Config,
 }
 
@@ -179,6 +180,7 @@ fn parser(service: ServiceInfo) -> clap::Command {
         .subcommand(
             clap::Command::new("schemas").about("Write the JSON schema of every message").arg(out),
         )
+        .subcommand(super::ledger::command())
         .subcommand(clap::Command::new("config").about("Show each value and where it came from"))
 }
 
@@ -195,6 +197,10 @@ fn from_matches(matches: &ArgMatches) -> Command {
         Some(("routes", _)) => Command::Routes,
         Some(("topology", _)) => Command::Topology,
         Some(("config", _)) => Command::Config,
+        Some(("ledger", ledger)) => Command::Ledger {
+            dir: ledger.get_one::<String>("dir").map(PathBuf::from),
+            json: ledger.get_flag("json"),
+        },
         Some(("schemas", schemas)) => Command::Schemas {
             out: schemas.get_one::<String>("out").map(PathBuf::from).unwrap_or_default(),
         },
@@ -214,11 +220,19 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
         println!("{}: {written}", out.display());
         return Ok(None);
     }
+    if let Command::Ledger { dir: Some(dir), json } = &command {
+        // A folder that is named needs no handler and no valid configuration either.
+        print!("{}", super::ledger::show(dir, *json)?);
+        return Ok(None);
+    }
     let app = builder.build()?;
     match command {
         Command::Run { wait } => return start(app, wait).await.map(Some),
         Command::Check => check(app).await?,
         Command::Routes => print!("{}", listing::routes(app.plan())),
+        Command::Ledger { json, .. } => {
+            print!("{}", super::ledger::show_configured(app.settings(), json)?);
+        }
         Command::Topology => print!("{}", listing::topology(&app.plan().topology)),
         Command::Config | Command::Schemas { .. } => print!("{}", listing::config(app.config())),
     }

@@ -13,20 +13,37 @@ pub struct ShutdownReport {
     pub drained: bool,
     /// What became of the messages of the whole run.
     pub counts: Counts,
+    /// Messages that were accepted by `publish_later` and did not reach the broker; each is logged with
+    /// its id.
+    pub unpublished: usize,
     /// How long it took.
     pub took: Duration,
 }
 
 impl ShutdownReport {
     pub(super) const fn new(drained: bool, counts: Counts, took: Duration) -> Self {
-        Self { drained, counts, took }
+        Self { drained, counts, unpublished: 0, took }
+    }
+
+    pub(super) const fn unpublished(mut self, messages: usize) -> Self {
+        self.unpublished = messages;
+        self
     }
 }
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { handled, retried, fallen_back, rejected, discarded, dead_lettered, abandoned } =
-            self.counts;
+        let Counts {
+            handled,
+            retried,
+            fallen_back,
+            rejected,
+            discarded,
+            dead_lettered,
+            abandoned,
+            left,
+        } = self.counts;
+        let again = abandoned + left;
         let how = if self.drained {
             "everything in flight has ended"
         } else {
@@ -34,10 +51,14 @@ impl fmt::Display for ShutdownReport {
         };
         write!(
             f,
-            "stopped in {:.1} s, {how}: {handled} handled, {fallen_back} fallen back, {retried} retried, {rejected} rejected, {discarded} discarded, \
-             {dead_lettered} dead-lettered, {abandoned} left for redelivery",
+            "stopped in {:.1} s, {how}: {handled} handled, {fallen_back} fallen back, {retried} retried, {rejected} rejected, \
+             {discarded} discarded, {dead_lettered} dead-lettered, {again} left for redelivery",
             self.took.as_secs_f64()
-        )
+        )?;
+        match self.unpublished {
+            0 => Ok(()),
+            count => write!(f, ", {count} not published"),
+        }
     }
 }
 

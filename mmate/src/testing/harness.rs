@@ -11,6 +11,7 @@ use crate::consume::Counts;
 use crate::contract::headers::names;
 use crate::contract::{Command, Event, Message, Source};
 use crate::handler::{Handler, State};
+use crate::observability::Ledger;
 use crate::publish::{Publish, Publisher};
 use crate::runtime::{AppBuilder, ConsumerHealth, Running, ServiceInfo};
 use crate::transport::memory::MemoryTransport;
@@ -96,7 +97,7 @@ impl TestApp {
     /// Every consumer: whether it consumes, and what became of its messages.
     #[must_use]
     pub fn health(&self) -> Vec<ConsumerHealth> {
-        self.running.health()
+        self.running.health().consumers
     }
 
     /// What became of all messages so far.
@@ -106,6 +107,12 @@ impl TestApp {
             .iter()
             .map(|consumer| consumer.counts)
             .fold(Counts::default(), |sum, one| sum + one)
+    }
+
+    /// What became of every message that the app took or published.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        self.running.ledger()
     }
 
     /// The in-memory transport itself.

@@ -9,7 +9,7 @@ use crate::contract::{Envelope, Message};
 use crate::transport::memory::MemoryTransport;
 use crate::transport::{
     Capabilities, Outgoing, PublishError, QueueStats, SubscribeOptions, Subscription, Topology,
-    Transport, TransportError,
+    Transport, TransportError, TransportHealth,
 };
 
 /// How many messages a test may publish: beyond it something runs in a circle.
@@ -27,12 +27,13 @@ impl Recorder {
         Arc::new(Self { inner, published: Mutex::default() })
     }
 
-    /// All messages of a type, in the order in which they were published. Copies in dead-letter
-    /// queues are no publishes.
+    /// All messages of a type, in the order in which they were published. Copies that
+    /// wait for another attempt or in dead-letter queues are no publishes.
     pub(super) fn captured<M: Message>(&self) -> Captured<M> {
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy =
-            |outgoing: &Outgoing| outgoing.properties.headers.get("x-death-queue").is_some();
+        let is_copy = |outgoing: &Outgoing| {
+            outgoing.delay.is_some() || outgoing.properties.headers.get("x-death-queue").is_some()
+        };
         let messages = published
             .iter()
             .filter(|outgoing| {
@@ -87,6 +88,10 @@ impl Transport for Recorder {
 
     async fn delete_queue(&self, queue: &str) -> Result<(), TransportError> {
         self.inner.delete_queue(queue).await
+    }
+
+    fn health(&self) -> TransportHealth {
+        self.inner.health()
     }
 
     async fn close(&self) {

@@ -18,6 +18,9 @@ pub enum Capability {
     Ttl,
     /// What is rejected, or expires, goes to the dead-letter queue by the broker itself.
     DeadLetter,
+    /// A message is kept back for a while before it is in its queue, also through a restart of
+    /// whoever sent it.
+    Delay,
     /// A publish is confirmed by the broker.
     Confirms,
     /// A publish that no queue takes is an error.
@@ -39,6 +42,7 @@ impl fmt::Display for Capability {
             Self::Priority => "priorities",
             Self::Ttl => "time to live",
             Self::DeadLetter => "dead-lettering by the broker",
+            Self::Delay => "delays kept by the broker",
             Self::Confirms => "publisher confirms",
             Self::Mandatory => "unroutable detection",
             Self::LengthLimit => "queue length limits",

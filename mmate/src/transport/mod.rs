@@ -18,6 +18,7 @@ pub mod amqp;
 mod capabilities;
 mod delivery;
 mod error;
+mod health;
 pub mod memory;
 mod outgoing;
 mod topology;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 pub use capabilities::{Capabilities, Capability};
 pub use delivery::{Delivery, Intake, Settlement, Tag};
 pub use error::{PublishError, PublishErrorKind, TransportError, TransportErrorKind};
+pub use health::{LinkHealth, TransportHealth};
 pub use outgoing::{Outgoing, Properties};
 pub use topology::{Binding, Exchange, ExchangeKind, Queue, QueueKind, Topology};
 
@@ -125,6 +127,11 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Connection errors as of any call.
     async fn delete_queue(&self, queue: &str) -> Result<(), TransportError>;
+
+    /// How the connections are now; read from memory, without asking the broker. Quiet is healthy.
+    fn health(&self) -> TransportHealth {
+        TransportHealth::up()
+    }
 
     /// Closes all connections. Unsettled deliveries go back to their queues.
     async fn close(&self);

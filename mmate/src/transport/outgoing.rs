@@ -1,5 +1,7 @@
 //! A message on its way to the broker.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::contract::Headers;
@@ -47,6 +49,13 @@ pub struct Outgoing {
     pub body: Bytes,
     /// True if it is an error that no queue takes it.
     pub mandatory: bool,
+    /// How long the broker keeps the message back before it is in its queue; needs
+    /// [`Capability::Delay`](super::Capability::Delay) and the address of a queue.
+    ///
+    /// A broker whose delays come in steps may put it there early, but not before half of the time
+    /// is over, and never later than asked by more than a second: who needs the exact moment looks
+    /// at the clock and delays the rest.
+    pub delay: Option<Duration>,
 }
 
 impl Outgoing {
@@ -58,6 +67,7 @@ impl Outgoing {
             properties: Properties { persistent: true, ..properties },
             body: body.into(),
             mandatory: true,
+            delay: None,
         }
     }
 
@@ -65,6 +75,13 @@ impl Outgoing {
     #[must_use]
     pub const fn mandatory(mut self, mandatory: bool) -> Self {
         self.mandatory = mandatory;
+        self
+    }
+
+    /// Asks the broker to keep the message back for this long.
+    #[must_use]
+    pub const fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
         self
     }
 

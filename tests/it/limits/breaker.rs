@@ -61,7 +61,7 @@ async fn it_opens_stays_quiet_lets_probes_through_and_closes() {
     assert_eq!(outside.times(), [(0, 8), (30_100, 3)]);
     assert_eq!(outside.most(), 8, "calls run in parallel");
     let paused = "circuit breaker `charge` of handler `charge` is open; it tries again at 2026-01-01T00:01:00.2Z";
-    assert_eq!(readiness(&app), Readiness::Paused(paused.to_owned()));
+    assert_eq!(readiness(&app), Readiness::Waiting(paused.to_owned()));
     outside.set_away(false);
     app.settle().await;
     assert_eq!(outside.times()[2..], [(60_200, 3), (60_300, 7)], "three probes, then the others");
@@ -145,7 +145,7 @@ async fn an_open_breaker_that_nobody_asks_is_ready_again_after_its_time() {
     send(&app, &["away", "away"]).await;
     app.settle().await;
     app.advance(Duration::from_millis(29_990)).await;
-    assert!(matches!(readiness(&app), Readiness::Paused(_)), "{:?}", readiness(&app));
+    assert!(matches!(readiness(&app), Readiness::Waiting(_)), "{:?}", readiness(&app));
     app.advance(Duration::from_millis(20)).await;
     assert_eq!(readiness(&app), Readiness::Consuming);
 }
@@ -161,7 +161,7 @@ async fn handlers_with_one_name_share_one_breaker() {
     app.send(CallBankBack {}).await.expect("the command is taken");
     app.advance(Duration::from_secs(1)).await;
     let states: Vec<_> = app.health().into_iter().map(|consumer| consumer.readiness).collect();
-    assert!(states.iter().all(|state| matches!(state, Readiness::Paused(_))), "{states:?}");
+    assert!(states.iter().all(|state| matches!(state, Readiness::Waiting(_))), "{states:?}");
     app.settle().await;
     assert_eq!(outside.callers(), ["charge", "refund"]);
     assert_eq!(outside.times(), [(0, 1), (10_000, 1)]);

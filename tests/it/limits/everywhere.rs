@@ -77,12 +77,12 @@ impl Service {
     }
 
     fn readiness(&self) -> Readiness {
-        self.running.health().remove(0).readiness
+        self.running.health().consumers.remove(0).readiness
     }
 
     async fn handled(&self, count: u64) {
         eventually("all messages are handled", || async {
-            self.running.health()[0].counts.handled == count
+            self.running.health().consumers[0].counts.handled == count
         })
         .await;
     }
@@ -98,19 +98,19 @@ impl Service {
     }
 }
 
-async fn an_open_breaker_pauses_the_queue_and_loses_nothing(backend: Backend) {
+async fn an_open_breaker_holds_messages_back_and_loses_nothing(backend: Backend) {
     let service = start::<guarded>(backend, true).await;
     service.ask(30).await;
     eventually("the breaker is open", || async {
-        matches!(service.readiness(), Readiness::Paused(_)) && !service.running.is_ready()
+        matches!(service.readiness(), Readiness::Waiting(_)) && !service.running.is_ready()
     })
     .await;
-    let Readiness::Paused(text) = service.readiness() else { return service.ends_empty().await };
+    let Readiness::Waiting(text) = service.readiness() else { return service.ends_empty().await };
     assert!(text.contains("`guarded` is open; it tries again at "), "{text}");
     service.outside.set_away(false);
     service.handled(30).await;
     assert!(service.running.is_ready(), "{:?}", service.readiness());
-    let counts = service.running.health()[0].counts;
+    let counts = service.running.health().consumers[0].counts;
     assert_eq!(counts.dead_lettered, 0);
     service.ends_empty().await;
 }
@@ -160,8 +160,10 @@ async fn a_fallback_answers_for_its_handler(backend: Backend) {
     let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("a JSON envelope");
     assert_eq!(body["payload"], serde_json::json!({"cents": 90, "success": true}));
     assert_eq!(service.outside.callers(), ["priced", "priced", "remembered"]);
-    eventually("it is settled", || async { service.running.health()[0].counts.fallen_back == 1 })
-        .await;
+    eventually("it is settled", || async {
+        service.running.health().consumers[0].counts.fallen_back == 1
+    })
+    .await;
     service.running.publisher().send(AskGuarded { number: 0 }).await.expect("the command is taken");
     let parked = take(&transport, &format!("dlq.{}", service.queue())).await;
     let error = parked.properties.headers.text(mmate::contract::headers::names::DEATH_ERROR);
@@ -173,7 +175,7 @@ async fn a_fallback_answers_for_its_handler(backend: Backend) {
 }
 
 on_every_transport! {
-    an_open_breaker_pauses_the_queue_and_loses_nothing
+    an_open_breaker_holds_messages_back_and_loses_nothing
     messages_that_wait_at_shutdown_are_left_at_once
     a_rate_is_kept
     a_fallback_answers_for_its_handler

@@ -13,12 +13,15 @@
 
 mod availability;
 mod broker;
+mod foreign;
 mod ports;
 pub mod process;
+pub mod proxy;
 pub mod rabbitmq;
 mod scratch;
 
 pub use availability::Availability;
 pub use broker::{AMQP_URL_VARIABLE, TestBroker};
+pub use foreign::ForeignClient;
 pub use process::Guard;
-pub use rabbitmq::{Installation, RabbitNode, StartOptions, TlsFiles};
+pub use rabbitmq::{Installation, RabbitCluster, RabbitNode, StartOptions, TlsFiles};

@@ -5,6 +5,7 @@ pub(crate) mod broker;
 pub(crate) mod build_cost;
 mod command;
 mod results;
+pub(crate) mod soak;
 mod steps;
 pub(crate) mod test;
 

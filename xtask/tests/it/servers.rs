@@ -1,7 +1,7 @@
 //! The life of a private RabbitMQ node, against the real server.
 
 use xtask::servers::rabbitmq::answers_amqp;
-use xtask::servers::{RabbitNode, StartOptions};
+use xtask::servers::{RabbitCluster, RabbitNode, StartOptions};
 
 use super::{Traces, eventually, is_alive};
 
@@ -81,4 +81,20 @@ fn a_failing_control_command_is_an_error_with_its_output() {
     let node = start(&StartOptions::default());
     let text = node.ctl(&["delete_vhost", "absent"]).unwrap_err().to_string();
     assert!(text.contains("rabbitmqctl delete_vhost absent"), "{text}");
+}
+
+#[test]
+fn three_nodes_form_a_cluster_that_leaves_nothing_behind() {
+    let cluster = RabbitCluster::start(&StartOptions::default()).expect("the nodes start");
+    let all: Vec<Traces> = cluster.nodes().iter().map(traces).collect();
+    assert_eq!(cluster.amqp_urls().split(',').count(), 3);
+    cluster.nodes()[0].kill().unwrap();
+    let status = cluster.nodes()[1].ctl(&["cluster_status", "--formatter", "json"]).unwrap();
+    for node in cluster.nodes() {
+        assert!(status.contains(node.name()), "{status}");
+    }
+    cluster.nodes()[0].start_again().unwrap();
+    assert!(answers_amqp(cluster.nodes()[0].port()));
+    drop(cluster);
+    assert!(all.iter().all(Traces::are_all_gone), "{all:?}");
 }

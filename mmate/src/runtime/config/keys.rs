@@ -18,8 +18,9 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 21] = [
+pub(super) const KEYS: [Key; 26] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
+    // Several `amqp://a,amqp://b` stand in for each other, such as the nodes of a cluster.
     key("url", "memory://"),
     unset("service.name"),
     unset("service.version"),
@@ -30,9 +31,13 @@ pub(super) const KEYS: [Key; 21] = [
     key("consume.timeout", "30s"),
     // Deliveries of one message that may end without a word before it is dead-lettered.
     key("consume.redeliveries_max", "20"),
+    // Without a message for so long while the queue holds some, the broker has forgotten the consumer.
+    key("consume.stall_after", "60s"),
     key("consume.validate", "true"),
     key("publish.timeout", "30s"),
     key("publish.validate", "false"),
+    // Messages of `publish_later` that the broker has not confirmed; beyond it who publishes waits.
+    key("publish.later_max", "10000"),
     // `quorum` or `classic`.
     key("queues.type", "quorum"),
     key("wire.mirror_headers", "false"),
@@ -41,6 +46,11 @@ pub(super) const KEYS: [Key; 21] = [
     // The largest body that is sent or opened: half of what RabbitMQ 4 accepts, so that whatever comes
     // in can also be moved to a dead-letter queue.
     key("limits.message_bytes_max", "8388608"),
+    // The folder of the fate ledger; in memory only if not set.
+    unset("ledger.dir"),
+    // A line for every fate, for audits and tests, instead of the sums every `ledger.every`.
+    key("ledger.full", "false"),
+    key("ledger.every", "5s"),
     key("boot.connect_timeout", "5s"),
     // Keep trying while the broker cannot be reached.
     key("boot.wait", "false"),

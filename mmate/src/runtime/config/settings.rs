@@ -1,7 +1,6 @@
 //! The framework's own settings, parsed and checked.
 
 use std::fmt;
-#[cfg(feature = "amqp")]
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,12 +29,16 @@ pub struct Settings {
     pub handler_timeout: Duration,
     /// Deliveries of one message that may end without a word before it is dead-lettered.
     pub redeliveries_max: u32,
+    /// Without a message for so long while the queue holds some, a consumer subscribes anew.
+    pub stall_after: Duration,
     /// Whether payloads are checked against their schema before the handler.
     pub validate_consumed: bool,
     /// Whether payloads are checked against their schema before they leave.
     pub validate_published: bool,
     /// How long a publish may wait for the broker's confirm, outages included.
     pub publish_timeout: Duration,
+    /// How many messages may be accepted to be published later and not be confirmed yet.
+    pub publish_later_max: usize,
     /// The kind of queue for handlers that say nothing.
     pub queue_kind: QueueKind,
     /// Headers that go from the message being handled to what is published meanwhile.
@@ -44,6 +47,12 @@ pub struct Settings {
     pub mirror_headers: bool,
     /// The largest body, in bytes.
     pub message_bytes_max: usize,
+    /// The folder of the fate ledger; in memory only if not set.
+    pub ledger_dir: Option<PathBuf>,
+    /// Whether the ledger gets a line for every fate, instead of the sums from time to time.
+    pub ledger_full: bool,
+    /// How often the sums of the ledger are written.
+    pub ledger_every: Duration,
     /// How long the boot tries to reach the broker.
     pub connect_timeout: Duration,
     /// Whether the boot goes on trying after that.
@@ -78,13 +87,19 @@ impl Settings {
             concurrency: read.positive("consume.concurrency"),
             handler_timeout: read.duration("consume.timeout"),
             redeliveries_max: read.get("consume.redeliveries_max"),
+            stall_after: read.duration("consume.stall_after"),
             validate_consumed: read.get("consume.validate"),
             validate_published: read.get("publish.validate"),
             publish_timeout: read.duration("publish.timeout"),
+            publish_later_max: usize::try_from(read.positive::<u32>("publish.later_max"))
+                .unwrap_or(usize::MAX),
             queue_kind: read.queue_kind("queues.type"),
             flow_headers: read.names("wire.flow_headers"),
             mirror_headers: read.get("wire.mirror_headers"),
             message_bytes_max: read.get("limits.message_bytes_max"),
+            ledger_dir: read.find("ledger.dir"),
+            ledger_full: read.get("ledger.full"),
+            ledger_every: read.duration("ledger.every"),
             connect_timeout: read.duration("boot.connect_timeout"),
             wait: read.get("boot.wait"),
             drain_timeout: read.duration("shutdown.drain"),
@@ -119,7 +134,6 @@ impl Reader<'_> {
         self.keep(value)
     }
 
-    #[cfg(feature = "amqp")]
     fn find<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         let value = self.config.find(key);
         self.keep(value)
@@ -132,12 +146,12 @@ impl Reader<'_> {
         })
     }
 
-    fn positive(&mut self, key: &str) -> u16 {
-        let number: u16 = self.get(key);
-        if number == 0 && self.errors.is_empty() {
+    fn positive<T: DeserializeOwned + Default + PartialEq>(&mut self, key: &str) -> T {
+        let number: T = self.get(key);
+        if number == T::default() && self.errors.is_empty() {
             self.errors.push(ConfigError::wrong(key, "it is 0; at least 1 is needed"));
         }
-        number.max(1)
+        number
     }
 
     fn duration(&mut self, key: &str) -> Duration {

@@ -85,6 +85,9 @@ fn looks_secret(key: &str) -> bool {
 /// A URL with its password replaced; other text as it is.
 pub(crate) fn mask_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    if let Some((first, others)) = split_list(text) {
+        return format!("{},{}", mask_password(first), mask_password(others));
+    }
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     // The last `@` ends the credentials: a password may hold one that was not escaped.
     let Some(at) = rest[..authority_end].rfind('@').or_else(|| rest.rfind('@')) else {
@@ -92,6 +95,19 @@ pub(crate) fn mask_password(text: &str) -> String {
     };
     let user = rest[..at].split(':').next().unwrap_or_default();
     format!("{scheme}://{user}:***{}", &rest[at..])
+}
+
+/// The first URL of a list, and the rest. A first part without credentials is not split off: what looks
+/// like a second URL may then be the end of a password.
+fn split_list(text: &str) -> Option<(&str, &str)> {
+    let is_scheme =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let (first, others) =
+        text.match_indices(',').map(|(at, _)| text.split_at(at)).find(|(first, others)| {
+            let next = others[1..].split_once("://").map(|(scheme, _)| scheme.trim_start());
+            first.contains('@') && next.is_some_and(is_scheme)
+        })?;
+    Some((first, &others[1..]))
 }
 
 /// A configured value as it may be shown.
@@ -146,6 +162,9 @@ mod tests {
             ("amqp://user:se/cr@et@host", "amqp://user:***@host"),
             ("amqp://host/v", "amqp://host/v"),
             ("plain text", "plain text"),
+            ("amqp://u:se,cret@a,amqp://v:s3cret@b/x", "amqp://u:***@a,amqp://v:***@b/x"),
+            ("amqp://a,amqp://u:secret@b", "amqp://a,amqp:***@b"),
+            ("amqp://u:se,x://cret@b", "amqp://u:***@b"),
         ] {
             assert_eq!(mask_password(url), shown);
         }

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 
 use super::{
-    Bench, closing, consuming, declaring, limiting, properties, publishing, routing, settling,
+    Bench, closing, consuming, declaring, delaying, limiting, properties, publishing, routing,
+    settling,
 };
 use crate::transport::{Capability, PublishError, TransportError};
 
@@ -42,6 +43,7 @@ pub fn behaviours() -> &'static [Behaviour] {
             consuming::BEHAVIOURS,
             settling::BEHAVIOURS,
             limiting::BEHAVIOURS,
+            delaying::BEHAVIOURS,
             declaring::BEHAVIOURS,
             closing::BEHAVIOURS,
         ]

@@ -32,6 +32,7 @@ mod closing;
 mod consumer;
 mod consuming;
 mod declaring;
+mod delaying;
 #[cfg(test)]
 mod doubles;
 mod limiting;

@@ -102,6 +102,15 @@ const DOUBLES: &[(&str, Fault, &str)] = &[
     ("a_full_queue_refuses_and_keeps_what_it_holds", Fault::IgnoresLength, "50 messages were"),
     ("a_full_queue_refuses_and_keeps_what_it_holds", Fault::DropsOldest, "expected `0`, got `1`"),
     ("a_queue_with_room_again_takes_messages_again", Fault::StaysFull, "still refuses"),
+    ("a_delayed_message_is_kept_back", Fault::DelaysNothing, "expected `now`, got `later`"),
+    (
+        "a_short_delay_does_not_wait_behind_a_long_one",
+        Fault::DelaysInLine,
+        "expected `short`, got `long`",
+    ),
+    ("a_delayed_message_is_unchanged", Fault::DropsProperties, "sent as"),
+    ("a_delayed_message_outlives_its_sender", Fault::ConfirmsEarly, "a delivery from"),
+    ("only_a_message_to_a_queue_can_be_delayed", Fault::DelaysNothing, "the publish succeeded"),
     ("declaring_twice_changes_nothing", Fault::DeclareRecreates, "expected `kept`, got `once`"),
     (
         "a_queue_with_other_arguments_is_a_mismatch_of_both_sides",

@@ -27,7 +27,7 @@ pub struct AmqpConfig {
     pub(super) url: String,
     /// The name under which the broker lists the connections. Default `mmate`.
     pub app_name: String,
-    /// The longest time to reach the broker: name, TCP, TLS and login together; also how long a
+    /// The longest time to reach a broker: name, TCP, TLS and login together; also how long a
     /// subscription waits for a connection that is being made again. Default 5 s.
     pub connect_timeout: Duration,
     /// The longest wait for one answer of the broker: a declaration, a consumer, a cancellation.
@@ -71,6 +71,10 @@ pub struct AmqpConfig {
 
 impl AmqpConfig {
     /// Defaults for a broker: `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS.
+    ///
+    /// Several URLs with commas between them are brokers that stand in for each other, such as the nodes
+    /// of a cluster: the boot tries them in this order, and a lost connection is made again from the
+    /// next one on. They have the same virtual host; the TLS fields count for all of them.
     ///
     /// A password with `@`, `/`, `?` or `#` is percent-encoded, as in any URL. No path, or `/`
     /// alone, is the virtual host `/`.

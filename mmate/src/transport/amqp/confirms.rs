@@ -17,15 +17,20 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::Instant;
 
 use super::failure::cause;
 use crate::transport::Outgoing;
+
+/// How long a channel is used at least, and how often one that was replaced is looked at.
+const RETIRE_AGE_MIN: Duration = Duration::from_secs(1);
 
 /// What became of a message on this channel.
 #[derive(Debug)]
@@ -55,6 +60,8 @@ pub(super) struct Lane {
     properties_bytes_max: usize,
     woken: Arc<Woken>,
     board: Mutex<Board>,
+    opened: Instant,
+    retired: watch::Sender<bool>,
 }
 
 type Sending = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
@@ -100,7 +107,35 @@ impl Lane {
             properties_bytes_max: frame_room(connection),
             woken: Arc::default(),
             board: Mutex::default(),
+            opened: Instant::now(),
+            retired: watch::Sender::new(false),
         })
+    }
+
+    /// Asks for another channel in its place: it refuses what a fresh one takes. One that is fresh itself
+    /// stays, so that a queue that is now full and now not does not use up a channel per message.
+    pub(super) fn retire(&self) {
+        if self.opened.elapsed() >= RETIRE_AGE_MIN {
+            self.retired.send_replace(true);
+        }
+    }
+
+    /// Resolves once another channel is asked for.
+    pub(super) async fn retired(&self) {
+        // The sender is in `self`, so it cannot be gone.
+        let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
+    }
+
+    /// Hands out the verdicts that are missing, after the channel was replaced.
+    pub(super) async fn wind_up(&self) {
+        while self.channel.status().connected()
+            && !self.is_dead()
+            && !self.board().waiting.is_empty()
+        {
+            // The limit only makes it look again: the last verdict does not end `drive`.
+            let _ = tokio::time::timeout(RETIRE_AGE_MIN, self.drive()).await;
+        }
+        self.bury();
     }
 
     /// The most bytes that properties and headers may take: they must fit into one frame.

@@ -19,6 +19,10 @@ use crate::transport::{TransportError, TransportErrorKind};
 /// A connection that is logged in.
 pub(super) struct Established {
     pub(super) connection: Connection,
+    /// Host and port that it leads to.
+    pub(super) place: Arc<str>,
+    /// Which of the URL's brokers that is, see [`Brokers`](super::failover::Brokers).
+    pub(super) at: usize,
 }
 
 /// Everything that an attempt needs, read and checked once.
@@ -61,9 +65,9 @@ impl Drop for Ends<'_> {
 }
 
 impl Target {
-    /// Reads the URL and the TLS files.
-    pub(super) fn new(config: &AmqpConfig) -> Result<Self, TransportError> {
-        let mut uri = parse(&config.url)?;
+    /// Reads the URL of one broker and the TLS files.
+    pub(super) fn new(url: &str, config: &AmqpConfig) -> Result<Self, TransportError> {
+        let mut uri = parse(url)?;
         if is_tls(&uri) && !cfg!(feature = "amqp-rustls") {
             return Err(TransportError::new(
                 TransportErrorKind::Tls,
@@ -75,7 +79,7 @@ impl Target {
         uri.query.frame_max.get_or_insert(config.frame_bytes_max);
         let connect_timeout =
             uri.query.connection_timeout.map_or(config.connect_timeout, Duration::from_millis);
-        let tls = if is_tls(&uri) { tls_config(config)? } else { OwnedTLSConfig::default() };
+        let tls = if is_tls(&uri) { tls_config(url, config)? } else { OwnedTLSConfig::default() };
         Ok(Self { uri, tls, connect_timeout, app_name: config.app_name.clone() })
     }
 
@@ -85,20 +89,25 @@ impl Target {
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
+    /// The virtual host.
+    pub(super) fn vhost(&self) -> &str {
+        &self.uri.vhost
+    }
+
     /// How long an attempt may take.
     pub(super) fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
     /// Connects and logs in. `role` stands behind the connection's name.
-    pub(super) async fn establish(&self, role: &str) -> Result<Established, TransportError> {
+    pub(super) async fn establish(&self, role: &str) -> Result<Connection, TransportError> {
         let trace = Arc::new(Trace::default());
         let ends = Ends(&trace);
         let attempt = self.attempt(role, Arc::clone(&trace));
         match tokio::time::timeout(self.connect_timeout, attempt).await {
             Ok(Ok(connection)) => {
                 trace.socket().take();
-                Ok(Established { connection })
+                Ok(connection)
             }
             Ok(Err(error)) => Err(self.refused(&error, trace.step())),
             Err(_) => Err(self.silent(ends.0.step())),
@@ -254,9 +263,9 @@ async fn resolve(uri: &AMQPUri) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses.collect())
 }
 
-fn tls_config(config: &AmqpConfig) -> Result<OwnedTLSConfig, TransportError> {
+fn tls_config(url: &str, config: &AmqpConfig) -> Result<OwnedTLSConfig, TransportError> {
     let file = |field: &Option<PathBuf>, key: &str| {
-        field.clone().or_else(|| query(&config.url, key).map(PathBuf::from))
+        field.clone().or_else(|| query(url, key).map(PathBuf::from))
     };
     let cert_chain = match file(&config.tls_ca_file, "cacertfile") {
         Some(path) => Some(

@@ -5,7 +5,7 @@ use lapin::BasicProperties;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, ShortString};
 
-use crate::contract::headers::names::DELIVERY_COUNT;
+use crate::contract::headers::names::{BROKER_DEATHS, DELIVERY_COUNT};
 use crate::contract::{HeaderValue, Headers};
 use crate::transport::{Delivery, Properties, Tag};
 
@@ -72,6 +72,7 @@ pub(super) fn wire_bytes(properties: &Properties) -> usize {
 /// A delivery in the port's words. The body is moved, not copied.
 pub(super) fn delivery(amqp: AmqpDelivery) -> Delivery {
     let mut properties = properties(&amqp.properties);
+    forget_delay(&mut properties.headers);
     // The broker's own count: kept out of the headers, so that a copy that is published does not
     // carry the count of another message.
     let delivery_count = properties
@@ -85,6 +86,15 @@ pub(super) fn delivery(amqp: AmqpDelivery) -> Delivery {
     delivery.redelivered = amqp.redelivered;
     delivery.delivery_count = delivery_count;
     delivery
+}
+
+/// A message that was kept back comes as if it had been published just now: that it expired in a
+/// delay queue is how delaying works.
+fn forget_delay(headers: &mut Headers) {
+    let [_, _, first_queue, ..] = BROKER_DEATHS;
+    if headers.text(first_queue).is_some_and(|queue| queue.starts_with(super::delay::PREFIX)) {
+        headers.remove_broker_deaths();
+    }
 }
 
 /// Properties as they came.

@@ -12,7 +12,8 @@ use lapin::Event;
 use tokio::sync::watch;
 
 use super::confirms::Lane;
-use super::connect::{Established, Target};
+use super::connect::Established;
+use super::failover::Brokers;
 use super::failure::{cause, within};
 use crate::transport::{TransportError, TransportErrorKind};
 
@@ -69,15 +70,15 @@ impl Role {
 impl Link {
     /// Starts to keep a connection that was just made.
     pub(super) fn start(
-        target: Arc<Target>,
+        brokers: Arc<Brokers>,
         role: Role,
         timing: LinkTiming,
         first: Established,
     ) -> Self {
-        let place: Arc<str> = target.place().into();
+        let place: Arc<str> = brokers.place().into();
         let (sender, state) = watch::channel(LinkState::Down("connecting".into()));
         let (stop, stopped) = watch::channel(false);
-        let keeper = Keeper { target, role, timing, place: Arc::clone(&place), state: sender };
+        let keeper = Keeper { brokers, role, timing, state: sender };
         tokio::spawn(keeper.run(first, stopped));
         Self { state, stop, place }
     }
@@ -87,7 +88,7 @@ impl Link {
         self.state.borrow().clone()
     }
 
-    /// Host and port, for people.
+    /// Host and port of every broker that it may lead to, for people.
     pub(super) fn place(&self) -> &str {
         &self.place
     }
@@ -156,10 +157,9 @@ pub(super) fn closed() -> TransportError {
 
 /// The task behind a link.
 struct Keeper {
-    target: Arc<Target>,
+    brokers: Arc<Brokers>,
     role: Role,
     timing: LinkTiming,
-    place: Arc<str>,
     state: watch::Sender<LinkState>,
 }
 
@@ -167,16 +167,19 @@ impl Keeper {
     async fn run(self, first: Established, mut stop: watch::Receiver<bool>) {
         let mut established = Arc::new(first);
         loop {
-            tracing::info!(broker = %self.place, connection = self.role.name(), "connected to RabbitMQ");
+            let place = Arc::clone(&established.place);
+            tracing::info!(broker = %place, connection = self.role.name(), "connected to RabbitMQ");
             let reason = tokio::select! {
                 reason = self.serve(&established) => reason,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            tracing::warn!(broker = %self.place, connection = self.role.name(), %reason, "lost the connection to RabbitMQ");
+            tracing::warn!(broker = %place, connection = self.role.name(), %reason, "lost the connection to RabbitMQ");
             self.state.send_replace(LinkState::Down(reason.into()));
+            // The next one first: the broker that was just lost is the least likely to be there.
+            let next = established.at + 1;
             drop(established);
             established = tokio::select! {
-                again = self.reconnect() => Arc::new(again),
+                again = self.reconnect(next) => Arc::new(again),
                 _ = stop.wait_for(|stop| *stop) => {
                     self.state.send_replace(LinkState::Closed);
                     return;
@@ -186,7 +189,7 @@ impl Keeper {
         let limit = self.timing.close_timeout;
         let closing = established.connection.close(200, "OK".into());
         if let Err(error) = within(limit, "close the connection", closing).await {
-            tracing::debug!(broker = %self.place, connection = self.role.name(), %error, "closed without an answer");
+            tracing::debug!(broker = %established.place, connection = self.role.name(), %error, "closed without an answer");
         }
         if let LinkState::Up(Live { lane: Some(lane), .. }) =
             self.state.send_replace(LinkState::Closed)
@@ -218,10 +221,17 @@ impl Keeper {
             up(Some(Arc::clone(&lane)));
             let reason = tokio::select! {
                 reason = lane.drive() => {
-                    tracing::warn!(broker = %self.place, %reason, "RabbitMQ closed the channel that publishes; opening another");
+                    tracing::warn!(broker = %established.place, %reason, "RabbitMQ closed the channel that publishes; opening another");
                     None
                 }
                 reason = self.lost(established, events.as_mut()) => Some(reason),
+                () = lane.retired() => {
+                    tracing::info!(broker = %established.place, "opening another channel: the one that publishes is refused what a fresh one is not");
+                    // Whoever waits on it still gets the broker's verdict. A lost connection ends all
+                    // its confirms with an error, and so the task.
+                    tokio::spawn(async move { lane.wind_up().await });
+                    continue;
+                }
             };
             // Whoever waits on this channel must hear of its end, to publish on the next one.
             lane.bury();
@@ -246,11 +256,11 @@ impl Keeper {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(why)) => tracing::warn!(
-                        broker = %self.place, connection = self.role.name(), %why,
+                        broker = %established.place, connection = self.role.name(), %why,
                         "RabbitMQ takes no messages for now"
                     ),
                     Some(Event::ConnectionUnblocked) => tracing::info!(
-                        broker = %self.place, connection = self.role.name(), "RabbitMQ takes messages again"
+                        broker = %established.place, connection = self.role.name(), "RabbitMQ takes messages again"
                     ),
                     // Errors of channels come here too; only the connection's own end counts.
                     Some(Event::Error(error)) => reason = Some(cause(&error)),
@@ -265,13 +275,13 @@ impl Keeper {
         }
     }
 
-    /// Tries without end, with growing pauses.
-    async fn reconnect(&self) -> Established {
+    /// Tries all brokers without end, with growing pauses between the rounds.
+    async fn reconnect(&self, next: usize) -> Established {
         let mut delay = self.timing.delay_min;
         loop {
             // Jitter, so that a broker that comes back is not met by all services at once.
             tokio::time::sleep(delay.mul_f64(rand::random_range(0.5..1.0))).await;
-            match self.target.establish(self.role.name()).await {
+            match self.brokers.establish(self.role.name(), next).await {
                 Ok(established) => return established,
                 Err(error) => {
                     tracing::warn!(connection = self.role.name(), %error, "failed to connect again; trying on");

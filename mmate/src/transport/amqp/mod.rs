@@ -22,7 +22,9 @@ mod confirms;
 mod connect;
 mod convert;
 mod declare;
+mod delay;
 mod exclusive;
+mod failover;
 mod failure;
 mod link;
 mod mismatch;
@@ -42,15 +44,17 @@ use lapin::types::FieldTable;
 pub use self::config::AmqpConfig;
 pub use self::url::redacted_url;
 
-use self::connect::Target;
 use self::declare::{Item, declare_all};
+use self::delay::{DelayQueues, Step};
 use self::exclusive::ExclusiveQueues;
+use self::failover::Brokers;
 use self::failure::{short, within};
 use self::link::{Link, LinkState, LinkTiming, Live, Role};
 use self::publish::Publisher;
 use super::{
-    Capabilities, Capability, Outgoing, PublishError, QueueKind, QueueStats, SubscribeOptions,
-    Subscription, Topology, Transport, TransportError, TransportErrorKind,
+    Capabilities, Capability, LinkHealth, Outgoing, PublishError, PublishErrorKind, QueueKind,
+    QueueStats, SubscribeOptions, Subscription, Topology, Transport, TransportError,
+    TransportErrorKind, TransportHealth,
 };
 
 const CAPABILITIES: Capabilities = Capabilities::new(&[
@@ -60,6 +64,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     Capability::Priority,
     Capability::Ttl,
     Capability::DeadLetter,
+    Capability::Delay,
     Capability::Confirms,
     Capability::Mandatory,
     Capability::LengthLimit,
@@ -78,6 +83,7 @@ pub struct AmqpTransport {
     consuming: Link,
     publisher: Publisher,
     exclusive: ExclusiveQueues,
+    delays: DelayQueues,
 }
 
 /// How the two connections are now; for readiness.
@@ -89,6 +95,10 @@ pub struct AmqpState {
     /// Nothing while the consuming connection is up; else why it is not.
     pub consume_down: Option<String>,
 }
+
+/// Why a broker stops to take messages.
+const BLOCKED: &str =
+    "RabbitMQ takes no messages (it is low on memory or disk); publishes wait until it does";
 
 /// What the library's own log lines begin with. They hold whole messages: payloads, at times logins.
 pub(crate) const LIBRARY_LOG: &str = "lapin";
@@ -111,10 +121,10 @@ impl AmqpTransport {
     /// [`Tls`]: crate::transport::TransportErrorKind::Tls
     /// [`Invalid`]: crate::transport::TransportErrorKind::Invalid
     pub async fn connect(config: AmqpConfig) -> Result<Self, TransportError> {
-        let target = Arc::new(Target::new(&config)?);
+        let brokers = Arc::new(Brokers::new(&config)?);
         let (publish, consume) = tokio::try_join!(
-            target.establish(Role::Publish.name()),
-            target.establish(Role::Consume.name()),
+            brokers.establish(Role::Publish.name(), 0),
+            brokers.establish(Role::Consume.name(), 0),
         )?;
         let timing = LinkTiming {
             call_timeout: config.call_timeout,
@@ -122,15 +132,16 @@ impl AmqpTransport {
             delay_min: config.reconnect_delay_min,
             delay_max: config.reconnect_delay_max,
         };
-        let keep = |role, first| Link::start(Arc::clone(&target), role, timing, first);
-        Ok(Self {
-            connect_timeout: target.connect_timeout(),
-            publishing: keep(Role::Publish, publish),
-            consuming: keep(Role::Consume, consume),
-            publisher: Publisher::new(&config),
-            exclusive: ExclusiveQueues::default(),
-            config,
-        })
+        let keep = |role, first| Link::start(Arc::clone(&brokers), role, timing, first);
+        let connect_timeout = brokers.connect_timeout();
+        let publishing = keep(Role::Publish, publish);
+        let consuming = keep(Role::Consume, consume);
+        // Lost again at once is an outage as any other, and shows in the state.
+        let _ = tokio::join!(publishing.live(connect_timeout), consuming.live(connect_timeout));
+        let publisher = Publisher::new(&config);
+        let exclusive = ExclusiveQueues::default();
+        let delays = DelayQueues::default();
+        Ok(Self { config, connect_timeout, publishing, consuming, publisher, exclusive, delays })
     }
 
     /// How the connections are now.
@@ -149,6 +160,51 @@ impl AmqpTransport {
         let link =
             if self.exclusive.find(queue).is_some() { &self.consuming } else { &self.publishing };
         link.live(self.connect_timeout).await
+    }
+
+    /// Publishes to a delay queue, which passes it on to the queue that the routing key names.
+    async fn publish_delayed(
+        &self,
+        mut outgoing: Outgoing,
+        delay: Duration,
+    ) -> Result<(), PublishError> {
+        if !outgoing.address.exchange.is_empty() {
+            let text = "only a message to a queue can be delayed, not one to an exchange";
+            return Err(PublishError::new(PublishErrorKind::Invalid, outgoing.id(), text));
+        }
+        let step = Step::within(delay);
+        outgoing.address.exchange = step.name().into();
+        outgoing.delay = None;
+        // It must reach the delay queue, and expire there by that queue's time alone.
+        outgoing.mandatory = true;
+        outgoing.properties.expiration_ms = None;
+        outgoing.properties.headers.remove_broker_deaths();
+        let mut again = true;
+        loop {
+            self.make_delay_queue(step).await.map_err(|error| {
+                let text = format!("it cannot be delayed and was not sent: {error}");
+                PublishError::new(PublishErrorKind::Refused, outgoing.id(), text).with_source(error)
+            })?;
+            match self.publisher.publish(&self.publishing, outgoing.clone()).await {
+                // Somebody deleted the queue or the exchange: made again, once.
+                Err(error) if again && is_missing(error.kind()) => {
+                    self.delays.forget(step);
+                    again = false;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn make_delay_queue(&self, step: Step) -> Result<(), TransportError> {
+        if self.delays.knows(step) {
+            return Ok(());
+        }
+        let live = self.publishing.live(self.connect_timeout).await?;
+        let connection = &live.established.connection;
+        self.delays.declare(step, connection, self.config.call_timeout).await?;
+        self.publisher.learn(&step.name());
+        Ok(())
     }
 
     async fn declare_shared(&self, topology: &Topology) -> Result<(), TransportError> {
@@ -177,6 +233,10 @@ impl AmqpTransport {
     }
 }
 
+const fn is_missing(kind: PublishErrorKind) -> bool {
+    matches!(kind, PublishErrorKind::Unroutable | PublishErrorKind::NoExchange)
+}
+
 #[async_trait]
 impl Transport for AmqpTransport {
     fn name(&self) -> &'static str {
@@ -196,7 +256,10 @@ impl Transport for AmqpTransport {
     }
 
     async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
-        self.publisher.publish(&self.publishing, outgoing).await
+        match outgoing.delay {
+            None => self.publisher.publish(&self.publishing, outgoing).await,
+            Some(delay) => Box::pin(self.publish_delayed(outgoing, delay)).await,
+        }
     }
 
     async fn subscribe(
@@ -205,9 +268,10 @@ impl Transport for AmqpTransport {
     ) -> Result<Box<dyn Subscription>, TransportError> {
         let live = self.consuming.live(self.connect_timeout).await?;
         let owned = self.exclusive.find(&options.queue);
-        let connection = &live.established.connection;
+        let established = &live.established;
         let subscription =
-            subscribe::subscribe(connection, options, owned, &self.consuming, &self.config).await?;
+            subscribe::subscribe(established, options, owned, &self.consuming, &self.config)
+                .await?;
         Ok(Box::new(subscription))
     }
 
@@ -241,6 +305,18 @@ impl Transport for AmqpTransport {
         };
         within(self.config.call_timeout, &format!("delete queue `{queue}`"), delete).await?;
         Ok(())
+    }
+
+    fn health(&self) -> TransportHealth {
+        let side = |link: &Link| match link.state() {
+            LinkState::Up(live) if live.established.connection.status().blocked() => {
+                LinkHealth::Blocked(BLOCKED.to_owned())
+            }
+            LinkState::Up(_) => LinkHealth::Up,
+            LinkState::Down(reason) => LinkHealth::Down(reason.to_string()),
+            LinkState::Closed => LinkHealth::Down("the transport is closed".to_owned()),
+        };
+        TransportHealth::new(side(&self.publishing), side(&self.consuming))
     }
 
     async fn close(&self) {

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::config::AmqpConfig;
-use super::confirms::{Parcel, Verdict, frame_room, send_alone};
+use super::confirms::{Lane, Parcel, Verdict, frame_room, send_alone};
 use super::convert::{to_amqp, wire_bytes};
 use super::failure::{cause, code, codes};
 use super::link::{Link, LinkState, Live};
@@ -27,6 +27,14 @@ const ALONE_MAX: usize = 8;
 
 /// The pause before something is tried again that is not waited for otherwise.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// The pauses before a message that the broker refused is sent again, each time on a channel of its own.
+///
+/// A full queue refuses; but so does a quorum queue whose leader has gone, until another one leads. A
+/// channel that first published to the queue while its leader's node was down goes on to refuse for as
+/// long as that node is away (seen with RabbitMQ 3.10), so a refusal is final only on a fresh one.
+const REFUSED_PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
 
 const MAYBE: &str = "it may or may not have arrived, publish it again with the same id";
 
@@ -50,6 +58,8 @@ enum Setback {
     Again(String),
     /// Once more, on a channel of its own.
     Alone,
+    /// Once more after a pause, unless that was tried already.
+    Refused,
 }
 
 type Attempt = Result<(), Setback>;
@@ -130,6 +140,8 @@ impl Publisher {
         last: &mut Option<String>,
     ) -> Result<(), PublishError> {
         let mut alone = false;
+        let mut refusals = REFUSED_PAUSES.iter();
+        let mut refused_by = None;
         loop {
             let Some(permit) = self.permit(outgoing).await else {
                 return Err(closed(link, outgoing, last.is_some()));
@@ -144,12 +156,23 @@ impl Publisher {
                 self.together(&live, outgoing, permit).await
             };
             match attempt {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // A fresh channel takes what the shared one refused.
+                    refused_by.iter().for_each(|lane: &Arc<Lane>| lane.retire());
+                    return Ok(());
+                }
                 Err(Setback::Failed(error)) => return Err(error),
                 // What was sent before the channel or connection ended may have arrived without its
                 // confirm: this is where a message is published twice, with the same id.
                 Err(Setback::Again(reason)) => *last = Some(reason),
                 Err(Setback::Alone) => alone = true,
+                Err(Setback::Refused) => {
+                    let Some(pause) = refusals.next() else { return Err(nacked(outgoing)) };
+                    if !alone {
+                        (alone, refused_by) = (true, live.lane);
+                    }
+                    tokio::time::sleep(*pause).await;
+                }
             }
         }
     }
@@ -181,7 +204,7 @@ impl Publisher {
         match verdict.await {
             Ok(Verdict::Confirmed) => Ok(()),
             Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(outgoing, &text))),
-            Ok(Verdict::Nacked) => Err(Setback::Failed(nacked(outgoing))),
+            Ok(Verdict::Nacked) => Err(Setback::Refused),
             Ok(Verdict::Failed(error)) => Err(self.after_failure(outgoing, &error)),
             Err(_) => Err(Setback::Again("the channel was closed".to_owned())),
         }
@@ -250,7 +273,7 @@ impl Publisher {
         match send_alone(connection, outgoing, parcel).await {
             Ok(Verdict::Confirmed) => Ok(()),
             Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(outgoing, &text))),
-            Ok(Verdict::Nacked) => Err(Setback::Failed(nacked(outgoing))),
+            Ok(Verdict::Nacked) => Err(Setback::Refused),
             Ok(Verdict::Failed(error)) | Err(error) => {
                 let text = cause(&error);
                 match code(&error) {
@@ -340,7 +363,7 @@ fn unroutable(outgoing: &Outgoing, reply: &str) -> PublishError {
 }
 
 fn nacked(outgoing: &Outgoing) -> PublishError {
-    let text = "the broker refused it: a queue is full, or could not store it";
+    let text = "the broker refused it again and again: a queue is full, or cannot store it";
     failed(outgoing, PublishErrorKind::Refused, text)
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use lapin::Connection;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 
 use super::config::AmqpConfig;
+use super::connect::Established;
 use super::declare::{Item, declare_all};
 use super::exclusive::Remembered;
 use super::failure::{short, within};
@@ -16,14 +16,15 @@ use crate::transport::{SubscribeOptions, TransportError};
 
 /// Consumes a queue. `owned` is the queue's description if it belongs to this connection alone.
 pub(super) async fn subscribe(
-    connection: &Connection,
+    established: &Established,
     options: SubscribeOptions,
     owned: Option<Remembered>,
     link: &Link,
     config: &AmqpConfig,
 ) -> Result<AmqpSubscription, TransportError> {
     let SubscribeOptions { queue, prefetch, consumer } = options;
-    let place: Arc<str> = link.place().into();
+    let Established { connection, place, .. } = established;
+    let place = Arc::clone(place);
     if let Some(owned) = &owned {
         // It went with the last connection, or with its last consumer.
         let items: Vec<Item<'_>> = owned.items().collect();

@@ -7,7 +7,7 @@ use crate::transport::{TransportError, TransportErrorKind};
 /// The longest virtual host that AMQP can carry, in bytes.
 const VHOST_BYTES_MAX: usize = 255;
 
-/// A broker's URL for people: user and password masked, the query left out.
+/// A broker's URL for people: user and password masked, the query left out. A list of URLs stays one.
 ///
 /// ```
 /// use mmate::transport::amqp::redacted_url;
@@ -17,6 +17,10 @@ const VHOST_BYTES_MAX: usize = 255;
 /// ```
 #[must_use]
 pub fn redacted_url(url: &str) -> String {
+    each_url(url).map(redacted).collect::<Vec<_>>().join(",")
+}
+
+fn redacted(url: &str) -> String {
     match parse(url) {
         Ok(uri) => format!(
             "{}://***:***@{}:{}/{}",
@@ -25,6 +29,21 @@ pub fn redacted_url(url: &str) -> String {
         // Whatever cannot be read may have its password anywhere.
         Err(_) => "<not a broker URL>".to_owned(),
     }
+}
+
+/// The URLs of a list with commas between them. A comma is legal in a password, so only one before a
+/// scheme separates.
+pub(super) fn each_url(urls: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(urls);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let comma = text.match_indices(',').map(|(at, _)| at).find(|at| {
+            let next = text[at + 1..].trim_start();
+            next.starts_with("amqp://") || next.starts_with("amqps://")
+        });
+        rest = comma.map(|at| &text[at + 1..]);
+        Some(comma.map_or(text, |at| &text[..at]).trim())
+    })
 }
 
 /// Reads a URL. The error repeats nothing of it.
@@ -96,7 +115,7 @@ fn invalid(why: &str) -> TransportError {
     TransportError::new(
         TransportErrorKind::Invalid,
         format!(
-            "the broker's URL is not valid: {why}; it looks like `amqp://user:password@host:5672/vhost`"
+            "the broker's URL is not valid: {why}; it looks like `amqp://user:password@host:5672/vhost`, or several such with commas between them"
         ),
     )
 }
@@ -136,6 +155,17 @@ mod tests {
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
             assert_eq!(redacted_url(url), "<not a broker URL>");
         }
+    }
+
+    #[test]
+    fn a_list_of_urls_is_read_and_shown_as_one() {
+        let urls = "amqp://u:pa,ss@a:1/v, amqps://u:s3cret@b/v";
+        assert_eq!(
+            each_url(urls).collect::<Vec<_>>(),
+            ["amqp://u:pa,ss@a:1/v", "amqps://u:s3cret@b/v"]
+        );
+        assert_eq!(redacted_url(urls), "amqp://***:***@a:1/v,amqps://***:***@b:5671/v");
+        assert_eq!(each_url("memory://").count(), 1);
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Limits;
 use super::consumer::{Consumer, Waiter};
+use super::delay::Delays;
 use super::exchange::Exchange;
 use super::expiry::{Schedule, deadline};
 use super::queue::{Content, Message, Queue, QueueId};
@@ -35,6 +37,7 @@ pub(super) struct State {
     /// Tasks that wait until nothing is left to do.
     pub(super) idlers: Slots<Waiter>,
     pub(super) schedule: Schedule,
+    pub(super) delays: Delays,
     /// Deliveries assigned to consumers and not settled.
     pub(super) unsettled: usize,
     pub(super) wakers: Wakers,
@@ -63,6 +66,7 @@ impl Broker {
             consumers: Slots::new(),
             idlers: Slots::new(),
             schedule: Schedule::default(),
+            delays: Delays::default(),
             unsettled: 0,
             wakers: Wakers::default(),
             connections: 0,
@@ -71,11 +75,11 @@ impl Broker {
         }))
     }
 
-    /// Does something with the broker. What has expired is moved first, so no operation ever sees
-    /// an expired message that waits.
+    /// Does something with the broker. What has expired, or is due, is moved first, so no operation
+    /// ever sees an expired message that waits.
     pub(super) fn enter<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.expire_due();
+        state.move_due();
         let result = operation(&mut state);
         state.note_idle();
         let wakers = std::mem::take(&mut state.wakers);
@@ -97,6 +101,9 @@ impl fmt::Debug for Broker {
 impl State {
     /// Takes a message into every queue that it reaches, or into none.
     pub(super) fn publish(&mut self, outgoing: Outgoing) -> Result<(), PublishError> {
+        if let Some(delay) = outgoing.delay {
+            return self.publish_delayed(outgoing, delay);
+        }
         let mut reached = std::mem::take(&mut self.reached);
         reached.clear();
         let outcome = self.route(&outgoing, &mut reached).map(|()| {
@@ -113,6 +120,17 @@ impl State {
         });
         self.reached = reached;
         outcome
+    }
+
+    /// Keeps a message back. Whether its queue takes it is found when it is due.
+    fn publish_delayed(&mut self, outgoing: Outgoing, delay: Duration) -> Result<(), PublishError> {
+        if outgoing.address.exchange != exchanges::DEFAULT {
+            let text = "only a message to a queue can be delayed, not one to an exchange";
+            return Err(refusal(PublishErrorKind::Invalid, &outgoing, text.to_owned()));
+        }
+        let Outgoing { address, properties, body, .. } = outgoing;
+        self.keep_back(Content { address, properties, body }, delay);
+        Ok(())
     }
 
     /// A new copy of a message, younger than all others.

@@ -54,6 +54,7 @@ impl State {
             let owner = (spec.kind == QueueKind::Exclusive).then_some(connection);
             let id = self.queues.insert(Queue::new(spec.clone(), owner));
             self.names.insert(spec.name.clone(), id);
+            self.release_stranded(&spec.name);
         }
     }
 

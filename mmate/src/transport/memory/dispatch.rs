@@ -83,12 +83,11 @@ impl State {
             }
             return Next::Message(consumer.hand_over(message.clone()), message);
         }
-        let consumer = &mut self.consumers[id];
-        if matches!(consumer.status, Status::Cancelled) {
+        if matches!(self.consumers[id].status, Status::Cancelled) {
             return Next::Ended;
         }
-        let alarm = self.schedule.first();
-        let replaced = consumer.waiter.wait(waker, alarm);
+        let alarm = self.alarm();
+        let replaced = self.consumers[id].waiter.wait(waker, alarm);
         self.wakers.to_drop.extend(replaced);
         Next::Wait(alarm)
     }

@@ -60,20 +60,39 @@ impl Schedule {
 }
 
 impl State {
-    /// Moves all messages that have expired, in the order in which they did.
-    pub(super) fn expire_due(&mut self) {
+    /// When something happens by itself: the next message expires, or is due.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        match (self.schedule.first(), self.delays.first()) {
+            (Some(expires), Some(due)) => Some(expires.min(due)),
+            (expires, due) => expires.or(due),
+        }
+    }
+
+    /// Moves all messages that have expired or are due, in the order in which they did.
+    pub(super) fn move_due(&mut self) {
         // The clock is not read for the many brokers in which nothing ever expires.
-        if self.schedule.0.is_empty() {
+        if self.alarm().is_none() {
             return;
         }
         let now = Instant::now();
-        while let Some(entry) = self.schedule.0.first_entry()
-            && entry.key().0 <= now
-        {
-            let ((_, position), (queue, lane)) = entry.remove_entry();
-            if let Some(message) = self.queues[queue].take_at(lane, position) {
-                self.dead_letter(queue, &message, DeathReason::Expired);
+        while self.alarm().is_some_and(|at| at <= now) {
+            let expires_first = match (self.schedule.first(), self.delays.first()) {
+                (Some(expires), Some(due)) => expires <= due,
+                (expires, _) => expires.is_some(),
+            };
+            if expires_first {
+                self.expire_next();
+            } else {
+                self.release_next();
             }
+        }
+    }
+
+    fn expire_next(&mut self) {
+        if let Some(((_, position), (queue, lane))) = self.schedule.0.pop_first()
+            && let Some(message) = self.queues[queue].take_at(lane, position)
+        {
+            self.dead_letter(queue, &message, DeathReason::Expired);
         }
     }
 

@@ -23,6 +23,8 @@ pub struct QueueSnapshot {
     pub name: String,
     /// The messages that wait, in the order in which they would be delivered.
     pub messages: Vec<(Properties, Bytes)>,
+    /// How many messages are kept back for it, until their delay is over.
+    pub delayed: usize,
     /// How many deliveries its consumers hold.
     pub unsettled: usize,
     /// How many consumers it has.
@@ -31,9 +33,9 @@ pub struct QueueSnapshot {
 
 impl MemoryTransport {
     /// Waits until the broker has nothing left to do: no delivery is unsettled, and no message
-    /// waits in a queue that has a consumer.
+    /// waits, or is kept back, for a queue that has a consumer.
     ///
-    /// What waits where nobody consumes, such as in a dead-letter or delay queue, does not count.
+    /// What waits where nobody consumes, such as in a dead-letter queue, does not count.
     pub async fn idle(&self) {
         let mut wait =
             IdleWait { broker: Arc::clone(&self.broker), id: None, alarm: Alarm::default() };
@@ -64,12 +66,19 @@ impl MemoryTransport {
 }
 
 impl State {
+    fn is_idle(&self) -> bool {
+        self.unsettled == 0 && !self.has_delayed_work()
+    }
+
     /// Wakes those who wait for idleness, if it is there.
     ///
     /// Unsettled deliveries are all that counts: a message waits in a queue with consumers only
     /// while each of them holds as much as it may, which is at least one.
     pub(super) fn note_idle(&mut self) {
-        if self.unsettled == 0 {
+        if self.unsettled == 0
+            && self.idlers.iter().any(|(_, it)| it.waker.is_some())
+            && self.is_idle()
+        {
             let waiting = self.idlers.iter_mut();
             self.wakers.to_wake.extend(waiting.filter_map(|waiter| waiter.waker.take()));
         }
@@ -79,6 +88,7 @@ impl State {
         let look = |(name, id): (&String, &Id<Queue>)| QueueSnapshot {
             name: name.clone(),
             messages: messages(&self.queues[*id]),
+            delayed: self.delays.queues().filter(|queue| *queue == name).count(),
             unsettled: self
                 .consumers
                 .iter()
@@ -104,9 +114,9 @@ impl IdleWait {
         loop {
             let id = &mut self.id;
             let next: Option<Option<Instant>> = self.broker.enter(|state| {
-                (state.unsettled > 0).then(|| {
+                (!state.is_idle()).then(|| {
                     let id = *id.get_or_insert_with(|| state.idlers.insert(Waiter::default()));
-                    let alarm = state.schedule.first();
+                    let alarm = state.alarm();
                     let replaced = state.idlers[id].wait(cx.waker(), alarm);
                     state.wakers.to_drop.extend(replaced);
                     alarm

@@ -30,6 +30,7 @@
 mod broker;
 mod consumer;
 mod declare;
+mod delay;
 mod dispatch;
 mod exchange;
 mod expiry;
@@ -53,8 +54,9 @@ use self::broker::{Broker, State};
 pub use self::inspect::QueueSnapshot;
 use self::subscription::MemorySubscription;
 use super::{
-    Capabilities, Capability, Outgoing, PublishError, PublishErrorKind, QueueStats,
+    Capabilities, Capability, LinkHealth, Outgoing, PublishError, PublishErrorKind, QueueStats,
     SubscribeOptions, Subscription, Topology, Transport, TransportError, TransportErrorKind,
+    TransportHealth,
 };
 use crate::contract::Source;
 
@@ -66,6 +68,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     Capability::Priority,
     Capability::Ttl,
     Capability::DeadLetter,
+    Capability::Delay,
     Capability::Confirms,
     Capability::Mandatory,
     Capability::LengthLimit,
@@ -202,6 +205,14 @@ impl Transport for MemoryTransport {
             }
             Ok(())
         })
+    }
+
+    fn health(&self) -> TransportHealth {
+        let side = || match self.closed.load(Ordering::Relaxed) {
+            true => LinkHealth::Down("the transport was closed".to_owned()),
+            false => LinkHealth::Up,
+        };
+        TransportHealth::new(side(), side())
     }
 
     async fn close(&self) {

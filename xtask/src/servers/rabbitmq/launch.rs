@@ -13,7 +13,6 @@ use std::time::Duration;
 use super::options::Ports;
 use super::{Installation, RabbitNode, StartOptions};
 use crate::servers::process::{ChildGroup, Guard, guarded, wait_until};
-use crate::servers::scratch::random_u64;
 
 const EPMD_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -62,7 +61,12 @@ impl RabbitNode {
     }
 }
 
-pub(super) fn write_files(folder: &Path, options: &StartOptions, ports: &Ports) -> io::Result<()> {
+pub(super) fn write_files(
+    folder: &Path,
+    options: &StartOptions,
+    ports: &Ports,
+    cookie: &str,
+) -> io::Result<()> {
     fs::write(folder.join("rabbitmq.conf"), options.config_text(ports))?;
     fs::write(folder.join("enabled_plugins"), options.enabled_plugins_text())?;
     for name in ["data", "generated", "log", "schema"] {
@@ -70,9 +74,9 @@ pub(super) fn write_files(folder: &Path, options: &StartOptions, ports: &Ports) 
     }
     // Erlang refuses a cookie that others may read.
     let mut options = OpenOptions::new();
-    let mut cookie =
+    let mut file =
         options.write(true).create_new(true).mode(0o400).open(folder.join(".erlang.cookie"))?;
-    write!(cookie, "{:016x}{:016x}", random_u64(), random_u64())
+    write!(file, "{cookie}")
 }
 
 /// Starts the port mapper in the foreground. Left to itself, Erlang starts one as a daemon, whose

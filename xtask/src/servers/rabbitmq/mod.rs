@@ -9,14 +9,19 @@
 //! node.start_again()?; // same port, same data
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! [`RabbitCluster`] is several of them that form a cluster.
 
+mod cluster;
 mod control;
+mod durability;
 mod handshake;
 mod install;
 mod launch;
 mod node;
 mod options;
 
+pub use cluster::RabbitCluster;
 pub use handshake::answers_amqp;
 pub use install::{InstallPolicy, Installation};
 pub use node::RabbitNode;

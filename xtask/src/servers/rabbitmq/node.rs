@@ -13,7 +13,7 @@ use crate::servers::process::{ChildGroup, Guard, Signal, lock, wait_until};
 use crate::servers::scratch::{ScratchFolder, random_u64};
 
 /// Between looking for free ports and listening on them, somebody else may take one.
-const START_ATTEMPTS_MAX: u32 = 3;
+pub(super) const START_ATTEMPTS_MAX: u32 = 3;
 /// A node needs about six seconds to end by itself.
 const SHUT_DOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many lines of each log go into an error message.
@@ -27,13 +27,40 @@ const LOG_LINES_MAX: usize = 30;
 pub struct RabbitNode {
     // Fields are dropped in this order: processes first, then the guard, then the folder.
     node: Mutex<Option<ChildGroup>>,
-    epmd: ChildGroup,
+    /// Shared by the nodes of a cluster, which find each other through it.
+    epmd: Arc<ChildGroup>,
     pub(super) guard: Arc<Guard>,
     pub(super) folder: ScratchFolder,
     pub(super) installation: Installation,
     options: StartOptions,
     pub(super) name: String,
     pub(super) ports: Ports,
+}
+
+/// What a node shares with those it is to find.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) name: String,
+    pub(super) cookie: String,
+    pub(super) epmd_port: u16,
+    /// A port mapper that runs already.
+    pub(super) epmd: Option<Arc<ChildGroup>>,
+}
+
+impl Surroundings {
+    pub(super) fn alone() -> io::Result<Self> {
+        Ok(Self { name: node_name(), cookie: cookie(), epmd_port: free_port()?, epmd: None })
+    }
+}
+
+/// A name that no other node has.
+pub(super) fn node_name() -> String {
+    format!("mmate-{:016x}@localhost", random_u64())
+}
+
+/// The secret by which nodes, and `rabbitmqctl`, know each other.
+pub(super) fn cookie() -> String {
+    format!("{:016x}{:016x}", random_u64(), random_u64())
 }
 
 impl RabbitNode {
@@ -50,7 +77,7 @@ impl RabbitNode {
         };
         let mut attempt = 1;
         loop {
-            let node = Self::prepare(installation.clone(), options)?;
+            let node = Self::prepare(installation.clone(), options, Surroundings::alone()?)?;
             match node.start_again() {
                 Ok(()) => return Ok(node),
                 Err(_) if attempt < START_ATTEMPTS_MAX && node.lost_a_port() => attempt += 1,
@@ -83,6 +110,12 @@ impl RabbitNode {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.ports.amqp
+    }
+
+    /// The node's name in the cluster and to `rabbitmqctl`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The process of the node, if it is running.
@@ -187,21 +220,50 @@ impl RabbitNode {
         self.shut_down()
     }
 
-    fn prepare(installation: Installation, options: &StartOptions) -> io::Result<Self> {
+    pub(super) fn prepare(
+        installation: Installation,
+        options: &StartOptions,
+        surroundings: Surroundings,
+    ) -> io::Result<Self> {
+        let Surroundings { name, cookie, epmd_port, epmd } = surroundings;
         let ports = Ports {
             amqp: free_port()?,
             distribution: free_port()?,
-            epmd: free_port()?,
+            epmd: epmd_port,
             management: free_port()?,
             tls: free_port()?,
         };
         let folder = ScratchFolder::create("rabbitmq")?;
-        write_files(folder.path(), options, &ports)?;
+        write_files(folder.path(), options, &ports, &cookie)?;
         let guard = Guard::new(Some(folder.path()))?;
-        let epmd = start_epmd(&guard, &installation, ports.epmd)?;
-        let name = format!("mmate-{:016x}@localhost", random_u64());
+        let epmd = match epmd {
+            Some(running) => running,
+            None => Arc::new(start_epmd(&guard, &installation, epmd_port)?),
+        };
         let node = Mutex::new(None);
         Ok(Self { node, epmd, guard, folder, installation, options: options.clone(), name, ports })
+    }
+
+    /// The port mapper, for further nodes of the same cluster.
+    pub(super) fn epmd(&self) -> Arc<ChildGroup> {
+        Arc::clone(&self.epmd)
+    }
+
+    /// Starts the process if it does not run, without waiting for an answer.
+    pub(super) fn begin(&self) -> io::Result<()> {
+        let mut slot = lock(&self.node);
+        if slot.is_none() {
+            *slot = Some(self.spawn_node()?);
+        }
+        Ok(())
+    }
+
+    /// Waits for a node that [`RabbitNode::begin`] started.
+    pub(super) fn answer(&self) -> io::Result<()> {
+        match lock(&self.node).as_mut() {
+            Some(node) => self.wait_until_ready(node),
+            None => Err(io::Error::other("failed to wait for the node: start it first")),
+        }
     }
 
     fn wait_until_ready(&self, node: &mut ChildGroup) -> io::Result<()> {
@@ -232,7 +294,7 @@ impl RabbitNode {
         io::Error::other(message)
     }
 
-    fn lost_a_port(&self) -> bool {
+    pub(super) fn lost_a_port(&self) -> bool {
         let Ports { amqp, distribution, management, tls, .. } = self.ports;
         ![amqp, distribution, management, tls].into_iter().all(is_free)
     }

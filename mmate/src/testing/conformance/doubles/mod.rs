@@ -8,6 +8,7 @@ mod transport;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use self::subscription::FaultySubscription;
 use crate::transport::memory::MemoryTransport;
@@ -77,6 +78,9 @@ pub(super) enum Fault {
     IgnoresLength,
     DropsOldest,
     StaysFull,
+    // Delays.
+    DelaysNothing,
+    DelaysInLine,
     // Declaring.
     DeclareRecreates,
     TerseMismatch,
@@ -108,6 +112,7 @@ pub(super) struct Faulty {
 #[derive(Debug, Default)]
 struct State {
     pending: Option<Outgoing>,
+    longest_delay: Option<Duration>,
     full: bool,
     broken: bool,
     closed: bool,

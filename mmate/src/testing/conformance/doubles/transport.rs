@@ -151,6 +151,12 @@ impl Faulty {
                 };
                 return vec![outgoing, held];
             }
+            Fault::DelaysNothing => outgoing.delay = None,
+            Fault::DelaysInLine if outgoing.delay.is_some() => {
+                let mut state = lock(&self.state);
+                outgoing.delay = outgoing.delay.max(state.longest_delay);
+                state.longest_delay = outgoing.delay;
+            }
             Fault::AlwaysMandatory => outgoing.mandatory = true,
             Fault::KeepsExpired => outgoing.properties.expiration_ms = None,
             Fault::ExpiresAtOnce if outgoing.properties.expiration_ms.is_some() => {

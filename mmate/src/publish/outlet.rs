@@ -1,0 +1,48 @@
+//! The way out: bytes to the transport, what became of them to the ledger.
+
+use std::sync::Arc;
+
+use tokio::task::unconstrained;
+
+use super::publisher::Published;
+use crate::observability::{Fate, Ledger};
+use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
+
+/// What all publishers of an app publish through.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) ledger: Ledger,
+}
+
+impl Outlet {
+    /// Gives finished bytes to the transport.
+    pub(super) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
+        let id = outgoing.id().to_owned();
+        let message_type = outgoing.properties.message_type.as_deref().unwrap_or_default();
+        let pending = self.ledger.of_type(message_type).begin(&id);
+        let sent = self.forward(outgoing).await;
+        // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
+        // window: confirmed and not counted; whoever published has not been told either.
+        pending.end(sent.as_ref().map_or_else(|error| fate_of(error.kind()), |()| Fate::Confirmed));
+        sent?;
+        Ok(Published { id })
+    }
+
+    /// Gives a copy of a message to the transport, which is no publish of anybody's.
+    pub(super) async fn forward(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        // Hundreds of publishes are polled in one task. Taken from that task's budget, most of them
+        // would be woken for nothing; the wait for the broker gives others their turn anyway.
+        unconstrained(self.transport.publish(outgoing)).await
+    }
+}
+
+pub(super) const fn fate_of(kind: PublishErrorKind) -> Fate {
+    match kind {
+        PublishErrorKind::Unroutable | PublishErrorKind::NoExchange => Fate::Returned,
+        PublishErrorKind::Refused => Fate::Refused,
+        PublishErrorKind::Invalid | PublishErrorKind::TooLarge => Fate::Invalid,
+        // A transport that was closed meanwhile may have sent it before.
+        PublishErrorKind::Unknown | PublishErrorKind::Closed => Fate::Unknown,
+    }
+}

@@ -1,0 +1,190 @@
+//! `cargo xtask soak`: a service under load while broker, network and service are hurt; every message is
+//! followed to its end.
+//!
+//! The load comes from a foreign client and its outcome is collected by one, so that no mistake of ours hides
+//! itself. Lost is what the broker confirmed to its publisher and what has no end; unexpected is an end that
+//! the message does not allow.
+
+mod faults;
+mod ledger;
+mod programs;
+mod round;
+mod scene;
+mod table;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs, io};
+
+use xtask::servers::rabbitmq::InstallPolicy;
+use xtask::servers::{ForeignClient, Installation};
+
+use self::faults::{FAULTS, Fault};
+use self::round::{Pace, Row};
+use self::scene::{Props, Scene};
+use super::Failure;
+use super::command::{self, COMMAND_TIMEOUT, cargo};
+use crate::interrupt;
+
+const QUEUE_TYPES: [&str; 2] = ["quorum", "classic"];
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    time: Duration,
+    queue_types: Vec<&'static str>,
+    faults: Vec<&'static str>,
+    rate: u32,
+    twice: bool,
+    defect: Option<String>,
+}
+
+/// Runs the task.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
+    build()?;
+    let props = props()?;
+    println!("programs write to {}", props.folder.display());
+    let mut rows = Vec::new();
+    for queue_type in &options.queue_types {
+        soak(&options, &props, queue_type, &mut rows)?;
+    }
+    report(&rows)
+}
+
+/// Faults in turn until the time of a queue type is up.
+fn soak(
+    options: &Options,
+    props: &Props,
+    queue_type: &'static str,
+    rows: &mut Vec<Row>,
+) -> io::Result<()> {
+    let time = options.time / u32::try_from(options.queue_types.len()).unwrap_or(1);
+    let begun = Instant::now();
+    let defect = options.defect.clone().map(|name| &*name.leak());
+    let mut scene = Scene::start(props, queue_type, defect)?;
+    let pace =
+        Pace { rate: options.rate, twice: options.twice, settle_timeout: Duration::from_secs(90) };
+    println!("{}", table::HEADING);
+    loop {
+        for fault in chosen(options) {
+            if interrupt::is_requested() {
+                return Ok(());
+            }
+            let row = round::run(&mut scene, fault, pace)?;
+            println!("{}", table::lines(&row));
+            rows.push(row);
+        }
+        if begun.elapsed() >= time {
+            return Ok(());
+        }
+    }
+}
+
+fn chosen(options: &Options) -> Vec<Fault> {
+    let all = FAULTS.iter().copied();
+    all.filter(|fault| options.faults.is_empty() || options.faults.contains(&fault.name)).collect()
+}
+
+fn report(rows: &[Row]) -> Result<(), Failure> {
+    println!("\n{}", table::HEADING);
+    rows.iter().for_each(|row| println!("{}", table::lines(row)));
+    let dirty = rows.iter().filter(|row| !row.tally.is_clean()).count();
+    println!("{} rounds, {dirty} of them with losses or surprises", rows.len());
+    if dirty == 0 && !rows.is_empty() && !interrupt::is_requested() {
+        Ok(())
+    } else {
+        Err(Failure::reported())
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Options, String> {
+    let mut options = Options {
+        time: Duration::from_secs(0),
+        queue_types: QUEUE_TYPES.to_vec(),
+        faults: Vec::new(),
+        rate: 60,
+        twice: true,
+        defect: None,
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = |what: &str| {
+            arguments.next().cloned().ok_or_else(|| format!("{argument} takes {what}"))
+        };
+        let number = |text: String| {
+            text.parse::<u32>().map_err(|_| format!("`{text}` is not a whole number"))
+        };
+        match argument.as_str() {
+            "--minutes" => {
+                options.time = Duration::from_secs(60) * number(value("a number of minutes")?)?;
+            }
+            "--rate" => options.rate = number(value("messages per second")?)?.max(1),
+            "--queue-type" => {
+                let name = value("quorum or classic")?;
+                let known = QUEUE_TYPES.into_iter().find(|known| *known == name);
+                options.queue_types = vec![known.ok_or("--queue-type takes quorum or classic")?];
+            }
+            "--fault" => {
+                let name = value("the name of a fault")?;
+                let known = FAULTS.iter().find(|fault| fault.name == name);
+                let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+                let known = known.ok_or(format!("--fault takes one of {}", names.join(", ")))?;
+                options.faults.push(known.name);
+            }
+            "--once" => options.twice = false,
+            "--defect" => options.defect = Some(value("the name of a planted defect")?),
+            other => return Err(format!("unknown option `{other}`; try `cargo xtask help`")),
+        }
+    }
+    Ok(options)
+}
+
+/// Compiles the service, with the selection of packages that every call of cargo here has.
+fn build() -> Result<(), Failure> {
+    let guard = xtask::servers::Guard::new(None)?;
+    let mut build = cargo(&["build", "--workspace", "--all-features", "--bin", "soak-service"]);
+    match command::run(&guard, &mut build, COMMAND_TIMEOUT)?.failure {
+        None => Ok(()),
+        Some(why) => Err(Failure::task(&format!("failed to compile the soak service: {why}"))),
+    }
+}
+
+fn props() -> io::Result<Props> {
+    let target = target_folder()?;
+    let folder = target.join("soak");
+    fs::create_dir_all(&folder)?;
+    Ok(Props {
+        service: target.join("debug/soak-service"),
+        client: ForeignClient::find_or_install().required()?,
+        installation: Installation::find_or_install(InstallPolicy::Install).required()?,
+        folder,
+        heartbeat_seconds: 2,
+    })
+}
+
+/// This program is in a profile's folder of it.
+fn target_folder() -> io::Result<PathBuf> {
+    let this = env::current_exe()?;
+    let target = this.parent().and_then(|profile| profile.parent());
+    target.map(PathBuf::from).ok_or_else(|| io::Error::other("failed to find the target folder"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Options, String> {
+        parse(&arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn options_are_parsed() {
+        let options = parsed(&["--minutes", "2", "--queue-type", "classic", "--fault", "none"]);
+        let options = options.unwrap();
+        assert_eq!(options.time, Duration::from_secs(120));
+        assert_eq!((options.queue_types, options.faults), (vec!["classic"], vec!["none"]));
+        assert!(options.twice && !parsed(&["--once"]).unwrap().twice);
+        assert!(parsed(&["--fault", "rain"]).unwrap_err().contains("kill-broker"));
+        assert!(parsed(&["--minutes", "some"]).is_err() && parsed(&["--rain"]).is_err());
+    }
+}

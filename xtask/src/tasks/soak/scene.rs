@@ -1,0 +1,226 @@
+//! A broker, a proxy before it, the service and the foreign clients: what faults are done to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use xtask::servers::process::wait_until;
+use xtask::servers::proxy::FaultProxy;
+use xtask::servers::{ForeignClient, Guard, Installation, RabbitNode, StartOptions};
+
+use super::ledger::Ledger;
+use super::programs::{Collector, Program, Service, ServicePlan, WORK_QUEUES, lock, publisher};
+use crate::interrupt;
+
+/// After so long without readiness the operator restarts a broker that has no leader for its queues.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(30);
+const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
+const OPERATOR_RESTARTS_MAX: u32 = 3;
+/// A ready service with waiting messages that begins nothing for so long is green and idle.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// Older news of a queue's depth count for nothing.
+const DEPTH_AGE_MAX: Duration = Duration::from_millis(2_500);
+
+/// What scenes are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Props {
+    pub(super) service: PathBuf,
+    pub(super) client: ForeignClient,
+    pub(super) installation: Installation,
+    /// Logs of the programs; what they wrote is here when something went wrong.
+    pub(super) folder: PathBuf,
+    pub(super) heartbeat_seconds: u16,
+}
+
+/// A stage on which faults happen.
+#[derive(Debug)]
+pub(super) struct Scene {
+    // Programs are ended before the broker.
+    pub(super) services: Vec<Service>,
+    collector: Collector,
+    idle_since: Mutex<Option<Instant>>,
+    pub(super) proxy: FaultProxy,
+    pub(super) node: RabbitNode,
+    guard: Arc<Guard>,
+    pub(super) props: Props,
+    pub(super) plan: ServicePlan,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) operator_restarts: u32,
+}
+
+impl Scene {
+    /// Starts everything and waits until it works.
+    pub(super) fn start(
+        props: &Props,
+        queue_type: &'static str,
+        defect: Option<&'static str>,
+    ) -> io::Result<Self> {
+        let options = StartOptions {
+            installation: Some(props.installation.clone()),
+            ..StartOptions::default()
+        };
+        let node = RabbitNode::start(&options)?;
+        let proxy = FaultProxy::start(node.port())?;
+        let guard = Guard::new(None)?;
+        let ledger = Arc::new(Mutex::new(Ledger::new()));
+        let name = format!("{queue_type}-{}", defect.unwrap_or("sound"));
+        let plan = ServicePlan {
+            program: props.service.clone(),
+            url: proxy.amqp_url(props.heartbeat_seconds),
+            queue_type,
+            defect,
+            own_every_ms: Some(100),
+            log: props.folder.join(format!("service-{name}.log")),
+        };
+        let collector = Collector::start(
+            &guard,
+            &props.client,
+            &node.amqp_url(),
+            queue_type,
+            &props.folder.join(format!("collector-{name}.log")),
+            &ledger,
+        )?;
+        let service = Service::start(&guard, &plan, &ledger)?;
+        let mut scene = Self {
+            services: vec![service],
+            collector,
+            idle_since: Mutex::default(),
+            proxy,
+            node,
+            guard,
+            props: props.clone(),
+            plan,
+            ledger,
+            operator_restarts: 0,
+        };
+        if scene.wait_until_healthy(BOOT_TIMEOUT)? {
+            return Ok(scene);
+        }
+        Err(io::Error::other(format!("failed to set the scene: {}", scene.complaint())))
+    }
+
+    /// Starts another instance of the service.
+    pub(super) fn start_service(&mut self) -> io::Result<()> {
+        self.services.push(Service::start(&self.guard, &self.plan, &self.ledger)?);
+        Ok(())
+    }
+
+    /// Starts the foreign publisher: `count` messages, or without end if it is 0.
+    pub(super) fn publish(
+        &self,
+        prefix: &str,
+        rate: u32,
+        count: u32,
+        mix: &str,
+    ) -> io::Result<Program> {
+        let arguments = [
+            self.node.amqp_url(),
+            prefix.to_owned(),
+            rate.to_string(),
+            count.to_string(),
+            mix.to_owned(),
+        ];
+        let log = self.folder().join(format!("publisher-{}.log", self.plan.queue_type));
+        publisher(&self.guard, &self.props.client, &arguments, &log, &self.ledger)
+    }
+
+    fn folder(&self) -> &Path {
+        &self.props.folder
+    }
+
+    /// Waits until every instance is ready and the collector collects. An instance whose process has
+    /// ended is started again, as an orchestrator would.
+    pub(super) fn wait_until_healthy(&mut self, timeout: Duration) -> io::Result<bool> {
+        let (begun, mut since) = (Instant::now(), Instant::now());
+        while begun.elapsed() < timeout && !interrupt::is_requested() {
+            self.replace_the_dead()?;
+            if self.is_healthy() {
+                return Ok(true);
+            }
+            if since.elapsed() > OPERATOR_PATIENCE && self.operator_restarts < OPERATOR_RESTARTS_MAX
+            {
+                self.operator_restarts += 1;
+                println!("    the operator restarts the broker: {}", self.complaint());
+                self.node.restart()?;
+                since = Instant::now();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(self.is_healthy())
+    }
+
+    fn replace_the_dead(&mut self) -> io::Result<()> {
+        for index in 0..self.services.len() {
+            if !self.services[index].program.is_running()? {
+                self.services[index] = Service::start(&self.guard, &self.plan, &self.ledger)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.is_ready() && lock(&self.collector.state).up
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.services.iter().all(|service| service.health().ready)
+    }
+
+    /// What stands in the way of health.
+    pub(super) fn complaint(&self) -> String {
+        let mut complaints: Vec<String> = self
+            .services
+            .iter()
+            .map(Service::health)
+            .filter(|health| !health.ready)
+            .map(|health| format!("the service is not ready ({})", health.reason))
+            .collect();
+        if !lock(&self.collector.state).up {
+            complaints.push("the collector does not collect".to_owned());
+        }
+        complaints.join(", ")
+    }
+
+    /// Waits for a condition while watching; gives whether it came true.
+    pub(super) fn wait_for(&self, timeout: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let waited = wait_until(timeout, || {
+            self.look_for_idleness();
+            Ok((interrupt::is_requested() || holds(self)).then_some(()))
+        });
+        waited.is_ok_and(|waited| waited.is_some()) && !interrupt::is_requested()
+    }
+
+    /// Lets things go on for a while.
+    pub(super) fn let_pass(&self, time: Duration) {
+        self.wait_for(time, |_| false);
+    }
+
+    /// Looks for a service that says that it is ready and does nothing although there is work.
+    fn look_for_idleness(&self) {
+        let mut since = lock(&self.idle_since);
+        let Some(queue) = self.waiting().filter(|_| self.is_healthy()) else {
+            *since = None;
+            return;
+        };
+        let begun = *since.get_or_insert_with(Instant::now);
+        let mut ledger = lock(&self.ledger);
+        if begun.elapsed() > IDLE_MAX && ledger.last_run().elapsed() > IDLE_MAX {
+            ledger.incident(format!("green and idle: `{queue}` has messages and nothing runs"));
+            *since = None;
+        }
+    }
+
+    /// A queue with waiting messages, by fresh news.
+    fn waiting(&self) -> Option<String> {
+        let state = lock(&self.collector.state);
+        WORK_QUEUES
+            .iter()
+            .find(|queue| {
+                let depth = state.depths.get(**queue);
+                depth.is_some_and(|(ready, when)| *ready > 0 && when.elapsed() < DEPTH_AGE_MAX)
+            })
+            .map(|queue| (*queue).to_owned())
+    }
+}
