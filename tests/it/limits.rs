@@ -79,6 +79,10 @@ impl Outside {
         self.0.away.store(away, Ordering::Relaxed);
     }
 
+    fn is_away(&self) -> bool {
+        self.0.away.load(Ordering::Relaxed)
+    }
+
     /// A call that takes this long.
     async fn call(&self, who: &str, takes: Duration) -> Result {
         self.note(who);
@@ -86,7 +90,7 @@ impl Outside {
         self.0.most.fetch_max(at_a_time, Ordering::Relaxed);
         tokio::time::sleep(takes).await;
         self.0.now.fetch_sub(1, Ordering::Relaxed);
-        if self.0.away.load(Ordering::Relaxed) { Err(Trouble::Away.into()) } else { Ok(()) }
+        if self.is_away() { Err(Trouble::Away.into()) } else { Ok(()) }
     }
 
     fn note(&self, who: &str) {

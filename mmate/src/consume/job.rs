@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::settle::{Decision, Failure, Settler, id_of};
 use crate::contract::headers::names;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatched, Dispatcher, Hold};
 use crate::handler::HandlerError;
 use crate::observability::{Account, Fate, Note};
 use crate::transport::{Delivery, Settlement, Tag};
@@ -21,6 +22,8 @@ use crate::transport::{Delivery, Settlement, Tag};
 pub(super) struct Job<'a> {
     delivery: Delivery,
     attempt: u32,
+    /// When it came, or any time before.
+    since: Instant,
     worker: &'a Worker,
     settled: bool,
 }
@@ -67,7 +70,7 @@ pub(super) struct Worker {
 impl<'a> Job<'a> {
     /// The attempt number goes on from the header that a republish wrote, ours or the Go sibling's, and from the deliveries
     /// that ended without a word: a handler that killed its process has used up an attempt.
-    pub(super) fn new(delivery: Delivery, worker: &'a Worker) -> Self {
+    pub(super) fn new(delivery: Delivery, since: Instant, worker: &'a Worker) -> Self {
         let number = |name| {
             let value = delivery.properties.headers.get(name)?.as_i64()?;
             u32::try_from(value).ok()
@@ -75,7 +78,7 @@ impl<'a> Job<'a> {
         let made = || number(names::SIBLING_ATTEMPTS).map(|made| made.saturating_add(1));
         let first = number(names::ATTEMPT).or_else(made).unwrap_or(1).max(1);
         let attempt = first.saturating_add(delivery.earlier_deliveries());
-        Self { delivery, attempt, worker, settled: false }
+        Self { delivery, attempt, since, worker, settled: false }
     }
 }
 
@@ -156,8 +159,16 @@ impl Worker {
         if let Some(wait) = self.settler.wait_left(delivery) {
             return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
         }
-        let dispatched = self.dispatcher.dispatch(delivery, attempt, &self.halted);
-        let Some(handled) = dispatched.await else { return Decision::Leave };
+        let hold = Hold { since: job.since, halted: &self.halted };
+        let dispatched = self.dispatcher.dispatch(delivery, attempt, hold);
+        let handled = match dispatched.await {
+            Dispatched::Handled(handled) => handled,
+            Dispatched::Left => return Decision::Leave,
+            // With the number of this attempt: it was not made.
+            Dispatched::Late(wait) => {
+                return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
+            }
+        };
         match self.settler.finish(queue, delivery, handled, attempt).await {
             Ok(decision) => decision,
             Err(spent) => Box::pin(self.fall_back(queue, delivery, attempt, spent)).await,

@@ -1,12 +1,13 @@
 //! Delivery -> envelope -> route -> outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::invoke::{Target, invoke};
-use super::limits::{Admitted, Waits};
+use super::limits::{Admitted, Hold, Waits};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
@@ -50,6 +51,18 @@ pub struct Handled {
     pub instead_of: Option<HandlerError>,
 }
 
+/// Whether a delivery was handled.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Dispatched {
+    /// A handler, its fallback or nobody could take it.
+    Handled(Handled),
+    /// Nothing was called: the consumer was halted first.
+    Left,
+    /// Nothing was called: the handler's limits made it wait too long. It is to come again after this time.
+    Late(Duration),
+}
+
 impl Dispatcher {
     /// A dispatcher for a queue.
     #[must_use]
@@ -75,27 +88,22 @@ impl Dispatcher {
         self.routes.waits()
     }
 
-    /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it. Nothing
-    /// if the consumer was halted first.
-    pub async fn dispatch(
-        &self,
-        delivery: &Delivery,
-        attempt: u32,
-        halted: &watch::Sender<bool>,
-    ) -> Option<Handled> {
+    /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it.
+    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32, hold: Hold<'_>) -> Dispatched {
         let (opened, route, reply_to) = match self.open(delivery) {
             Ok(found) => found,
-            Err(error) => return Some(Handled::unreadable(error)),
+            Err(error) => return Dispatched::Handled(Handled::unreadable(error)),
         };
         let ticket = match &route.limits {
             None => None,
             // Boxed, like all that few handlers need.
-            Some(limits) => match Box::pin(limits.admit(halted.subscribe())).await {
+            Some(limits) => match Box::pin(limits.admit(hold)).await {
                 Admitted::Call(ticket) => Some(ticket),
-                Admitted::Left => return None,
+                Admitted::Left => return Dispatched::Left,
+                Admitted::Late(wait) => return Dispatched::Late(wait),
                 Admitted::FallBack(open) => {
                     let instead = self.fall_back(delivery, attempt, open.into());
-                    return Some(Box::pin(instead).await);
+                    return Dispatched::Handled(Box::pin(instead).await);
                 }
             },
         };
@@ -112,7 +120,8 @@ impl Dispatcher {
             ticket.end(route.entry.name, &outcome);
         }
         let route = Some(route);
-        Some(Handled { outcome, route, outbox: Some(outbox), reply_to, instead_of: None })
+        let (outbox, instead_of) = (Some(outbox), None);
+        Dispatched::Handled(Handled { outcome, route, outbox, reply_to, instead_of })
     }
 
     /// Calls the fallback of the delivery's handler. It waits for none of the handler's limits: it is what

@@ -10,14 +10,19 @@
 //! - a probe is taken last, so that none idles while its message waits for the rate or the bulkhead;
 //! - if the breaker refuses after all, the place in the bulkhead is given back and it all begins again. The
 //!   place in the rate is lost then: fewer calls than allowed, never more.
+//!
+//! Nor does a message wait here without end: brokers close the channel of a consumer that holds a message for
+//! long (RabbitMQ after 30 min), and each such loss would use up an attempt of everything that it holds. What
+//! waits too long goes back to the broker as a copy with its number of attempts, and comes again.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::failure::{BreakerOpen, Panicked};
@@ -29,6 +34,9 @@ use crate::reliability::{
     Verdict, classify,
 };
 
+/// The shortest time for which a message that waited too long stays away.
+const LATE_WAIT_MIN: Duration = Duration::from_secs(2);
+
 /// The breakers and bulkheads of an app, which handlers share by name.
 #[derive(Debug, Default)]
 pub struct SharedLimits {
@@ -37,12 +45,15 @@ pub struct SharedLimits {
 }
 
 impl SharedLimits {
-    /// The limits of a handler; nothing if it has none. The plan has checked that handlers which share
-    /// something agree on it.
+    /// The limits of a handler, for which no message waits that came longer than `hold_max` ago; nothing if it
+    /// has none. The plan has checked that handlers which share something agree on it.
     #[must_use]
-    pub fn of(&mut self, entry: &HandlerEntry) -> Option<Limits> {
+    pub fn of(&mut self, entry: &HandlerEntry, hold_max: Duration) -> Option<Limits> {
         let options = &entry.options;
-        let rate = options.rate.map(RateLimiter::new);
+        let rate = options.rate.map(|policy| Rate {
+            limiter: RateLimiter::new(policy),
+            first_in_line: Mutex::new(()),
+        });
         let bulkhead = options.bulkhead.map(|bulkhead| {
             let places = usize::from(bulkhead.places);
             let shared = self.bulkheads.entry(bulkhead.name);
@@ -62,19 +73,30 @@ impl SharedLimits {
             bulkhead,
             breaker,
             falls_back: options.fallback.is_some(),
+            hold_max,
             waiting: AtomicUsize::new(0),
         })
     }
+}
+
+/// How long a message may wait in this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold<'a> {
+    /// When it came, or any time before.
+    pub since: Instant,
+    /// True once nothing new is to be begun.
+    pub halted: &'a watch::Sender<bool>,
 }
 
 /// The limits of one handler.
 #[derive(Debug)]
 pub struct Limits {
     handler: &'static str,
-    rate: Option<RateLimiter>,
+    rate: Option<Rate>,
     bulkhead: Option<Arc<Semaphore>>,
     breaker: Option<Arc<Breaker>>,
     falls_back: bool,
+    hold_max: Duration,
     /// Messages that wait for the breaker.
     waiting: AtomicUsize,
 }
@@ -88,17 +110,32 @@ pub(super) enum Admitted {
     FallBack(BreakerOpen),
     /// The app stops, or the queue is paused: the message goes back to the queue.
     Left,
+    /// It waited too long: the message goes back to the broker for this time.
+    Late(Duration),
 }
 
 impl Limits {
-    /// Waits until the handler may be called, or until the consumer is halted.
-    pub(super) async fn admit(&self, mut halted: watch::Receiver<bool>) -> Admitted {
+    /// Waits until the handler may be called, until the consumer is halted, or for too long.
+    pub(super) async fn admit(&self, hold: Hold<'_>) -> Admitted {
+        let mut halted = hold.halted.subscribe();
         tokio::select! {
             biased;
             // An error means that the consumer is gone, which is as halted as it can be.
             _ = halted.wait_for(|halted| *halted) => Admitted::Left,
             admitted = self.pass() => admitted,
+            () = sleep_until(hold.since + self.hold_max) => Admitted::Late(self.late_wait()),
         }
+    }
+
+    /// As long as the breaker is open, if it is.
+    fn late_wait(&self) -> Duration {
+        let now = Instant::now();
+        let refusal = self.breaker.as_ref().and_then(|breaker| breaker.circuit.refusal(now));
+        let open = match refusal {
+            Some(Refusal::Open { until }) => until.saturating_duration_since(now),
+            _ => Duration::ZERO,
+        };
+        open.max(LATE_WAIT_MIN)
     }
 
     async fn pass(&self) -> Admitted {
@@ -114,11 +151,7 @@ impl Limits {
                 breaker.until_admitting().await;
             }
             if let Some(rate) = &self.rate {
-                let now = Instant::now();
-                let begin = rate.reserve(now);
-                if begin > now {
-                    sleep_until(begin).await;
-                }
+                rate.take().await;
             }
             // The semaphore is never closed; an error would mean "no limit", not "no call".
             let place = match &self.bulkhead {
@@ -133,6 +166,24 @@ impl Limits {
                 None => None,
             };
             return Admitted::Call(Box::new(Ticket { held, _place: place }));
+        }
+    }
+}
+
+/// A rate limit, and the line of those who wait for it.
+#[derive(Debug)]
+struct Rate {
+    limiter: RateLimiter,
+    /// Held while waiting: the others wait for it in the order in which they came, and one that stops waiting has
+    /// taken nothing.
+    first_in_line: Mutex<()>,
+}
+
+impl Rate {
+    async fn take(&self) {
+        let _first = self.first_in_line.lock().await;
+        while let Err(at) = self.limiter.try_take(Instant::now()) {
+            sleep_until(at).await;
         }
     }
 }

@@ -9,7 +9,7 @@ mod invoke;
 mod limits;
 mod routes;
 
-pub use dispatcher::{Dispatcher, Handled, Shared};
+pub use dispatcher::{Dispatched, Dispatcher, Handled, Shared};
 pub use failure::{BreakerOpen, Panicked, TimedOut};
-pub use limits::{Limits, SharedLimits, Wait, Waits};
+pub use limits::{Hold, Limits, SharedLimits, Wait, Waits};
 pub use routes::{QueueRoutes, Route};

@@ -1,8 +1,7 @@
 //! When the next call may begin, for a limited number of calls per time.
 //!
-//! The generic cell rate algorithm, by reservation: each caller is told its own time, so callers go in
-//! the order in which they asked, none is woken in vain, and the clock is whatever the caller uses. (A crate
-//! for this exists; its waiting runs on a clock of its own, which a test cannot move.)
+//! The generic cell rate algorithm. Time is handed in, and waiting is the caller's business. (A crate for
+//! this exists; its waiting runs on a clock of its own, which a test cannot move, and is not in order.)
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -53,7 +52,7 @@ impl RatePolicy {
     }
 }
 
-/// Tells callers when they may begin.
+/// Tells a caller whether it may begin.
 #[derive(Debug)]
 pub struct RateLimiter {
     interval: Duration,
@@ -71,14 +70,18 @@ impl RateLimiter {
         Self { interval, tolerance, due: Mutex::new(None) }
     }
 
-    /// Takes the next place. The call may begin at the time given, which may be in the past; a place
-    /// that is not used is lost.
-    #[must_use]
-    pub fn reserve(&self, now: Instant) -> Instant {
+    /// Takes a place, for a call that begins now.
+    ///
+    /// # Errors
+    /// When to ask again, if it is too early.
+    pub fn try_take(&self, now: Instant) -> Result<(), Instant> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = due.unwrap_or(now).max(now);
-        *due = Some(at + self.interval);
-        at.checked_sub(self.tolerance).unwrap_or(now)
+        let at = due.unwrap_or(now);
+        if at > now + self.tolerance {
+            return Err(at.checked_sub(self.tolerance).unwrap_or(at));
+        }
+        *due = Some(at.max(now) + self.interval);
+        Ok(())
     }
 }
 
@@ -90,9 +93,15 @@ mod tests {
 
     fn begins(policy: RatePolicy, asked_ms: &[u64]) -> Vec<Duration> {
         let (limiter, epoch) = (RateLimiter::new(policy), Instant::now());
+        // One after another, as those who wait do.
+        let mut now = epoch;
         let begin = |ms: &u64| {
-            let now = epoch + Duration::from_millis(*ms);
-            limiter.reserve(now).max(now) - epoch
+            now = now.max(epoch + Duration::from_millis(*ms));
+            while let Err(at) = limiter.try_take(now) {
+                assert!(at > now, "asking again makes sense only later");
+                now = at;
+            }
+            now - epoch
         };
         asked_ms.iter().map(begin).collect()
     }

@@ -119,7 +119,7 @@ fn routes(
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
         let mut route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
-        route.limits = limits.of(entry);
+        route.limits = limits.of(entry, settings.hold_max);
         #[cfg(feature = "validation")]
         let route = with_validator(route, settings)?;
         routes.add(route);

@@ -39,6 +39,27 @@ async fn shared_refund(_message: CallBankBack, outside: State<Outside>) -> Resul
     outside.call("refund", Duration::ZERO).await
 }
 
+#[handler(concurrency = 8, retry(attempts = 2, backoff = fixed("1ms")), breaker(failures = 1, reset = "1d", probes = 1))]
+async fn call_for_long(_message: CallBank, context: Context, outside: State<Outside>) -> Result {
+    outside.note(&context.attempt().to_string());
+    trouble(if outside.is_away() { "away" } else { "" })
+}
+
+#[handler(
+    timeout = "2m",
+    concurrency = 2,
+    retry(attempts = 1),
+    breaker(name = "slow", failures = 1, reset = "10s", probes = 1)
+)]
+async fn slow_probe(_message: CallBank, outside: State<Outside>) -> Result {
+    outside.call("slow", Duration::from_secs(60)).await
+}
+
+#[handler(concurrency = 1, breaker(name = "slow", failures = 1, reset = "10s", probes = 1))]
+async fn waits_for_probe(_message: CallBankBack, outside: State<Outside>) -> Result {
+    outside.call("back", Duration::ZERO).await
+}
+
 async fn send(app: &TestApp, ends: &[&str]) {
     for end in ends {
         app.send(CallBank { end: (*end).to_owned() }).await.expect("the command is taken");
@@ -180,4 +201,82 @@ async fn a_queue_whose_places_all_wait_takes_no_more() {
     outside.set_away(false);
     app.settle().await;
     assert_eq!((app.counts().handled, app.counts().dead_lettered), (100, 0), "nothing is dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_wait_for_long_go_back_to_the_broker_with_their_count() {
+    let outside = Outside::new(true);
+    let app = TestApp::builder().name("shop").handler::<call_for_long>().provide(outside.clone());
+    let app = app.start().await.expect("the app starts");
+    send(&app, &["ok"; 40]).await;
+    app.advance(Duration::from_secs(60)).await;
+    assert_eq!(outside.callers(), ["1"], "the breaker is open for a day");
+    let in_flight = || app.health().remove(0).in_flight;
+    assert!(in_flight() >= 8, "{} wait in the process", in_flight());
+    // RabbitMQ takes away after half an hour what is not acknowledged, and all would have lost an attempt.
+    app.advance(Duration::from_secs(29 * 60)).await;
+    assert_eq!(in_flight(), 0, "all of them wait at the broker");
+    outside.set_away(false);
+    app.settle().await;
+    let mut attempts = outside.callers();
+    attempts.sort_unstable();
+    let expected = [vec!["1"; 40], vec!["2"]].concat();
+    assert_eq!(attempts, expected, "no attempt is used up but the one that failed");
+    assert_eq!((app.counts().handled, app.counts().dead_lettered), (40, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_queue_gives_back_what_waits_for_a_breaker() {
+    let outside = Outside::new(true);
+    let transport = mmate::transport::memory::MemoryTransport::new();
+    let began = Instant::now();
+    let clock = mmate::contract::Source::seeded(1, move || began.elapsed());
+    let builder = App::builder().name("shop").handler::<call_for_long>().provide(outside.clone());
+    let builder = builder.source(clock);
+    let running =
+        builder.transport(Arc::new(transport.clone()) as Arc<dyn mmate::transport::Transport>);
+    let running = running.start().await.expect("the app starts");
+    for _ in 0..20 {
+        let message = CallBank { end: "ok".to_owned() };
+        running.publisher().send(message).await.expect("the command is taken");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!running.is_ready());
+    let paused =
+        tokio::time::timeout(Duration::from_secs(1), running.pause("cmd.shop.CallBank", "a look"));
+    paused.await.expect("nobody waits for the breaker").expect("the queue is known");
+    outside.set_away(false);
+    let transport: &dyn mmate::transport::Transport = &transport;
+    let stats = transport.queue_stats("cmd.shop.CallBank").await.expect("stats").expect("a queue");
+    assert_eq!(stats.ready, 20, "all are back");
+    let resumed = running.resume("cmd.shop.CallBank").await;
+    resumed.expect("the queue is known");
+    tokio::time::sleep(Duration::from_secs(3 * 24 * 3_600)).await;
+    assert_eq!(running.health().consumers[0].counts.handled, 20);
+}
+
+/// Two queues, one breaker: while its only probe is with the other queue, this one shows what it waits for.
+#[tokio::test(start_paused = true)]
+async fn a_queue_whose_places_all_wait_for_a_probe_elsewhere_says_so() {
+    let outside = Outside::new(true);
+    let app = TestApp::builder().name("shop").handler::<slow_probe>().handler::<waits_for_probe>();
+    let app = app.provide(outside.clone()).start().await.expect("the app starts");
+    send(&app, &["ok"]).await;
+    app.advance(Duration::from_secs(61)).await;
+    outside.set_away(false);
+    send(&app, &["ok"]).await;
+    app.advance(Duration::from_secs(12)).await;
+    app.send(CallBankBack {}).await.expect("the command is taken");
+    app.advance(Duration::from_secs(1)).await;
+    let of = |queue: &str| {
+        let all = app.health();
+        let found = all.iter().find(|consumer| consumer.queue == queue).expect("a consumer");
+        found.readiness.clone()
+    };
+    assert_eq!(of("cmd.shop.CallBank"), Readiness::Consuming, "it has the probe");
+    let text = "every place waits for circuit breaker `slow` of handler `waits_for_probe`, which is being probed";
+    assert_eq!(of("cmd.shop.CallBankBack"), Readiness::Waiting(text.to_owned()));
+    app.settle().await;
+    assert_eq!(of("cmd.shop.CallBankBack"), Readiness::Consuming);
+    assert_eq!(app.counts().handled, 2);
 }

@@ -20,6 +20,11 @@ async fn mail_carefully(_message: SendMail, outside: State<Outside>) -> Result {
     outside.call("mail", Duration::ZERO).await
 }
 
+#[handler(concurrency = 4, rate(1, per = "1h"), bulkhead("post", 1))]
+async fn mail_rarely(_message: SendMail, outside: State<Outside>) -> Result {
+    outside.call("mail", Duration::ZERO).await
+}
+
 async fn send(app: &TestApp, count: usize) {
     for _ in 0..count {
         app.send(SendMail {}).await.expect("the command is taken");
@@ -70,4 +75,34 @@ async fn a_message_that_waits_for_the_rate_holds_no_probe() {
         assert!(pair[1].0 - pair[0].0 >= 10_000 && pair[1].1 == 1, "one in 10 s: {times:?}");
     }
     assert_eq!(app.counts().handled, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_slower_than_the_hold_loses_neither_messages_nor_places() {
+    let outside = Outside::new(false);
+    let app = TestApp::builder().handler::<mail_rarely>().provide(outside.clone());
+    let app = app.start().await.expect("the app starts");
+    send(&app, 6).await;
+    app.settle().await;
+    let times = outside.times();
+    assert_eq!(times.len(), 6, "{times:?}");
+    for pair in times.windows(2) {
+        let hours = pair[1].0 - pair[0].0;
+        // What went back to the broker in between comes again within seconds.
+        assert!((3_600_000..3_605_000).contains(&hours) && pair[1].1 == 1, "{times:?}");
+    }
+    assert_eq!((app.counts().handled, app.counts().retried), (6, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_rate_at_shutdown_is_left_at_once() {
+    let outside = Outside::new(false);
+    let app = TestApp::builder().handler::<mail_rarely>().provide(outside.clone());
+    let app = app.start().await.expect("the app starts");
+    send(&app, 6).await;
+    app.advance(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    let report = app.stop().await;
+    assert_eq!((report.drained, report.counts.handled), (true, 1), "{report}");
+    assert!(began.elapsed() < Duration::from_secs(1), "{report}");
 }

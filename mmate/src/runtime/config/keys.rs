@@ -18,7 +18,7 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 26] = [
+pub(super) const KEYS: [Key; 27] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
     // Several `amqp://a,amqp://b` stand in for each other, such as the nodes of a cluster.
     key("url", "memory://"),
@@ -33,6 +33,9 @@ pub(super) const KEYS: [Key; 26] = [
     key("consume.redeliveries_max", "20"),
     // Without a message for so long while the queue holds some, the broker has forgotten the consumer.
     key("consume.stall_after", "60s"),
+    // So long after it came a message no longer waits in the process for a limit of its handler. Below the
+    // time after which the broker takes away what is not acknowledged (RabbitMQ: 30 min).
+    key("consume.hold_max", "25m"),
     key("consume.validate", "true"),
     key("publish.timeout", "30s"),
     key("publish.validate", "false"),
