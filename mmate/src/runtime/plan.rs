@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::config::Settings;
+use super::config::{Config, Settings};
 use crate::contract::address::{
     self, binding_patterns, canonical_pattern, check_name, dead_letter_queue, default_queue,
     exchanges,
@@ -78,6 +78,7 @@ impl Plan {
         for queue in &mut plan.queues {
             queue.topology = topology(&queue.queue, &queue.dead_letter, &queue.handlers, settings);
         }
+        check_shared(handlers, &mut errors);
         for queue in &plan.queues {
             merge(&mut plan.topology, &queue.topology);
         }
@@ -299,6 +300,47 @@ fn check_handlers(
     }
 }
 
+/// What handlers share by name is one thing, so they must agree on it.
+fn check_shared(handlers: &[&'static HandlerEntry], errors: &mut BootErrors) {
+    let mut breakers = BTreeMap::new();
+    let mut bulkheads = BTreeMap::new();
+    for entry in handlers {
+        let options = &entry.options;
+        if let (Some(name), Some(policy)) = (options.breaker_name, options.breaker) {
+            breakers.entry(name).or_insert_with(Vec::new).push((policy, *entry));
+        }
+        if let Some(bulkhead) = options.bulkhead {
+            bulkheads.entry(bulkhead.name).or_insert_with(Vec::new).push((bulkhead, *entry));
+            if bulkhead.places == 0 {
+                errors.push(format!(
+                    "bulkhead `{}` has no places, so nothing would ever be handled; it has at least 1\n{}",
+                    bulkhead.name,
+                    places(&[entry])
+                ));
+            }
+        }
+    }
+    agree("circuit breaker", "figures", &breakers, errors);
+    agree("bulkhead", "sizes", &bulkheads, errors);
+}
+
+fn agree<T: PartialEq>(
+    what: &str,
+    of: &str,
+    by_name: &BTreeMap<&str, Vec<(T, &'static HandlerEntry)>>,
+    errors: &mut BootErrors,
+) {
+    for (name, said) in by_name {
+        if said.iter().any(|(value, _)| *value != said[0].0) {
+            let entries: Vec<_> = said.iter().map(|(_, entry)| *entry).collect();
+            errors.push(format!(
+                "{what} `{name}` has different {of}; handlers that share it say the same, or give it another name\n{}",
+                places(&entries)
+            ));
+        }
+    }
+}
+
 fn check_capabilities(entry: &HandlerEntry, capabilities: Capabilities, errors: &mut BootErrors) {
     let options = &entry.options;
     let needs = [
@@ -333,6 +375,27 @@ pub(super) fn check_messages(messages: &[&'static MessageInfo], errors: &mut Boo
                     info.location
                 ));
             }
+        }
+    }
+}
+
+/// A rule for a handler that does not exist would never be applied, and nobody would notice.
+pub(super) fn check_rules(
+    handlers: &[&'static HandlerEntry],
+    settings: &Settings,
+    config: &Config,
+    errors: &mut BootErrors,
+) {
+    for (index, rule) in settings.retry.rules.iter().enumerate() {
+        let Some(wanted) = &rule.handler else { continue };
+        if !handlers.iter().any(|entry| entry.name == wanted) {
+            let names: Vec<&str> = handlers.iter().map(|entry| entry.name).collect();
+            errors.push(format!(
+                "configuration `retry.rules`: from {}: rule {}: there is no handler `{wanted}`; the handlers are `{}`",
+                config.origin("retry.rules").unwrap_or("nowhere"),
+                index + 1,
+                names.join("`, `")
+            ));
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Config, ConfigError};
 use crate::contract::address::check_name;
 use crate::publish::IntoDuration;
+use crate::reliability::RetrySettings;
 use crate::transport::QueueKind;
 
 /// Every limit and default of a running app, with its unit in its type or name.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub redeliveries_max: u32,
     /// Without a message for so long while the queue holds some, a consumer subscribes anew.
     pub stall_after: Duration,
+    /// How long after it came a message goes back to the broker that still waits for a limit of its handler.
+    pub hold_max: Duration,
     /// Whether payloads are checked against their schema before the handler.
     pub validate_consumed: bool,
     /// Whether payloads are checked against their schema before they leave.
@@ -39,6 +42,8 @@ pub struct Settings {
     pub publish_timeout: Duration,
     /// How many messages may be accepted to be published later and not be confirmed yet.
     pub publish_later_max: usize,
+    /// What failures mean where neither the handler nor the error says it.
+    pub retry: RetrySettings,
     /// The kind of queue for handlers that say nothing.
     pub queue_kind: QueueKind,
     /// Headers that go from the message being handled to what is published meanwhile.
@@ -92,11 +97,13 @@ impl Settings {
             handler_timeout: read.duration("consume.timeout"),
             redeliveries_max: read.get("consume.redeliveries_max"),
             stall_after: read.duration("consume.stall_after"),
+            hold_max: read.duration("consume.hold_max"),
             validate_consumed: read.get("consume.validate"),
             validate_published: read.get("publish.validate"),
             publish_timeout: read.duration("publish.timeout"),
             publish_later_max: usize::try_from(read.positive::<u32>("publish.later_max"))
                 .unwrap_or(usize::MAX),
+            retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),
             flow_headers: read.names("wire.flow_headers"),
             mirror_headers: read.get("wire.mirror_headers"),
