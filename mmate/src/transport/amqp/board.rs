@@ -106,14 +106,17 @@ mod tests {
         answer: Sender<Verdict>,
     }
 
+    /// Number, message, and the flag of its slot.
+    type Sent = (u64, u32, Arc<Mutex<bool>>);
+
     /// A channel as `Lane` uses it, with the model's locks.
     #[derive(Default)]
     struct Lane {
         /// The connection is lost: nothing on the wire arrives, nothing is confirmed.
         gone: AtomicBool,
         board: Mutex<Board<Slot>>,
-        /// Sent and not seen by the broker: number and slot's flag.
-        wire: Mutex<VecDeque<(u64, u32, Arc<Mutex<bool>>)>>,
+        /// Sent and not seen by the broker.
+        wire: Mutex<VecDeque<Sent>>,
         woken: Mutex<Vec<u64>>,
         signal: Condvar,
     }
