@@ -106,8 +106,7 @@ mod tests {
         answer: Sender<Verdict>,
     }
 
-    /// Number, message, and the flag of its slot.
-    type Sent = (u64, u32, Arc<Mutex<bool>>);
+    type OnWire = (u64, u32, Arc<Mutex<bool>>);
 
     /// A channel as `Lane` uses it, with the model's locks.
     #[derive(Default)]
@@ -115,8 +114,8 @@ mod tests {
         /// The connection is lost: nothing on the wire arrives, nothing is confirmed.
         gone: AtomicBool,
         board: Mutex<Board<Slot>>,
-        /// Sent and not seen by the broker.
-        wire: Mutex<VecDeque<Sent>>,
+        /// Sent and not seen by the broker: number and slot's flag.
+        wire: Mutex<VecDeque<OnWire>>,
         woken: Mutex<Vec<u64>>,
         signal: Condvar,
     }
