@@ -46,7 +46,10 @@ fn way_out(what: &str, argument: &str) -> String {
     let matching = match argument {
         "x-queue-type" => "declare the queue with the kind that it has",
         "x-max-priority" => "declare the highest priority that it has",
-        "x-max-length" | "x-overflow" => "declare the length limit that it has",
+        "x-max-length" => "declare the length limit that it has",
+        // The broker compares this before the kind, and tells of one difference: between a quorum queue and
+        // a classic one it is this.
+        "x-overflow" => "declare the kind (quorum or classic) and the length limit that it has",
         "x-dead-letter-exchange" | "x-dead-letter-routing-key" | "x-dead-letter-strategy" => {
             "declare the dead-letter queue that it has"
         }
