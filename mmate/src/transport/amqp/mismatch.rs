@@ -53,6 +53,8 @@ fn way_out(what: &str, argument: &str) -> String {
         "x-dead-letter-exchange" | "x-dead-letter-routing-key" | "x-dead-letter-strategy" => {
             "declare the dead-letter queue that it has"
         }
+        "x-message-ttl" => "declare the time to live that it has",
+        "x-delivery-limit" => "declare the delivery limit that it has",
         "exclusive" | "auto_delete" | "durable" => "use another name",
         "type" => "declare the exchange with the type that it has",
         _ => "declare it as it is",

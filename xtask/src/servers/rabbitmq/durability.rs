@@ -33,6 +33,17 @@ impl RabbitNode {
 }
 
 impl RabbitNode {
+    /// Makes the node write down now what it knows of queues, exchanges and bindings: they are kept in
+    /// tables that are written with a delay, and a node that is killed before forgets the newest.
+    ///
+    /// # Errors
+    ///
+    /// When the node does not answer.
+    pub fn write_down(&self) -> io::Result<()> {
+        let write = "mnesia:sync_log(), [dets:sync(Table) || Table <- dets:all()].";
+        self.ctl(&["eval", write]).map(drop)
+    }
+
     /// Waits until the node has written down all quorum queues that it has, as
     /// [`RabbitNode::wait_until_registered`] does for one.
     ///
