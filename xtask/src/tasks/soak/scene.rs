@@ -146,6 +146,8 @@ impl Scene {
             random: props.seed.max(1),
         };
         if scene.wait_until_healthy(BOOT_TIMEOUT)? {
+            // What the broker itself forgets when it is killed, no client can keep.
+            scene.broker.nodes().iter().try_for_each(RabbitNode::write_down)?;
             return Ok(scene);
         }
         Err(io::Error::other(format!("failed to set the scene: {}", scene.complaint())))
