@@ -128,7 +128,7 @@ pub use mmate_macros::payload;
 /// | `rate(100, per = "1s")` | how many calls may begin in which time, per process; `burst = 10`: how many at once |
 /// | `bulkhead("db", 10)` | so many calls of all handlers with this bulkhead run at a time, per process |
 /// | `fallback = cached_price` | the function that is called instead once the attempts are spent |
-/// | `dead_letter = "dlq.orders"` | where a message goes that failed for good |
+/// | `dead_letter = "dlq.orders"` | where a message goes that failed for good; one that several queues share is replayed by copies |
 /// | `broadcast` | every instance gets its own copy; not with `queue`, `group`, `queue_type`, `max_priority` |
 /// | `queue_type = classic` | `quorum`, the default, or `classic` |
 /// | `max_priority = 9` | the highest priority that the queue distinguishes; makes it classic |

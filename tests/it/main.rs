@@ -10,6 +10,7 @@ mod build_schemas;
 mod conformance;
 mod consume;
 mod crash_windows;
+mod dead_letters;
 mod identity;
 mod later;
 mod ledger;

@@ -5,18 +5,22 @@
 
 mod activity;
 mod age;
+mod alert;
 mod consumer;
 mod dead_letter;
 mod flow;
 mod handle;
 mod job;
 mod postpone;
+mod replay;
 mod settle;
 mod stall;
 mod status;
 
 pub use activity::Activity;
+pub use alert::{Alert, Alerts};
 pub use consumer::{Consumer, ConsumerOptions};
 pub use handle::ConsumerHandle;
+pub(crate) use replay::forget_death;
 pub use settle::Settler;
 pub use status::{Counters, Counts, Readiness};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::alert::{Alert, Alerts};
 use super::dead_letter::{Death, both_error_texts, error_text};
 use super::postpone;
 use super::status::Counters;
@@ -42,6 +43,7 @@ pub struct Settler {
     counters: Arc<Counters>,
     dead_letter: Queue,
     delays: bool,
+    alerts: Alerts,
     stopping: watch::Receiver<bool>,
 }
 
@@ -55,7 +57,8 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { publisher, transport, counters, dead_letter, delays: false, stopping }
+        let (delays, alerts) = (false, Alerts::default());
+        Self { publisher, transport, counters, dead_letter, delays, alerts, stopping }
     }
 
     /// Says whether waits of more than a second are left to the broker.
@@ -63,6 +66,18 @@ impl Settler {
     pub const fn delays(mut self, delays: bool) -> Self {
         self.delays = delays;
         self
+    }
+
+    /// Says who hears that a message cannot be dead-lettered.
+    #[must_use]
+    pub fn alerts(mut self, alerts: Alerts) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Where failed messages go.
+    pub(super) fn dead_letter_queue(&self) -> &str {
+        &self.dead_letter.name
     }
 
     /// Where messages without a handler are counted.
@@ -319,6 +334,7 @@ impl Settler {
             Parked::Yes => {}
             Parked::Stopped => return Decision::Leave,
             Parked::Never => {
+                self.alerts.parked();
                 failure.record(Fate::Moved, Some(reason));
                 return Decision::Settle(Settlement::Reject);
             }
@@ -333,6 +349,7 @@ impl Settler {
             "dead-lettered"
         );
         failure.record(Fate::DeadLettered, Some(reason));
+        self.alerts.parked();
         Decision::Settle(Settlement::Ack)
     }
 
@@ -341,13 +358,21 @@ impl Settler {
         let mut stopping = self.stopping.clone();
         for attempt in 1.. {
             let Err(error) = self.publisher.forward(copy.clone()).await else { return Parked::Yes };
-            tracing::error!(
+            tracing::warn!(
                 queue = failure.queue,
                 dead_letter_queue = %self.dead_letter.name,
                 message_id = failure.message_id(),
                 %error,
                 "could not be dead-lettered; the message stays unacknowledged until it is"
             );
+            if attempt == 1 {
+                self.alerts.raise(&Alert::ParkingFails {
+                    queue: failure.queue.to_owned(),
+                    dead_letter_queue: self.dead_letter.name.clone(),
+                    message_id: failure.message_id().to_owned(),
+                    error: error.to_string(),
+                });
+            }
             match error.kind() {
                 PublishErrorKind::Unroutable => self.declare_dead_letter_queue().await,
                 // Trying again cannot help: headers that fit no frame any more, a body over a limit. The

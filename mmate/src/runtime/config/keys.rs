@@ -18,7 +18,7 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 27] = [
+pub(super) const KEYS: [Key; 29] = [
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
     // Several `amqp://a,amqp://b` stand in for each other, such as the nodes of a cluster.
     key("url", "memory://"),
@@ -59,6 +59,10 @@ pub(super) const KEYS: [Key; 27] = [
     key("boot.wait", "false"),
     key("shutdown.drain", "20s"),
     key("shutdown.force", "60s"),
+    // Messages in a dead-letter queue from which on an alert is raised; 0 for never.
+    key("dead_letters.alert_at", "100"),
+    // How often the depth of dead-letter queues is looked at, beside after every dead letter.
+    key("dead_letters.check_every", "30s"),
     unset("tls.ca_file"),
     unset("tls.identity_file"),
     Key { name: "tls.identity_password", default: None, secret: true },
