@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::invoke::{Target, invoke};
+use super::invoke::{Callee, invoke};
 use super::limits::{Admitted, Hold, Waits};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
@@ -15,6 +15,7 @@ use crate::contract::headers::names;
 use crate::contract::{DecodeError, HeaderValue, Meta, Reason};
 use crate::handler::{Call, Context, ContextParts, HandlerError, Outcome, Resources};
 use crate::publish::{Origin, Outbox};
+use crate::reliability::RetrySettings;
 use crate::transport::Delivery;
 
 /// What all dispatchers of an app share.
@@ -26,6 +27,8 @@ pub struct Shared {
     pub stopping: watch::Receiver<bool>,
     /// The largest body that is opened, in bytes.
     pub body_bytes_max: usize,
+    /// What configuration says about the classes of errors.
+    pub retry: Arc<RetrySettings>,
 }
 
 /// Finds and calls the handlers of one queue.
@@ -108,16 +111,16 @@ impl Dispatcher {
             },
         };
         let (meta, payload) = opened.into_parts();
-        let target = Target::from(route.entry);
-        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
+        let callee = Callee::from(route.entry);
+        let context = self.context(delivery, meta, reply_to, (&route, callee), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(target, route.timeout, call).await;
+        let outcome = invoke(&route, callee, call).await;
         if let Some(ticket) = ticket {
-            ticket.end(route.entry.name, &outcome);
+            ticket.end(route.entry.name, &outcome, &self.shared.retry);
         }
         let route = Some(route);
         let (outbox, instead_of) = (Some(outbox), None);
@@ -137,14 +140,14 @@ impl Dispatcher {
             Err(error) => return Handled::unreadable(error),
         };
         let (meta, payload) = opened.into_parts();
-        let target = route.entry.options.fallback.map_or(Target::from(route.entry), Target::from);
-        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
+        let callee = route.entry.options.fallback.map_or(Callee::from(route.entry), Callee::from);
+        let context = self.context(delivery, meta, reply_to, (&route, callee), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(target, route.timeout, call).await;
+        let outcome = invoke(&route, callee, call).await;
         let (route, outbox) = (Some(route), Some(outbox));
         Handled { outcome, route, outbox, reply_to, instead_of: Some(instead_of) }
     }
@@ -187,19 +190,19 @@ impl Dispatcher {
         delivery: &Delivery,
         mut meta: Meta,
         reply_to: Option<String>,
-        (route, target): (&Route, Target),
+        (route, callee): (&Route, Callee),
         attempt: u32,
     ) -> Context {
         // The envelope is the truth; what stands beside it fills the gaps.
         meta.headers.fill_from(&delivery.properties.headers);
         // A fallback publishes under its own name: some of the handler's messages may have left already,
         // and no other message may have their ids.
-        let origin = Origin::new(meta, target.name);
+        let origin = Origin::new(meta, callee.name);
         Context::new(ContextParts {
             reply_to,
             queue: Arc::clone(&self.routes.queue),
-            handler: target.name,
-            is_fallback: target.is_fallback,
+            handler: callee.name,
+            is_fallback: callee.is_fallback,
             attempt,
             deadline: Instant::now() + route.timeout,
             resources: self.shared.resources.clone(),

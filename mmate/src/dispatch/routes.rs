@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+use super::fault::HandlerFaults;
 use super::limits::{Limits, Waits};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
@@ -28,6 +30,9 @@ pub struct Route {
     /// Checks payloads, where that is switched on.
     #[cfg(feature = "validation")]
     pub validator: Option<Validator>,
+    /// Failures that a test asks for.
+    #[cfg(feature = "testing")]
+    pub faults: Option<Arc<HandlerFaults>>,
 }
 
 impl Route {
@@ -42,6 +47,8 @@ impl Route {
             account,
             #[cfg(feature = "validation")]
             validator: None,
+            #[cfg(feature = "testing")]
+            faults: None,
         }
     }
 }

@@ -83,12 +83,22 @@ impl Opened {
         limits: &mut SharedLimits,
     ) -> Result<Consumer> {
         let settings = &self.prepared.settings;
+        let retry = Arc::new(settings.retry.clone());
         let shared = Shared {
             resources: self.resources.clone(),
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
+            retry: Arc::clone(&retry),
         };
-        let dispatcher = Dispatcher::new(routes(queue, settings, &self.ledger, limits)?, shared);
+        let routes = routes(
+            queue,
+            settings,
+            &self.ledger,
+            limits,
+            #[cfg(feature = "testing")]
+            &self.resources,
+        )?;
+        let dispatcher = Dispatcher::new(routes, shared);
         let handlers = queue.handlers.iter().map(|entry| entry.name);
         let counters = Arc::new(Counters::new(&self.ledger, &queue.queue.name, handlers));
         let settler = Settler::new(
@@ -99,7 +109,8 @@ impl Opened {
             stopping.subscribe(),
         )
         .delays(can_delay(&*self.transport, queue))
-        .alerts(self.prepared.alerts.clone());
+        .alerts(self.prepared.alerts.clone())
+        .retry(retry);
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(
@@ -124,13 +135,18 @@ fn routes(
     settings: &Settings,
     ledger: &Ledger,
     limits: &mut SharedLimits,
+    #[cfg(feature = "testing")] resources: &Resources,
 ) -> Result<QueueRoutes, BootErrors> {
     let mut routes = QueueRoutes::new(&queue.queue.name);
+    #[cfg(feature = "testing")]
+    let faults = resources.get::<crate::dispatch::HandlerFaults>();
     for entry in &queue.handlers {
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
         let mut route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
         route.limits = limits.of(entry, settings.hold_max);
+        #[cfg(feature = "testing")]
+        let route = Route { faults: faults.clone(), ..route };
         #[cfg(feature = "validation")]
         let route = with_validator(route, settings)?;
         routes.add(route);
