@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::invoke::{Callee, invoke};
+use super::invoke::{Target, invoke};
 use super::limits::{Admitted, Hold, Waits};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
@@ -111,14 +111,17 @@ impl Dispatcher {
             },
         };
         let (meta, payload) = opened.into_parts();
-        let callee = Callee::from(route.entry);
-        let context = self.context(delivery, meta, reply_to, (&route, callee), attempt);
+        let target = Target::from(route.entry);
+        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(&route, callee, call).await;
+        let outcome = match route.fault(self.queue()) {
+            Some(error) => Outcome::Failed(error),
+            None => invoke(target, route.timeout, call).await,
+        };
         if let Some(ticket) = ticket {
             ticket.end(route.entry.name, &outcome, &self.shared.retry);
         }
@@ -140,14 +143,14 @@ impl Dispatcher {
             Err(error) => return Handled::unreadable(error),
         };
         let (meta, payload) = opened.into_parts();
-        let callee = route.entry.options.fallback.map_or(Callee::from(route.entry), Callee::from);
-        let context = self.context(delivery, meta, reply_to, (&route, callee), attempt);
+        let target = route.entry.options.fallback.map_or(Target::from(route.entry), Target::from);
+        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(&route, callee, call).await;
+        let outcome = invoke(target, route.timeout, call).await;
         let (route, outbox) = (Some(route), Some(outbox));
         Handled { outcome, route, outbox, reply_to, instead_of: Some(instead_of) }
     }
@@ -190,19 +193,19 @@ impl Dispatcher {
         delivery: &Delivery,
         mut meta: Meta,
         reply_to: Option<String>,
-        (route, callee): (&Route, Callee),
+        (route, target): (&Route, Target),
         attempt: u32,
     ) -> Context {
         // The envelope is the truth; what stands beside it fills the gaps.
         meta.headers.fill_from(&delivery.properties.headers);
         // A fallback publishes under its own name: some of the handler's messages may have left already,
         // and no other message may have their ids.
-        let origin = Origin::new(meta, callee.name);
+        let origin = Origin::new(meta, target.name);
         Context::new(ContextParts {
             reply_to,
             queue: Arc::clone(&self.routes.queue),
-            handler: callee.name,
-            is_fallback: callee.is_fallback,
+            handler: target.name,
+            is_fallback: target.is_fallback,
             attempt,
             deadline: Instant::now() + route.timeout,
             resources: self.shared.resources.clone(),

@@ -9,7 +9,7 @@ use super::fault::HandlerFaults;
 use super::limits::{Limits, Waits};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
-use crate::handler::HandlerEntry;
+use crate::handler::{HandlerEntry, HandlerError};
 use crate::observability::Account;
 use crate::reliability::RetryPolicy;
 
@@ -50,6 +50,19 @@ impl Route {
             #[cfg(feature = "testing")]
             faults: None,
         }
+    }
+
+    /// The failure that a test asks for instead of a call.
+    #[cfg(feature = "testing")]
+    pub(super) fn fault(&self, queue: &str) -> Option<HandlerError> {
+        self.faults.as_ref()?.take(self.entry, queue)
+    }
+
+    /// Nothing, where there are no tests.
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "as in the build for tests")]
+    pub(super) const fn fault(&self, _queue: &str) -> Option<HandlerError> {
+        None
     }
 }
 

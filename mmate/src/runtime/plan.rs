@@ -74,11 +74,11 @@ impl Plan {
             check_handlers(&name, &entries, capabilities, &mut errors);
             plan.queues.push(QueuePlan::make(name, entries, settings, &mut errors));
         }
-        check_shared(handlers, &mut errors);
         finish_dead_letters(&mut plan.queues);
         for queue in &mut plan.queues {
             queue.topology = topology(&queue.queue, &queue.dead_letter, &queue.handlers, settings);
         }
+        check_shared(handlers, &mut errors);
         for queue in &plan.queues {
             merge(&mut plan.topology, &queue.topology);
         }
