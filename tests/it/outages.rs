@@ -36,11 +36,11 @@ async fn what_was_confirmed_is_handled_although_the_broker_is_killed_twice(queue
         .config("queues.type", queue_type)
         .config("url", node.amqp_url());
     let running = builder.start().await.expect("boots");
-    if queue_type == "quorum" {
-        let fresh = Arc::clone(&node);
-        let registered = move || fresh.wait_until_registered("cmd.outage.Count");
-        blocking(registered).await.expect("the queue is written down");
-    }
+    // Dead-letter queues are quorum queues in any case.
+    let youngest = if queue_type == "quorum" { "cmd.outage.Count" } else { "dlq.cmd.outage.Count" };
+    let fresh = Arc::clone(&node);
+    let registered = move || fresh.wait_until_registered(youngest);
+    blocking(registered).await.expect("the queue is written down");
     let publisher = running.publisher().clone();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
