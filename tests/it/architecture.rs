@@ -28,7 +28,16 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
     ("lapin", &["transport/amqp/"]),
     ("jsonschema", &["contract/validate.rs"]),
     ("schemars::generate", &["contract/schema.rs"]),
-    (".settle(", &["consume/flow.rs", "deadletter/look.rs", "transport/", "testing/conformance/"]),
+    (
+        ".settle(",
+        &[
+            "consume/flow.rs",
+            "deadletter/look.rs",
+            "transport/",
+            "testing/conformance/",
+            "testing/faults.rs",
+        ],
+    ),
     ("clap::", &["runtime/command", "runtime/ledger.rs"]),
     ("std::process::exit", &[]),
 ];

@@ -14,7 +14,9 @@ use crate::dispatch::{Handled, Panicked, TimedOut};
 use crate::handler::{Answer, HandlerError, Outcome};
 use crate::observability::{Account, Fate, Note};
 use crate::publish::{Outbox, Publisher, erased};
-use crate::reliability::{Backoff, ErrorClass, Reject, RetryPolicy, Step, Verdict, classify};
+use crate::reliability::{
+    Backoff, ErrorClass, Reject, RetryPolicy, RetrySettings, Step, Verdict, classify,
+};
 use crate::transport::{
     Delivery, Outgoing, PublishError, PublishErrorKind, Queue, Settlement, Topology, Transport,
 };
@@ -40,6 +42,7 @@ pub struct Settler {
     transport: Arc<dyn Transport>,
     counters: Arc<Counters>,
     dead_letter: Queue,
+    retry: Arc<RetrySettings>,
     delays: bool,
     alerts: Alerts,
     stopping: watch::Receiver<bool>,
@@ -55,8 +58,23 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let (delays, alerts) = (false, Alerts::default());
-        Self { publisher, transport, counters, dead_letter, delays, alerts, stopping }
+        Self {
+            publisher,
+            transport,
+            counters,
+            dead_letter,
+            delays: false,
+            alerts: Alerts::default(),
+            retry: Arc::default(),
+            stopping,
+        }
+    }
+
+    /// Says what configuration says about failures.
+    #[must_use]
+    pub fn retry(mut self, retry: Arc<RetrySettings>) -> Self {
+        self.retry = retry;
+        self
     }
 
     /// Says whether waits of more than a second are left to the broker.
@@ -160,7 +178,8 @@ impl Settler {
         if let Some(undecodable) = error.downcast_ref::<DecodeError>() {
             return self.dead_letter(&failure, undecodable.reason().as_str()).await;
         }
-        match classify(error) {
+        let own = classify(error);
+        match self.retry.judge(own, failure.handler, || failure.error.chain()) {
             Verdict::Reject(reject) => self.reject(&failure, &reject, reply).await,
             Verdict::DeadLetter => self.dead_letter(&failure, "asked_by_handler").await,
             Verdict::Discard => {
@@ -168,8 +187,11 @@ impl Settler {
                 failure.settled(Fate::Discarded)
             }
             Verdict::Policy(class, wait) => {
-                let next =
-                    RetryPolicy::of(class, policy).next(failure.attempt, wait, self.fraction());
+                let next = self.retry.policies.of(class, policy).next(
+                    failure.attempt,
+                    wait,
+                    self.fraction(),
+                );
                 match next {
                     Step::RetryAfter(wait) => {
                         failure.log_retry(class, wait);

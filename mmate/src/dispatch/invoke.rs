@@ -11,6 +11,12 @@ use crate::handler::{Call, HandlerError, Outcome};
 
 /// Calls the handler. A panic, also one while decoding, and an overrun come back as failures.
 pub(super) async fn invoke(route: &Route, call: Call<'_>) -> Outcome {
+    #[cfg(feature = "testing")]
+    if let Some(faults) = &route.faults
+        && let Some(error) = faults.take(route.entry, call.context().queue())
+    {
+        return Outcome::Failed(error);
+    }
     let handler = route.entry.name;
     let span = tracing::info_span!(
         "handle",

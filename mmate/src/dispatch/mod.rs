@@ -5,9 +5,15 @@
 
 mod dispatcher;
 mod failure;
+#[cfg(feature = "testing")]
+mod fault;
 mod invoke;
 mod routes;
 
 pub use dispatcher::{Dispatcher, Handled, Shared};
 pub use failure::{Panicked, TimedOut};
+#[cfg(feature = "testing")]
+pub(crate) use fault::Target;
+#[cfg(feature = "testing")]
+pub use fault::{HandlerFault, HandlerFaults};
 pub use routes::{QueueRoutes, Route};

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+use super::fault::HandlerFaults;
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::handler::HandlerEntry;
@@ -25,6 +27,9 @@ pub struct Route {
     /// Checks payloads, where that is switched on.
     #[cfg(feature = "validation")]
     pub validator: Option<Validator>,
+    /// Failures that a test asks for.
+    #[cfg(feature = "testing")]
+    pub faults: Option<Arc<HandlerFaults>>,
 }
 
 impl Route {
@@ -38,6 +43,8 @@ impl Route {
             account,
             #[cfg(feature = "validation")]
             validator: None,
+            #[cfg(feature = "testing")]
+            faults: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Backoff, ErrorClass};
+use super::{Backoff, ErrorClass, RetryPolicies};
 
 /// How often a message is handed to a handler, and how long to wait in between.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,19 +44,11 @@ impl RetryPolicy {
         self
     }
 
-    /// The policy of a class. What the handler's `retry(..)` says replaces that of every class that
-    /// is retried at all.
+    /// The built-in policy of a class. What the handler's `retry(..)` says replaces that of every class
+    /// that is retried at all.
     #[must_use]
     pub fn of(class: ErrorClass, handler: Option<Self>) -> Self {
-        let own = match class {
-            ErrorClass::Invalid | ErrorClass::Permanent | ErrorClass::Rejected { .. } => {
-                return Self::NEVER;
-            }
-            ErrorClass::Transient => Self::new(5, Backoff::exponential_ms(1_000, 30_000)),
-            ErrorClass::Throttle => Self::new(3, Backoff::linear_ms(1_000, 30_000)),
-            ErrorClass::System | ErrorClass::Unknown => Self::DEFAULT,
-        };
-        handler.unwrap_or(own)
+        RetryPolicies::BUILT_IN.of(class, handler)
     }
 
     /// What follows the failure of the attempt with this number (from 1). `fraction` is random, from

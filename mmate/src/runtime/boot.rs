@@ -82,7 +82,14 @@ impl Opened {
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
         };
-        let dispatcher = Dispatcher::new(routes(queue, settings, &self.ledger)?, shared);
+        let routes = routes(
+            queue,
+            settings,
+            &self.ledger,
+            #[cfg(feature = "testing")]
+            &self.resources,
+        )?;
+        let dispatcher = Dispatcher::new(routes, shared);
         let handlers = queue.handlers.iter().map(|entry| entry.name);
         let counters = Arc::new(Counters::new(&self.ledger, &queue.queue.name, handlers));
         let settler = Settler::new(
@@ -93,7 +100,8 @@ impl Opened {
             stopping.subscribe(),
         )
         .delays(can_delay(&*self.transport, queue))
-        .alerts(self.prepared.alerts.clone());
+        .alerts(self.prepared.alerts.clone())
+        .retry(Arc::new(settings.retry.clone()));
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(
@@ -117,12 +125,17 @@ fn routes(
     queue: &QueuePlan,
     settings: &Settings,
     ledger: &Ledger,
+    #[cfg(feature = "testing")] resources: &Resources,
 ) -> Result<QueueRoutes, BootErrors> {
     let mut routes = QueueRoutes::new(&queue.queue.name);
+    #[cfg(feature = "testing")]
+    let faults = resources.get::<crate::dispatch::HandlerFaults>();
     for entry in &queue.handlers {
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
         let route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
+        #[cfg(feature = "testing")]
+        let route = Route { faults: faults.clone(), ..route };
         #[cfg(feature = "validation")]
         let route = with_validator(route, settings)?;
         routes.add(route);

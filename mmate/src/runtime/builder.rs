@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::app::{App, Running};
 use super::config::{Loader, Settings};
 use super::connect;
-use super::plan::{Plan, check_messages};
+use super::plan::{Plan, check_messages, check_rules};
 use super::providers::BuildOrder;
 #[cfg(feature = "testing")]
 use super::service::ServiceInfo;
@@ -140,6 +140,7 @@ impl AppBuilder {
         let mut handlers = self.handlers;
         handlers.sort_by_key(|entry| (entry.location.module, entry.location.line, entry.name));
         handlers.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        check_rules(&handlers, &settings, &config, &mut errors);
         let mut resources = self.resources;
         resources.insert(config.clone());
         let providers = BuildOrder::find(&self.providers, &handlers, &resources, &mut errors);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::config::Settings;
+use super::config::{Config, Settings};
 use crate::contract::address::{
     self, binding_patterns, canonical_pattern, check_name, dead_letter_queue, default_queue,
     exchanges,
@@ -333,6 +333,27 @@ pub(super) fn check_messages(messages: &[&'static MessageInfo], errors: &mut Boo
                     info.location
                 ));
             }
+        }
+    }
+}
+
+/// A rule for a handler that does not exist would never be applied, and nobody would notice.
+pub(super) fn check_rules(
+    handlers: &[&'static HandlerEntry],
+    settings: &Settings,
+    config: &Config,
+    errors: &mut BootErrors,
+) {
+    for (index, rule) in settings.retry.rules.iter().enumerate() {
+        let Some(wanted) = &rule.handler else { continue };
+        if !handlers.iter().any(|entry| entry.name == wanted) {
+            let names: Vec<&str> = handlers.iter().map(|entry| entry.name).collect();
+            errors.push(format!(
+                "configuration `retry.rules`: from {}: rule {}: there is no handler `{wanted}`; the handlers are `{}`",
+                config.origin("retry.rules").unwrap_or("nowhere"),
+                index + 1,
+                names.join("`, `")
+            ));
         }
     }
 }

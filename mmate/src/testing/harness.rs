@@ -6,20 +6,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::faults::{DeliveryFault, Fault};
 use super::recorder::{Captured, Recorder};
-use crate::consume::{Alert, Counts};
+use crate::consume::{Alert, Counts, Readiness};
 use crate::contract::headers::names;
 use crate::contract::{Command, Event, Message, Source};
 use crate::deadletter::DeadLetters;
-use crate::handler::{Handler, State};
+use crate::dispatch::{HandlerFault, HandlerFaults, Target};
+use crate::handler::{Handler, HandlerEntry, State};
 use crate::observability::Ledger;
-use crate::publish::{Publish, Publisher};
+use crate::publish::{IntoDuration, Publish, Publisher};
 use crate::runtime::{AppBuilder, ConsumerHealth, Running, ServiceInfo};
 use crate::transport::memory::MemoryTransport;
 use crate::transport::{Properties, Queue, QueueKind, Topology, Transport};
 
 /// How much virtual time a test may take to become quiet.
 const SETTLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often a test looks whether a consumer is back.
+const RESUBSCRIBE_STEP: Duration = Duration::from_millis(10);
 
 /// The seed of tests that give none.
 const SEED: u64 = 1;
@@ -31,6 +36,8 @@ const SEED: u64 = 1;
 pub struct TestApp {
     running: Running,
     recorder: Arc<Recorder>,
+    handlers: Vec<&'static HandlerEntry>,
+    faults: HandlerFaults,
 }
 
 impl TestApp {
@@ -61,7 +68,18 @@ impl TestApp {
     /// # Panics
     /// If it does not become quiet within 24 hours of virtual time.
     pub async fn settle(&self) {
-        let quiet = tokio::time::timeout(SETTLE_MAX, self.recorder.inner.idle()).await;
+        let quiet = tokio::time::timeout(SETTLE_MAX, async {
+            loop {
+                self.recorder.inner.idle().await;
+                // A consumer that has lost its connection holds nothing and will be back for more.
+                let back = |one: &ConsumerHealth| !matches!(one.readiness, Readiness::Unready(_));
+                if self.health().iter().all(back) {
+                    break;
+                }
+                tokio::time::sleep(RESUBSCRIBE_STEP).await;
+            }
+        })
+        .await;
         assert!(quiet.is_ok(), "not quiet after 24 hours of virtual time: {:?}", self.health());
     }
 
@@ -136,6 +154,107 @@ impl TestApp {
     /// Stops in order, as a service does at SIGTERM.
     pub async fn stop(self) -> crate::runtime::ShutdownReport {
         self.running.stop().await
+    }
+}
+
+/// Faults, so that a test shows what becomes of messages without any mock. Each is in force from the call
+/// on, for one call or delivery unless `times(..)` says more.
+///
+/// ```
+/// use mmate::prelude::*;
+///
+/// #[message(command)]
+/// struct Pay {
+///     order: String,
+/// }
+///
+/// #[message(event, aggregate = "order", key = order)]
+/// struct Paid {
+///     order: String,
+/// }
+///
+/// #[handler]
+/// async fn pay(command: Pay, publisher: Publisher) -> Result {
+///     publisher.publish(Paid { order: command.order }).await?;
+///     Ok(())
+/// }
+///
+/// #[mmate::test]
+/// async fn a_bank_that_is_away_for_a_moment_is_asked_again(app: TestApp) {
+///     let away = app.fail::<pay>().times(2).with(|| std::io::Error::other("the bank is away"));
+///     app.send(Pay { order: "A1".into() }).await.unwrap();
+///     app.settle().await;
+///     app.published::<Paid>().one();
+///     assert_eq!((away.hits(), app.counts().retried), (2, 2));
+/// }
+/// ```
+impl TestApp {
+    /// Lets the next call of a handler fail instead of calling it.
+    ///
+    /// # Panics
+    /// If the app does not have this handler.
+    #[track_caller]
+    pub fn fail<H: Handler>(&self) -> HandlerFault {
+        let place = |entry: &HandlerEntry| (entry.name, entry.location);
+        let known = self.handlers.iter().any(|entry| place(entry) == place(H::ENTRY));
+        assert!(known, "the app has no handler `{}`", H::ENTRY.name);
+        self.faults.add(Target::Handler(H::ENTRY))
+    }
+
+    /// Lets the next call of any handler of a queue fail instead of calling it.
+    ///
+    /// # Panics
+    /// If no handler takes messages from this queue.
+    #[track_caller]
+    pub fn fail_queue(&self, queue: &str) -> HandlerFault {
+        self.must_consume(queue);
+        self.faults.add(Target::Queue(queue))
+    }
+
+    /// Loses the connection of a queue's consumer when it is about to settle its next message: the
+    /// handler is done, what it published is confirmed, and the message comes again.
+    ///
+    /// # Panics
+    /// If no handler takes messages from this queue.
+    #[track_caller]
+    pub fn drop_connection(&self, queue: &str) -> DeliveryFault {
+        self.must_consume(queue);
+        self.recorder.faults.add(queue, Fault::Drop)
+    }
+
+    /// Delivers the next message of a queue later, by a `Duration` or a text like `"30s"`; others overtake
+    /// it.
+    ///
+    /// # Panics
+    /// If no handler takes messages from this queue, or the text is no duration.
+    #[track_caller]
+    pub fn delay(&self, queue: &str, by: impl IntoDuration) -> DeliveryFault {
+        self.must_consume(queue);
+        match by.into_duration() {
+            Ok(by) => self.recorder.faults.add(queue, Fault::Delay(by)),
+            Err(why) => std::panic::panic_any(why),
+        }
+    }
+
+    /// Delivers the next message of a queue twice, as if its publisher had sent it again.
+    ///
+    /// # Panics
+    /// If no handler takes messages from this queue.
+    #[track_caller]
+    pub fn duplicate(&self, queue: &str) -> DeliveryFault {
+        self.must_consume(queue);
+        self.recorder.faults.add(queue, Fault::Duplicate)
+    }
+
+    #[track_caller]
+    fn must_consume(&self, queue: &str) {
+        let queues: Vec<String> = self.health().into_iter().map(|one| one.queue).collect();
+        let known = queues.iter().any(|known| known == queue);
+        assert!(
+            known,
+            "no handler takes messages from `{queue}`; the queues are `{}`",
+            queues.join("`, `")
+        );
     }
 }
 
@@ -244,8 +363,12 @@ impl TestAppBuilder {
         let recorder = Recorder::new(MemoryTransport::new().source(source.clone()));
         keep_what_nobody_consumes(&recorder.inner).await?;
         let transport: Arc<dyn Transport> = Arc::clone(&recorder) as _;
-        let running = self.app.source(source).transport(transport).publish_only().start().await?;
-        Ok(TestApp { running, recorder })
+        let faults = HandlerFaults::default();
+        let app = self.app.provide(faults.clone());
+        let app = app.source(source).transport(transport).publish_only().build()?;
+        let handlers = app.plan().handlers().iter().map(|handler| handler.entry).collect();
+        let running = app.start().await?;
+        Ok(TestApp { running, recorder, handlers, faults })
     }
 }
 

@@ -5,9 +5,13 @@
 //! `#[mmate::test]` among them; nothing that runs in production does.
 
 pub mod conformance;
+mod faults;
 mod harness;
 mod recorder;
 
+pub use faults::DeliveryFault;
 pub(crate) use harness::run_test;
 pub use harness::{DeadLettered, TestApp, TestAppBuilder};
 pub use recorder::Captured;
+
+pub use crate::dispatch::HandlerFault;

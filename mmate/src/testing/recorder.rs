@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::faults::{Faults, Faulty};
 use crate::contract::envelope;
 use crate::contract::{Envelope, Message};
 use crate::transport::memory::MemoryTransport;
@@ -20,11 +21,12 @@ pub(super) const RECORDED_MAX: usize = 1_000_000;
 pub(super) struct Recorder {
     pub(super) inner: MemoryTransport,
     published: Mutex<Vec<Outgoing>>,
+    pub(super) faults: Arc<Faults>,
 }
 
 impl Recorder {
     pub(super) fn new(inner: MemoryTransport) -> Arc<Self> {
-        Arc::new(Self { inner, published: Mutex::default() })
+        Arc::new(Self { inner, published: Mutex::default(), faults: Arc::default() })
     }
 
     /// All messages of a type, in the order in which they were published. Copies that
@@ -79,7 +81,9 @@ impl Transport for Recorder {
         &self,
         options: SubscribeOptions,
     ) -> Result<Box<dyn Subscription>, TransportError> {
-        self.inner.subscribe(options).await
+        let queue = options.queue.clone();
+        let inner = self.inner.subscribe(options).await?;
+        Ok(Box::new(Faulty::new(inner, queue, Arc::clone(&self.faults))))
     }
 
     async fn queue_stats(&self, queue: &str) -> Result<Option<QueueStats>, TransportError> {

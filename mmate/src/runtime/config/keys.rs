@@ -18,7 +18,7 @@ const fn unset(name: &'static str) -> Key {
 }
 
 /// All of them. Durations are texts like `30s`; sizes are bytes.
-pub(super) const KEYS: [Key; 28] = [
+pub(super) const KEYS: &[Key] = &[
     // The broker, credentials included (or in the file of `MMATE_URL_FILE`): `memory://`, `amqp://..` or `amqps://..`.
     // Several `amqp://a,amqp://b` stand in for each other, such as the nodes of a cluster.
     key("url", "memory://"),
@@ -38,6 +38,22 @@ pub(super) const KEYS: [Key; 28] = [
     key("publish.validate", "false"),
     // Messages of `publish_later` that the broker has not confirmed; beyond it who publishes waits.
     key("publish.later_max", "10000"),
+    // How errors of a class are tried again, where the handler says nothing: calls in all, the growth of
+    // the waits like `exponential(1s, 1m)`, and the part of a wait that is random, from 0 to 1.
+    unset("retry.classes.transient.attempts"),
+    unset("retry.classes.transient.backoff"),
+    unset("retry.classes.transient.jitter"),
+    unset("retry.classes.throttle.attempts"),
+    unset("retry.classes.throttle.backoff"),
+    unset("retry.classes.throttle.jitter"),
+    unset("retry.classes.system.attempts"),
+    unset("retry.classes.system.backoff"),
+    unset("retry.classes.system.jitter"),
+    unset("retry.classes.unknown.attempts"),
+    unset("retry.classes.unknown.backoff"),
+    unset("retry.classes.unknown.jitter"),
+    // Tables that give a class to errors by their text: `{ handler, error, class, always }`.
+    unset("retry.rules"),
     // `quorum` or `classic`.
     key("queues.type", "quorum"),
     key("wire.mirror_headers", "false"),

@@ -35,6 +35,12 @@ impl Loader {
         Self { service: Some(service), file, environment, flags, code: Vec::new() }
     }
 
+    /// Defaults and a file.
+    #[cfg(test)]
+    pub(crate) fn of_file(service: ServiceInfo, file: PathBuf) -> Self {
+        Self { service: Some(service), file: Some(file), ..Self::default() }
+    }
+
     /// Only defaults and what code sets.
     #[cfg(feature = "testing")]
     pub(crate) fn empty(service: ServiceInfo) -> Self {
@@ -160,6 +166,14 @@ fn flatten(prefix: &str, table: toml::Table, origin: &str, values: &mut BTreeMap
 fn unknown(key: &str) -> Option<ConfigError> {
     if keys::find(key).is_some() || !keys::owns(key) {
         return None;
+    }
+    let never = ["invalid", "permanent"]
+        .into_iter()
+        .find(|class| key.starts_with(&format!("retry.classes.{class}.")));
+    if let Some(class) = never {
+        let text =
+            format!("errors of class `{class}` are never retried, so there is nothing to set");
+        return Some(ConfigError::wrong(key, text));
     }
     let hint =
         keys::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

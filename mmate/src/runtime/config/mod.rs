@@ -6,6 +6,7 @@
 
 mod keys;
 mod load;
+mod retries;
 mod settings;
 mod value;
 
@@ -42,6 +43,12 @@ impl Config {
     /// If its value is not a `T`.
     pub fn find<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ConfigError> {
         self.0.get(key).map(|value| value.parse(key)).transpose()
+    }
+
+    /// Where the value of a key came from: a file, the environment, a flag, code.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(Value::origin)
     }
 
     /// Every key with its value, secrets masked, and where it came from.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Config, ConfigError};
 use crate::contract::address::check_name;
 use crate::publish::IntoDuration;
+use crate::reliability::RetrySettings;
 use crate::transport::QueueKind;
 
 /// Every limit and default of a running app, with its unit in its type or name.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub publish_timeout: Duration,
     /// How many messages may be accepted to be published later and not be confirmed yet.
     pub publish_later_max: usize,
+    /// What failures mean where neither the handler nor the error says it.
+    pub retry: RetrySettings,
     /// The kind of queue for handlers that say nothing.
     pub queue_kind: QueueKind,
     /// Headers that go from the message being handled to what is published meanwhile.
@@ -97,6 +100,7 @@ impl Settings {
             publish_timeout: read.duration("publish.timeout"),
             publish_later_max: usize::try_from(read.positive::<u32>("publish.later_max"))
                 .unwrap_or(usize::MAX),
+            retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),
             flow_headers: read.names("wire.flow_headers"),
             mirror_headers: read.get("wire.mirror_headers"),

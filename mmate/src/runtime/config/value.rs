@@ -49,6 +49,10 @@ impl Value {
         })
     }
 
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     pub(super) fn show(&self, key: &str) -> Setting {
         let secret =
             self.secret || keys::find(key).is_some_and(|key| key.secret) || looks_secret(key);
