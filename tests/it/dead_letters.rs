@@ -291,7 +291,7 @@ async fn a_test_app_has_the_tools_and_hears_the_alerts() {
     let (carrier, probe) = (Arc::new(Carrier(AtomicU32::new(1))), Probe::default());
     let alerts = Alerted::default();
     let hook = Arc::clone(&alerts);
-    let app = mmate::testing::TestApp::builder()
+    let app = TestApp::builder()
         .name("depot")
         .handler::<ship>()
         .provide(Arc::clone(&carrier))
