@@ -16,6 +16,7 @@ mod faults_of_tests;
 mod identity;
 mod later;
 mod ledger;
+mod limits;
 mod outages;
 mod publish;
 mod retries;
