@@ -232,7 +232,6 @@ async fn at_most_as_many_run_at_a_time_as_the_concurrency_says(backend: Backend)
 
 async fn stopping_lets_handlers_end_and_leaves_the_rest_to_others(backend: Backend) {
     let service = start_with(backend, |builder| builder.config("shutdown.drain", "50ms")).await;
-    // Before the handler's time runs: to connect may take longer than it has.
     let (queue, transport) = (service.queue(), service.broker.connect().await);
     service.send("hang").await;
     service.probe.wait_for(1).await;

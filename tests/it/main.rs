@@ -21,6 +21,7 @@ mod outages;
 mod publish;
 mod retries;
 mod routing;
+mod safe_defaults;
 mod supervision;
 mod tls;
 mod wire_format;
