@@ -219,3 +219,158 @@ async fn the_same_program_runs_on_rabbitmq() {
     assert!(line.contains("send_confirmation: order-") && line.contains("flow req-7"), "{line}");
     assert!(service.terminate());
 }
+
+/// The dead-letter tools on RabbitMQ: a service of its own name, so that its queue is its own.
+struct DeadLetterTools {
+    url: String,
+    service: String,
+    queue: String,
+}
+
+impl DeadLetterTools {
+    fn new() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let service = format!("dead-{:x}", since.expect("after 1970").as_nanos());
+        let url = std::env::var("MMATE_TEST_AMQP_URL").expect(NO_BROKER);
+        let queue = format!("evt.order.OrderCreated.{service}");
+        let tools = Self { url, service, queue };
+        assert!(tools.output(&["check"]).0, "declares the queues");
+        tools
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program("hello");
+        command.env("MMATE_URL", &self.url).env("MMATE_SERVICE_NAME", &self.service);
+        command.args(arguments);
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> (bool, String, String) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().expect("it runs");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (status.success(), text(stdout), text(stderr))
+    }
+
+    fn parked(&self) -> String {
+        format!("dlq.{}", self.queue)
+    }
+
+    /// Parks a message as the service would.
+    async fn park(&self, transport: &dyn mmate::transport::Transport, id: &str) {
+        use mmate::contract::address::Address;
+        use mmate::contract::headers::names;
+        use mmate::transport::{Outgoing, Properties};
+
+        let mut properties = Properties::default();
+        properties.message_id = Some(id.to_owned());
+        properties.headers.set(names::DEATH_QUEUE, &self.queue);
+        properties.headers.set(names::DEATH_REASON, "panic");
+        properties.headers.set(names::DEATH_ERROR, "no ink");
+        properties.headers.set(names::DEATH_ATTEMPTS, 3);
+        properties.headers.set("authorization", "hunter2");
+        let address = Address::queue(self.parked());
+        let message = Outgoing::new(address, properties, format!("{{\"body\":\"{id}\"}}"));
+        transport.publish(message).await.expect("parked");
+    }
+}
+
+async fn test_broker() -> mmate::transport::amqp::AmqpTransport {
+    use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
+    let url = std::env::var("MMATE_TEST_AMQP_URL").expect(NO_BROKER);
+    AmqpTransport::connect(AmqpConfig::new(url)).await.expect("the broker of the tests")
+}
+
+#[tokio::test]
+async fn dead_letters_are_looked_after_on_the_command_line() {
+    let (tools, transport) = (DeadLetterTools::new(), test_broker().await);
+    for id in ["one", "two", "three"] {
+        tools.park(&transport, id).await;
+    }
+    let (queue, parked) = (tools.queue.as_str(), tools.parked());
+    let (ok, queues, _) = tools.output(&["dlq", "list"]);
+    let row = queues.lines().find(|line| line.starts_with(&parked)).expect("a row of its own");
+    assert!(ok && row.split_whitespace().eq([parked.as_str(), "3", queue]), "{queues}");
+    let (ok, list, _) = tools.output(&["dlq", "list", queue]);
+    for expected in ["three", "panic", "no ink", queue, "3 dead letters fit, 3 of 3 were looked at"]
+    {
+        assert!(ok && list.contains(expected), "{expected} is missing:\n{list}");
+    }
+    let (_, lines, _) = tools.output(&["dlq", "list", &parked, "--json", "--count", "2"]);
+    let letters: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(
+        (letters.len(), &letters[0]["id"], &letters[1]["attempts"]),
+        (2, &"one".into(), &3.into())
+    );
+    let (_, shown, _) = tools.output(&["dlq", "show", queue, "two"]);
+    assert!(shown.contains("error: no ink") && shown.contains("authorization: ***"), "{shown}");
+    assert!(!shown.contains("hunter2") && !shown.contains("\"body\""), "{shown}");
+    let (_, shown, _) = tools.output(&["dlq", "show", queue, "two", "--body"]);
+    assert!(shown.ends_with("body:\n{\"body\":\"two\"}\n"), "{shown}");
+    let (ok, _, error) = tools.output(&["dlq", "replay", queue]);
+    assert!(!ok && error.contains("--all"), "{error}");
+    let (ok, _, error) = tools.output(&["dlq", "list", "evt.other"]);
+    assert!(!ok && error.contains("no queue `evt.other`") && error.contains(queue), "{error}");
+    let (ok, said, _) = tools.output(&["dlq", "replay", queue, "--id", "two"]);
+    assert!(ok && said.starts_with("1 replayed; 3 of 3"), "{said}");
+    let (ok, said, _) = tools.output(&["dlq", "purge", queue, "--id", "one", "--yes", "--json"]);
+    assert!(ok && said.contains("\"purged\":1"), "{said}");
+    let (_, left, _) = tools.output(&["dlq", "list", queue, "--json"]);
+    assert!(left.lines().count() == 1 && left.contains("\"three\""), "{left}");
+    let (ok, _, error) = output("hello", &["dlq", "list"]);
+    assert!(!ok && error.contains("lives in the running process only"), "{error}");
+}
+
+/// The ids in a queue, each as often as it is there.
+async fn ids_in(transport: &dyn mmate::transport::Transport, queue: &str) -> Vec<String> {
+    use mmate::transport::{Intake, SubscribeOptions};
+    let subscribed = transport.subscribe(SubscribeOptions::new(queue, 1_000)).await;
+    let mut subscription = subscribed.expect("the queue is there");
+    let mut ids = Vec::new();
+    while let Ok(Intake::Delivery(delivery)) =
+        tokio::time::timeout(Duration::from_secs(2), subscription.next()).await
+    {
+        // Other tests announce orders too.
+        ids.extend(delivery.properties.message_id.filter(|id| id.starts_with("dead-")));
+    }
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn a_replay_that_is_killed_loses_and_doubles_nothing() {
+    use mmate::transport::Transport;
+
+    let (tools, transport) = (DeadLetterTools::new(), test_broker().await);
+    let ids: Vec<String> = (100..180).map(|number| format!("dead-{number}")).collect();
+    for id in &ids {
+        tools.park(&transport, id).await;
+    }
+    let parked = tools.parked();
+    let ready = |queue: &str| {
+        let (transport, queue) = (&transport, queue.to_owned());
+        async move { transport.queue_stats(&queue).await.expect("asked").map_or(0, |it| it.ready) }
+    };
+    for arrived in [15, 40] {
+        let mut replay = tools.command(&["dlq", "replay", &tools.queue, "--all", "--rate", "30"]);
+        let mut child = replay.stdout(Stdio::null()).spawn().expect("it starts");
+        let began = std::time::Instant::now();
+        while ready(&tools.queue).await < arrived {
+            assert!(began.elapsed() < DEADLINE, "the replay does not get anywhere");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // SIGKILL: nothing of the process runs any more.
+        child.kill().expect("killed");
+        assert!(!child.wait().expect("it ends").success(), "it was killed in the middle");
+        while ready(&tools.queue).await + ready(&parked).await < ids.len() as u64 {
+            assert!(began.elapsed() < DEADLINE, "what it held does not come back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(ready(&parked).await > 0, "there is something left for the next run");
+    }
+    let (ok, said, error) =
+        tools.output(&["dlq", "replay", &tools.queue, "--all", "--rate", "1000"]);
+    assert!(ok, "{said}{error}");
+    assert_eq!(ids_in(&transport, &tools.queue).await, ids, "each of them once");
+    assert_eq!(ids_in(&transport, &parked).await, [""; 0]);
+}

@@ -30,6 +30,7 @@
 //! - [`handler`](mod@handler): what a handler function may ask for and return.
 //! - [`dispatch`]: from a delivery to the right handler.
 //! - [`consume`]: the loop around a queue, and the only place that settles.
+//! - [`deadletter`]: looking at dead letters, sending them back, throwing them away, and the alert.
 //! - [`runtime`]: configuration, boot, command line, shutdown.
 //! - `testing`: the whole app in memory on a virtual clock (feature `testing`).
 //! - [`build`]: JSON schemas written by a build script.
@@ -43,6 +44,8 @@ pub mod build;
 #[cfg(feature = "runtime")]
 pub mod consume;
 pub mod contract;
+#[cfg(feature = "runtime")]
+pub mod deadletter;
 #[cfg(feature = "runtime")]
 pub mod dispatch;
 #[cfg(feature = "runtime")]

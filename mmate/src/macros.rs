@@ -124,7 +124,7 @@ pub use mmate_macros::payload;
 /// | `prefetch = 32` | how many messages the broker hands over in advance |
 /// | `timeout = "30s"` | how long one call may take |
 /// | `retry(..)` | `attempts = 5`: calls in all; `backoff`: `exponential("100ms", "30s")`, `linear("1s", "30s")` or `fixed("1s")`; `jitter = 0.1` |
-/// | `dead_letter = "dlq.orders"` | where a message goes that failed for good |
+/// | `dead_letter = "dlq.orders"` | where a message goes that failed for good; one that several queues share is replayed by copies |
 /// | `broadcast` | every instance gets its own copy; not with `queue`, `group`, `queue_type`, `max_priority` |
 /// | `queue_type = classic` | `quorum`, the default, or `classic` |
 /// | `max_priority = 9` | the highest priority that the queue distinguishes; makes it classic |

@@ -100,7 +100,8 @@ def main():
                 while time.monotonic() < until:
                     connection.process_data_events(time_limit=until - time.monotonic())
                 say_depths(connection, watched)
-        except (exceptions.AMQPError, OSError) as error:
+        # Some of what pika raises when a handshake times out has no common ancestor but this.
+        except Exception as error:
             say("down", type(error).__name__)
             time.sleep(0.3)
 

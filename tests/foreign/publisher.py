@@ -103,7 +103,8 @@ class Publisher:
                 time.sleep(0.2)
             except exceptions.NackError:
                 time.sleep(0.2)
-            except (exceptions.AMQPError, OSError):
+            # Some of what pika raises when a handshake times out has no common ancestor but this.
+            except Exception:
                 self.channel = None
                 time.sleep(0.2)
 

@@ -11,7 +11,7 @@ use mmate::handler::HandlerError;
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::{
     Capabilities, Delivery, Intake, Outgoing, PublishError, QueueStats, Settlement,
-    SubscribeOptions, Subscription, Tag, Topology, Transport, TransportError,
+    SubscribeOptions, Subscription, Tag, Topology, Transport, TransportError, TransportHealth,
 };
 
 /// How long a publish that was called done is really still here.
@@ -102,6 +102,10 @@ impl Transport for Defective {
         self.inner.delete_queue(queue).await
     }
 
+    fn health(&self) -> TransportHealth {
+        self.inner.health()
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }
@@ -165,6 +169,10 @@ impl Subscription for DefectiveSubscription {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         self.inner.poll_flush(cx)
+    }
+
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<TransportError> {
+        self.inner.poll_drive(cx)
     }
 
     fn poll_cancel(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

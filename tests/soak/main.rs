@@ -170,10 +170,10 @@ async fn publish_own(publisher: Publisher) {
         return std::future::pending().await;
     };
     for number in 0_u64.. {
-        let id = format!("own{}.{number}.work.ok", std::process::id());
+        let id = format!("own{}.{number}.plain.ok", std::process::id());
         say(&format!("A {id}"));
-        let work = Work { id: id.clone(), wish: "ok".to_owned() };
-        match publisher.send(work).id(id.clone()).await {
+        let plain = Plain { id: id.clone(), wish: "ok".to_owned() };
+        match publisher.send(plain).id(id.clone()).await {
             Ok(_) => say(&format!("C {id}")),
             Err(error) => say(&format!("E {id} {error}")),
         }

@@ -14,13 +14,15 @@ Usage: cargo xtask <task> [options]
 Tasks:
   test [--only STEP] [--no-broker-install]
                         everything that CI checks, against a private RabbitMQ node;
-                        STEP is one of: format lint features build broker test doctest doc example
+                        STEP is one of: format lint features build broker test faults doctest doc example
   bench [ARGUMENT..]    the benchmarks, in release mode, against a private RabbitMQ node
   build-cost [--handlers N]..
                         build time and binary size of a generated service, by number of handlers
-  soak [--minutes N] [--rate N] [--queue-type quorum|classic] [--fault NAME].. [--once]
-                        a service under load while broker, network and service are hurt; each
-                        message is followed to its end. N minutes, at least one turn of all faults
+  soak [--minutes N] [--rate N] [--queue-type quorum|classic] [--fault NAME].. [--once] [--seed N]
+       [--freeze SECONDS] [--defects]
+                        a service under load while broker, network and service are hurt, each
+                        message followed to its end: N minutes, at least one turn of all faults;
+                        --defects plants defects instead, each of which must be found
   broker [--management] starts a RabbitMQ node, prints its URL, stops it on Ctrl-C
   help                  this text
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use super::replay::{forget_death, replayed_from};
 use super::settle::{Decision, Failure, Settler, id_of};
 use crate::contract::headers::names;
 use crate::dispatch::Dispatcher;
@@ -63,7 +64,13 @@ pub(super) struct Worker {
 impl<'a> Job<'a> {
     /// The attempt number goes on from the header that a republish wrote, ours or the Go sibling's, and from the deliveries
     /// that ended without a word: a handler that killed its process has used up an attempt.
-    pub(super) fn new(delivery: Delivery, worker: &'a Worker) -> Self {
+    ///
+    /// A message that was sent back from the dead-letter queue begins anew: nobody downstream sees what
+    /// its earlier life wrote, and no copy carries it on.
+    pub(super) fn new(mut delivery: Delivery, worker: &'a Worker) -> Self {
+        if replayed_from(&delivery.properties.headers, worker.settler.dead_letter_queue()) {
+            forget_death(&mut delivery.properties.headers);
+        }
         let number = |name| {
             let value = delivery.properties.headers.get(name)?.as_i64()?;
             u32::try_from(value).ok()

@@ -4,18 +4,22 @@
 //! [`Consumer`] per queue; it runs until the app stops and re-establishes itself after every loss.
 
 mod activity;
+mod alert;
 mod consumer;
 mod dead_letter;
 mod flow;
 mod handle;
 mod job;
 mod postpone;
+mod replay;
 mod settle;
 mod stall;
 mod status;
 
 pub use activity::Activity;
+pub use alert::{Alert, Alerts};
 pub use consumer::{Consumer, ConsumerOptions};
 pub use handle::ConsumerHandle;
+pub(crate) use replay::forget_death;
 pub use settle::Settler;
 pub use status::{Counters, Counts, Readiness};

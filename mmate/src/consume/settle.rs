@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::alert::{Alert, Alerts};
 use super::dead_letter::{Death, error_text};
 use super::postpone;
 use super::status::Counters;
@@ -43,6 +44,7 @@ pub struct Settler {
     dead_letter: Queue,
     retry: Arc<RetrySettings>,
     delays: bool,
+    alerts: Alerts,
     stopping: watch::Receiver<bool>,
 }
 
@@ -56,15 +58,9 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self {
-            publisher,
-            transport,
-            counters,
-            dead_letter,
-            delays: false,
-            retry: Arc::default(),
-            stopping,
-        }
+        let (delays, alerts) = (false, Alerts::default());
+        let retry = Arc::default();
+        Self { publisher, transport, counters, dead_letter, delays, retry, alerts, stopping }
     }
 
     /// Says what configuration says about failures.
@@ -79,6 +75,18 @@ impl Settler {
     pub const fn delays(mut self, delays: bool) -> Self {
         self.delays = delays;
         self
+    }
+
+    /// Says who hears that a message cannot be dead-lettered.
+    #[must_use]
+    pub fn alerts(mut self, alerts: Alerts) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Where failed messages go.
+    pub(super) fn dead_letter_queue(&self) -> &str {
+        &self.dead_letter.name
     }
 
     /// Where messages without a handler are counted.
@@ -273,6 +281,7 @@ impl Settler {
             Parked::Yes => {}
             Parked::Stopped => return Decision::Leave,
             Parked::Never => {
+                self.alerts.parked();
                 failure.record(Fate::Moved, Some(reason));
                 return Decision::Settle(Settlement::Reject);
             }
@@ -287,6 +296,7 @@ impl Settler {
             "dead-lettered"
         );
         failure.record(Fate::DeadLettered, Some(reason));
+        self.alerts.parked();
         Decision::Settle(Settlement::Ack)
     }
 
@@ -295,13 +305,21 @@ impl Settler {
         let mut stopping = self.stopping.clone();
         for attempt in 1.. {
             let Err(error) = self.publisher.forward(copy.clone()).await else { return Parked::Yes };
-            tracing::error!(
+            tracing::warn!(
                 queue = failure.queue,
                 dead_letter_queue = %self.dead_letter.name,
                 message_id = failure.message_id(),
                 %error,
                 "could not be dead-lettered; the message stays unacknowledged until it is"
             );
+            if attempt == 1 {
+                self.alerts.raise(&Alert::ParkingFails {
+                    queue: failure.queue.to_owned(),
+                    dead_letter_queue: self.dead_letter.name.clone(),
+                    message_id: failure.message_id().to_owned(),
+                    error: error.to_string(),
+                });
+            }
             match error.kind() {
                 PublishErrorKind::Unroutable => self.declare_dead_letter_queue().await,
                 // Trying again cannot help: headers that fit no frame any more, a body over a limit. The

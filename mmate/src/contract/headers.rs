@@ -204,6 +204,18 @@ from_value! {
     &String => |value| Self::Text(value.clone());
 }
 
+/// That a broker took a message out of a queue by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerDeath<'a> {
+    /// The queue that the message was in.
+    pub queue: &'a str,
+    /// Why, in the broker's word: `rejected`, `expired`, `maxlen`, `delivery_limit`.
+    pub reason: &'a str,
+    /// When, in seconds since 1970.
+    pub time: Option<u64>,
+}
+
 /// Headers in the order in which they were set; names are compared without regard to case.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headers(Vec<(String, HeaderValue)>);
@@ -248,6 +260,19 @@ impl Headers {
         for name in names::BROKER_DEATHS {
             self.remove(name);
         }
+    }
+
+    /// The newest of them.
+    #[must_use]
+    pub fn broker_death(&self) -> Option<BrokerDeath<'_>> {
+        let [deaths, ..] = names::BROKER_DEATHS;
+        let Some(HeaderValue::List(deaths)) = self.get(deaths) else { return None };
+        let Some(HeaderValue::Table(newest)) = deaths.first() else { return None };
+        let time = match newest.get("time") {
+            Some(HeaderValue::Time(seconds)) => Some(*seconds),
+            _ => None,
+        };
+        Some(BrokerDeath { queue: newest.text("queue")?, reason: newest.text("reason")?, time })
     }
 
     /// Sets every header of `other` that is not set here.

@@ -93,10 +93,6 @@ impl HandlerFault {
     }
 
     /// The error that they fail with, made anew for each; by default one that says nothing of its class.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "the fault is in force whether it is kept or not"
-    )]
     pub fn with<E: Into<Box<dyn StdError + Send + Sync>>>(
         self,
         error: impl Fn() -> E + Send + Sync + 'static,

@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use super::boot;
 use super::builder::{AppBuilder, Prepared};
 use super::config::{Config, Loader, Settings};
+use super::connect::connect;
 use super::plan::Plan;
 use super::service::ServiceInfo;
 use super::shutdown::{ShutdownReport, Signals};
 use crate::consume::{Consumer, ConsumerHandle, Counts, Readiness};
+use crate::deadletter::{DeadLetterQueue, DeadLetters, DepthWatch};
 use crate::error::{BootErrors, Result};
 use crate::handler::{FromResources, Resources, State};
 use crate::observability::Ledger;
@@ -62,6 +64,15 @@ impl App {
         self.prepared.settings.wait = true;
     }
 
+    /// The transport that the code gave, or a new one to `url`; for commands that look at the broker
+    /// without starting the service.
+    pub(super) async fn connect(&self) -> Result<Arc<dyn Transport>> {
+        match &self.prepared.transport {
+            Some(transport) => Ok(Arc::clone(transport)),
+            None => connect(&self.prepared.settings).await,
+        }
+    }
+
     /// Makes every boot check, the broker included, and takes no message. Declares what is missing
     /// on the broker, as the boot would.
     ///
@@ -101,6 +112,7 @@ pub struct Running {
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
     pub(super) consumers: Vec<Supervised>,
+    dead_letters: Vec<DeadLetterQueue>,
 }
 
 impl Running {
@@ -126,12 +138,18 @@ impl Running {
             stopping,
             tasks,
             consumers: Vec::new(),
+            dead_letters: Vec::new(),
         }
     }
 
     pub(super) fn add(&mut self, consumer: Consumer, dead_letter: String) {
         self.consumers.push(Supervised { consumer: consumer.handle(), dead_letter });
         self.tasks.spawn(consumer.run(self.stopping.subscribe()));
+    }
+
+    pub(super) fn watch_dead_letters(&mut self, queues: Vec<DeadLetterQueue>, watch: DepthWatch) {
+        self.dead_letters = queues;
+        self.tasks.spawn(watch.run(self.stopping.subscribe()));
     }
 
     /// Waits for the first word of every consumer; one that cannot consume refuses the boot.
@@ -163,6 +181,14 @@ impl Running {
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(&self) -> Option<State<T>> {
         State::from_resources(&self.resources).ok()
+    }
+
+    /// The tools for the dead letters of a queue: to list, replay and purge them. Takes the name of
+    /// the queue or of its dead-letter queue; nothing if this app consumes no such queue.
+    #[must_use]
+    pub fn dead_letters(&self, queue: &str) -> Option<DeadLetters> {
+        let found = self.dead_letters.iter().find(|known| known.answers_to(queue))?;
+        Some(DeadLetters::new(self.transport(), found.clone()))
     }
 
     /// The transport.

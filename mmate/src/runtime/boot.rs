@@ -11,6 +11,7 @@ use super::config::Settings;
 use super::connect::connect;
 use super::plan::{Plan, QueuePlan};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
+use crate::deadletter::DepthWatch;
 use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
@@ -55,12 +56,21 @@ impl Opened {
             .iter()
             .map(|queue| self.consumer(queue, &stopping))
             .collect::<Result<_>>()?;
+        let dead_letters = self.plan.dead_letters();
+        let watch = DepthWatch::new(
+            Arc::clone(&self.transport),
+            dead_letters.clone(),
+            self.prepared.settings.dead_letters_alert_at,
+            self.prepared.settings.dead_letters_check_every,
+            self.prepared.alerts.clone(),
+        );
         let Self { prepared, transport, publisher, ledger, resources, plan } = self;
         let mut running =
             Running::new(prepared.settings, transport, publisher, ledger, resources, stopping);
         for (consumer, queue) in consumers.into_iter().zip(plan.queues) {
             running.add(consumer, queue.dead_letter.name);
         }
+        running.watch_dead_letters(dead_letters, watch);
         running.wait_until_consuming().await?;
         Ok(running)
     }
@@ -90,7 +100,8 @@ impl Opened {
             stopping.subscribe(),
         )
         .delays(can_delay(&*self.transport, queue))
-        .retry(Arc::new(settings.retry.clone()));
+        .retry(Arc::new(settings.retry.clone()))
+        .alerts(self.prepared.alerts.clone());
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(

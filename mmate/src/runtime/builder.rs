@@ -10,6 +10,7 @@ use super::providers::BuildOrder;
 #[cfg(feature = "testing")]
 use super::service::ServiceInfo;
 use super::shutdown::Signals;
+use crate::consume::{Alert, Alerts};
 use crate::contract::{Source, registered_messages};
 use crate::error::{BootErrors, Result};
 use crate::handler::{
@@ -28,6 +29,7 @@ pub struct AppBuilder {
     transport: Option<Arc<dyn Transport>>,
     source: Source,
     publish_only: bool,
+    alerts: Alerts,
 }
 
 impl AppBuilder {
@@ -40,6 +42,7 @@ impl AppBuilder {
             transport: None,
             source: Source::system(),
             publish_only: false,
+            alerts: Alerts::default(),
         }
     }
 
@@ -106,6 +109,16 @@ impl AppBuilder {
         self
     }
 
+    /// Tells `hook` what needs a person: dead letters over the threshold of `dead_letters.alert_at`, and
+    /// failed messages that cannot be dead-lettered. Without a hook both are logged as errors.
+    ///
+    /// The hook is called from the tasks that handle messages, so it must not block; send what it hears
+    /// to a channel or spawn. If it panics, that is logged and nothing else happens.
+    pub fn on_alert(mut self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
+        self.alerts = Alerts::new(hook);
+        self
+    }
+
     /// Accepts that there are no handlers.
     pub const fn publish_only(mut self) -> Self {
         self.publish_only = true;
@@ -134,8 +147,17 @@ impl AppBuilder {
         let instance = self.source.id().simple().to_string()[..8].to_owned();
         let source = self.source;
         let transport = self.transport;
-        let prepared =
-            Prepared { handlers, providers, resources, settings, transport, source, instance };
+        let alerts = self.alerts;
+        let prepared = Prepared {
+            handlers,
+            providers,
+            resources,
+            settings,
+            transport,
+            source,
+            instance,
+            alerts,
+        };
         let plan = prepared.plan().unwrap_or_else(|more| {
             more.iter().for_each(|mistake| errors.push(mistake));
             Plan::default()
@@ -199,6 +221,7 @@ pub(super) struct Prepared {
     pub(super) transport: Option<Arc<dyn Transport>>,
     pub(super) source: Source,
     pub(super) instance: String,
+    pub(super) alerts: Alerts,
 }
 
 impl Prepared {

@@ -1,4 +1,6 @@
-//! The command line that every service has: `run check routes topology schemas config ledger`.
+//! The command line that every service has: `run check routes topology schemas config ledger dlq`.
+
+mod dead_letters;
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -26,6 +28,7 @@ enum Command {
     Schemas { out: PathBuf },
     Ledger { dir: Option<PathBuf>, json: bool },
     Config,
+    DeadLetters(dead_letters::Request),
 }
 
 static COMMAND: OnceLock<Command> = OnceLock::new();
@@ -53,11 +56,12 @@ where
     F::Output: MainResult,
 {
     service.make_current();
-    let command = match parser(service).try_get_matches() {
-        Ok(matches) => {
-            let _ = FLAGS.set(flags_in(&matches, service));
-            from_matches(&matches)
-        }
+    let read = |matches: ArgMatches| {
+        let _ = FLAGS.set(flags_in(&matches, service));
+        from_matches(&matches)
+    };
+    let command = match parser(service).try_get_matches().and_then(read) {
+        Ok(command) => command,
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -182,6 +186,7 @@ fn parser(service: ServiceInfo) -> clap::Command {
         )
         .subcommand(super::ledger::command())
         .subcommand(clap::Command::new("config").about("Show each value and where it came from"))
+        .subcommand(dead_letters::parser())
 }
 
 /// The program's own flags that were given, before or after the word `run`.
@@ -191,12 +196,13 @@ fn flags_in(matches: &ArgMatches, service: ServiceInfo) -> Vec<&'static str> {
     service.flags.iter().map(|(name, _)| *name).filter(|name| given(name)).collect()
 }
 
-fn from_matches(matches: &ArgMatches) -> Command {
-    match matches.subcommand() {
+fn from_matches(matches: &ArgMatches) -> Result<Command, clap::Error> {
+    Ok(match matches.subcommand() {
         Some(("check", _)) => Command::Check,
         Some(("routes", _)) => Command::Routes,
         Some(("topology", _)) => Command::Topology,
         Some(("config", _)) => Command::Config,
+        Some(("dlq", wanted)) => Command::DeadLetters(dead_letters::request(wanted)?),
         Some(("ledger", ledger)) => Command::Ledger {
             dir: ledger.get_one::<String>("dir").map(PathBuf::from),
             json: ledger.get_flag("json"),
@@ -206,7 +212,7 @@ fn from_matches(matches: &ArgMatches) -> Command {
         },
         Some((_, run)) => Command::Run { wait: run.get_flag("wait") || matches.get_flag("wait") },
         None => Command::Run { wait: matches.get_flag("wait") },
-    }
+    })
 }
 
 /// Does what the command line says with an app; gives it if it is to run.
@@ -234,6 +240,7 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
             print!("{}", super::ledger::show_configured(app.settings(), json)?);
         }
         Command::Topology => print!("{}", listing::topology(&app.plan().topology)),
+        Command::DeadLetters(request) => dead_letters::execute(&app, request).await?,
         Command::Config | Command::Schemas { .. } => print!("{}", listing::config(app.config())),
     }
     Ok(None)
@@ -265,7 +272,7 @@ mod tests {
     fn parse(arguments: &[&str]) -> Command {
         let service = ServiceInfo::new("orders", "1.0.0");
         let all = std::iter::once("orders").chain(arguments.iter().copied());
-        from_matches(&parser(service).try_get_matches_from(all).unwrap())
+        from_matches(&parser(service).try_get_matches_from(all).unwrap()).unwrap()
     }
 
     #[test]

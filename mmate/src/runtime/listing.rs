@@ -107,7 +107,7 @@ pub(super) fn config(config: &Config) -> String {
 }
 
 /// Columns as wide as their widest cell, two spaces apart.
-fn table(rows: &[Vec<String>]) -> String {
+pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width =
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

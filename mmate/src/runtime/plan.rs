@@ -9,6 +9,7 @@ use crate::contract::address::{
     exchanges,
 };
 use crate::contract::{Kind, MessageInfo};
+use crate::deadletter::DeadLetterQueue;
 use crate::error::BootErrors;
 use crate::handler::{HandlerEntry, HandlerOptions};
 use crate::transport::{Capabilities, Capability, ExchangeKind, Queue, QueueKind, Topology};
@@ -73,6 +74,10 @@ impl Plan {
             check_handlers(&name, &entries, capabilities, &mut errors);
             plan.queues.push(QueuePlan::make(name, entries, settings, &mut errors));
         }
+        finish_dead_letters(&mut plan.queues);
+        for queue in &mut plan.queues {
+            queue.topology = topology(&queue.queue, &queue.dead_letter, &queue.handlers, settings);
+        }
         for queue in &plan.queues {
             merge(&mut plan.topology, &queue.topology);
         }
@@ -91,6 +96,20 @@ impl Plan {
                 .collect::<Vec<_>>()
         };
         self.queues.iter().flat_map(of).collect()
+    }
+
+    /// Every dead-letter queue with the queues whose failed messages it takes, by name.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<DeadLetterQueue> {
+        let mut found: BTreeMap<&str, DeadLetterQueue> = BTreeMap::new();
+        for plan in &self.queues {
+            found
+                .entry(&plan.dead_letter.name)
+                .or_insert_with(|| DeadLetterQueue::new(plan.dead_letter.clone(), Vec::new()))
+                .origins
+                .push(plan.queue.name.clone());
+        }
+        found.into_values().collect()
     }
 }
 
@@ -147,11 +166,36 @@ impl QueuePlan {
         };
         let mut queue = Queue::new(name).kind(kind).dead_letter(parked.clone());
         queue.max_priority = max_priority;
-        // What is parked waits for a person: it is as durable as the cluster allows.
-        let dead_letter = Queue::new(parked).kind(settings.queue_kind);
-        let topology = topology(&queue, &dead_letter, &handlers, settings);
+        let dead_letter = Queue::new(parked).delivery_limit(LOOKS_MAX);
+        let topology = Topology::default();
         let prefetch = prefetch.unwrap_or(settings.prefetch.max(concurrency));
         Self { queue, dead_letter, prefetch, concurrency, handlers, topology }
+    }
+}
+
+/// How often a dead letter may be looked at and given back: as good as without limit. Otherwise
+/// RabbitMQ 4 would give it up after 20 times.
+const LOOKS_MAX: u32 = 1_000_000;
+
+/// Gives every dead-letter queue the way back that its messages take when they are replayed.
+///
+/// Dead-letter queues are quorum queues, whatever `queues.type` says: what is parked waits for a
+/// person, and the broker moves it back without a gap in which it could be lost or doubled. That
+/// needs one queue to move it to, so one that several queues share has no way back; nor has one of
+/// a broadcast, whose queue is gone with its instance.
+fn finish_dead_letters(queues: &mut [QueuePlan]) {
+    let specs: Vec<(Queue, String)> =
+        queues.iter().map(|plan| (plan.queue.clone(), plan.dead_letter.name.clone())).collect();
+    for plan in queues {
+        let parked = &mut plan.dead_letter;
+        if let Some((consumed, _)) = specs.iter().find(|(queue, _)| queue.name == parked.name) {
+            // Somebody handles dead letters: it is declared as the queue of its handlers.
+            *parked = consumed.clone();
+        } else if specs.iter().filter(|(_, name)| *name == parked.name).count() == 1
+            && plan.queue.kind != QueueKind::Exclusive
+        {
+            parked.dead_letter = Some(plan.queue.name.clone());
+        }
     }
 }
 
@@ -265,8 +309,10 @@ fn check_capabilities(entry: &HandlerEntry, capabilities: Capabilities, errors: 
     for (capability, asked, key) in needs {
         if asked && !capabilities.has(capability) {
             errors.push(format!(
-                "handler `{}` asks for `{key}`, and this transport has no {capability}\n{}",
-                entry.name, entry.location
+                "handler `{}` asks for `{key}`, and this transport has no {capability}\nhelp: {}\n{}",
+                entry.name,
+                capability.fallback(),
+                entry.location
             ));
         }
     }

@@ -187,6 +187,10 @@ impl TestApp {
     /// # Panics
     /// If the app does not have this handler.
     #[track_caller]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "the fault is in force whether it is kept or not"
+    )]
     pub fn fail<H: Handler>(&self) -> HandlerFault {
         let place = |entry: &HandlerEntry| (entry.name, entry.location);
         let known = self.handlers.iter().any(|entry| place(entry) == place(H::ENTRY));
@@ -199,6 +203,10 @@ impl TestApp {
     /// # Panics
     /// If no handler takes messages from this queue.
     #[track_caller]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "the fault is in force whether it is kept or not"
+    )]
     pub fn fail_queue(&self, queue: &str) -> HandlerFault {
         self.must_consume(queue);
         self.faults.add(Target::Queue(queue))
@@ -210,6 +218,10 @@ impl TestApp {
     /// # Panics
     /// If no handler takes messages from this queue.
     #[track_caller]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "the fault is in force whether it is kept or not"
+    )]
     pub fn drop_connection(&self, queue: &str) -> DeliveryFault {
         self.must_consume(queue);
         self.recorder.faults.add(queue, Fault::Drop)
@@ -234,6 +246,10 @@ impl TestApp {
     /// # Panics
     /// If no handler takes messages from this queue.
     #[track_caller]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "the fault is in force whether it is kept or not"
+    )]
     pub fn duplicate(&self, queue: &str) -> DeliveryFault {
         self.must_consume(queue);
         self.recorder.faults.add(queue, Fault::Duplicate)

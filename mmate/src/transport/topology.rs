@@ -49,6 +49,9 @@ pub struct Queue {
     pub max_priority: Option<u8>,
     /// The most messages that it holds; it refuses more.
     pub length_max: Option<u64>,
+    /// After how many deliveries the broker gives a message up, where it counts: quorum queues of
+    /// RabbitMQ. Unset leaves it to the broker: 20 from RabbitMQ 4 on, before that no limit.
+    pub delivery_limit: Option<u32>,
 }
 
 impl Queue {
@@ -61,6 +64,7 @@ impl Queue {
             dead_letter: None,
             max_priority: None,
             length_max: None,
+            delivery_limit: None,
         }
     }
 
@@ -89,6 +93,13 @@ impl Queue {
     #[must_use]
     pub const fn length_max(mut self, max: u64) -> Self {
         self.length_max = Some(max);
+        self
+    }
+
+    /// Sets after how many deliveries the broker gives a message up.
+    #[must_use]
+    pub const fn delivery_limit(mut self, limit: u32) -> Self {
+        self.delivery_limit = Some(limit);
         self
     }
 }

@@ -5,10 +5,11 @@
 //! is refused by the broker itself: [`FaultProxy::misbehave`] makes it close a channel by asking for nonsense
 //! in the client's name.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,6 +75,8 @@ pub enum Action {
     Delay(Duration),
     /// Something is done, then the connection ends and the frame is lost.
     Do(Box<dyn FnOnce() + Send>),
+    /// The frame passes, and the next action waits for its moment.
+    Then(Moment, Box<Action>),
 }
 
 impl fmt::Debug for Action {
@@ -82,6 +85,7 @@ impl fmt::Debug for Action {
             Self::Reset => "Reset",
             Self::Delay(_) => "Delay",
             Self::Do(_) => "Do",
+            Self::Then(..) => "Then",
         })
     }
 }
@@ -119,8 +123,8 @@ struct Link {
     broker: TcpStream,
     /// Kept while a whole frame is written, so that nothing gets in between.
     to_broker: Mutex<()>,
-    /// The channel of the last consumer; 0 before there is one.
-    consumer_channel: AtomicU16,
+    /// The channels on which a consumer was asked for.
+    consumer_channels: Mutex<BTreeSet<u16>>,
     ended: AtomicBool,
 }
 
@@ -187,7 +191,7 @@ impl FaultProxy {
         }
     }
 
-    /// Asks the broker for nonsense on the channel of every connection that consumes. Gives how many.
+    /// Asks the broker for nonsense on every channel with a consumer. Gives how many.
     ///
     /// # Errors
     ///
@@ -195,8 +199,11 @@ impl FaultProxy {
     pub fn misbehave(&self, nonsense: Nonsense) -> io::Result<usize> {
         let mut asked = 0;
         for link in lock(&self.shared.links).iter() {
-            let channel = link.consumer_channel.load(Ordering::SeqCst);
-            if channel != 0 && !link.ended.load(Ordering::SeqCst) {
+            if link.ended.load(Ordering::SeqCst) {
+                continue;
+            }
+            // Its next consumer gets a channel of its own.
+            for channel in std::mem::take(&mut *lock(&link.consumer_channels)) {
                 let _whole = lock(&link.to_broker);
                 (&link.broker).write_all(&nonsense.frame(channel))?;
                 asked += 1;
@@ -278,7 +285,7 @@ fn connect(client: TcpStream, broker: SocketAddr) -> io::Result<Arc<Link>> {
         client,
         broker,
         to_broker: Mutex::new(()),
-        consumer_channel: AtomicU16::new(0),
+        consumer_channels: Mutex::default(),
         ended: AtomicBool::new(false),
     }))
 }
@@ -300,6 +307,8 @@ fn pump(sender: Sender, link: &Link, shared: &Shared) -> io::Result<()> {
             match action {
                 Action::Reset => return Ok(()),
                 Action::Delay(delay) => wait(delay, link),
+                // The next action is armed already.
+                Action::Then(..) => {}
                 Action::Do(work) => {
                     work();
                     return Ok(());
@@ -310,7 +319,7 @@ fn pump(sender: Sender, link: &Link, shared: &Shared) -> io::Result<()> {
             thread::sleep(LOOK);
         }
         if sender == Sender::Client && frame.method() == Some(methods::CONSUME) {
-            link.consumer_channel.store(frame.channel(), Ordering::SeqCst);
+            lock(&link.consumer_channels).insert(frame.channel());
         }
         let _whole = (sender == Sender::Client).then(|| lock(&link.to_broker));
         to.write_all(&frame.bytes)?;
@@ -334,6 +343,10 @@ impl Shared {
             return None;
         }
         let (_, action) = armed.take()?;
+        if let Action::Then(moment, next) = action {
+            *armed = Some((moment, *next));
+            return None;
+        }
         self.fired.notify_all();
         Some(action)
     }

@@ -11,7 +11,7 @@ use xtask::servers::{AMQP_URL_VARIABLE, Guard, TestBroker};
 use super::command::{self, COMMAND_TIMEOUT, Finished, cargo, workspace_root};
 use super::results::Counts;
 use super::steps::{Step, Verdict, run_all, summarize};
-use super::{Failure, broker};
+use super::{Failure, broker, soak};
 
 /// Every call of cargo selects the same packages and features; otherwise features of shared
 /// dependencies would add up differently, and each call would build them anew.
@@ -22,7 +22,7 @@ const FEATURE_SETS: [&str; 5] = ["macros", "runtime", "runtime,validation", "amq
 const TEST_TARGETS: [&str; 2] = ["--tests", "--examples"];
 const EXAMPLE: &str = "ecommerce";
 
-const STEPS: [Step<Run>; 9] = [
+const STEPS: [Step<Run>; 10] = [
     Step { name: "format", title: "cargo fmt", needs: &[], action: format },
     Step { name: "lint", title: "cargo clippy", needs: &[], action: lint },
     Step {
@@ -38,6 +38,12 @@ const STEPS: [Step<Run>; 9] = [
         title: "unit, integration, ui and example tests",
         needs: &["build", "broker"],
         action: test,
+    },
+    Step {
+        name: "faults",
+        title: "broker, network and service are hurt under load",
+        needs: &["build"],
+        action: faults,
     },
     Step {
         name: "doctest",
@@ -179,6 +185,11 @@ fn start_broker(run: &mut Run) -> (Verdict, Counts) {
 fn test(run: &mut Run) -> (Verdict, Counts) {
     let mut command = cargo(&["test", "--no-fail-fast"]);
     run.command(command.args(SELECTION).args(TEST_TARGETS).env("MMATE_TEST_EXAMPLES_BUILT", "1"))
+}
+
+/// With brokers of its own, which it may kill.
+fn faults(run: &mut Run) -> (Verdict, Counts) {
+    soak::check(run.policy)
 }
 
 fn doctest(run: &mut Run) -> (Verdict, Counts) {

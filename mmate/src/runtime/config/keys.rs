@@ -72,6 +72,10 @@ pub(super) const KEYS: &[Key] = &[
     key("boot.wait", "false"),
     key("shutdown.drain", "20s"),
     key("shutdown.force", "60s"),
+    // Messages in a dead-letter queue from which on an alert is raised; 0 for never.
+    key("dead_letters.alert_at", "100"),
+    // How often the depth of dead-letter queues is looked at, beside after every dead letter.
+    key("dead_letters.check_every", "30s"),
     unset("tls.ca_file"),
     unset("tls.identity_file"),
     Key { name: "tls.identity_password", default: None, secret: true },

@@ -64,6 +64,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// After which everything ends, however it stands.
     pub force_timeout: Duration,
+    /// Messages in a dead-letter queue from which on an alert is raised; 0 for never.
+    pub dead_letters_alert_at: u64,
+    /// How often the depth of dead-letter queues is looked at, beside after every dead letter.
+    pub dead_letters_check_every: Duration,
     #[cfg(feature = "amqp")]
     /// Certificates of authorities to trust beside the system's, a PEM file.
     pub tls_ca_file: Option<PathBuf>,
@@ -108,6 +112,8 @@ impl Settings {
             wait: read.get("boot.wait"),
             drain_timeout: read.duration("shutdown.drain"),
             force_timeout: read.duration("shutdown.force"),
+            dead_letters_alert_at: read.get("dead_letters.alert_at"),
+            dead_letters_check_every: read.duration("dead_letters.check_every"),
             #[cfg(feature = "amqp")]
             tls_ca_file: read.find("tls.ca_file"),
             #[cfg(feature = "amqp")]

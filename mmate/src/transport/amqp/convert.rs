@@ -5,7 +5,7 @@ use lapin::BasicProperties;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, ShortString};
 
-use crate::contract::headers::names::{BROKER_DEATHS, DELIVERY_COUNT};
+use crate::contract::headers::names::DELIVERY_COUNT;
 use crate::contract::{HeaderValue, Headers};
 use crate::transport::{Delivery, Properties, Tag};
 
@@ -91,8 +91,8 @@ pub(super) fn delivery(amqp: AmqpDelivery) -> Delivery {
 /// A message that was kept back comes as if it had been published just now: that it expired in a
 /// delay queue is how delaying works.
 fn forget_delay(headers: &mut Headers) {
-    let [_, _, first_queue, ..] = BROKER_DEATHS;
-    if headers.text(first_queue).is_some_and(|queue| queue.starts_with(super::delay::PREFIX)) {
+    let newest = headers.broker_death().map(|death| death.queue);
+    if newest.is_some_and(|queue| queue.starts_with(super::delay::PREFIX)) {
         headers.remove_broker_deaths();
     }
 }

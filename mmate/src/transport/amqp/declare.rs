@@ -154,9 +154,6 @@ fn options(kind: QueueKind) -> QueueDeclareOptions {
     }
 }
 
-/// As good as no limit, in a form that RabbitMQ 3 and 4 both accept.
-const DELIVERY_LIMIT_NONE: i32 = 1_000_000;
-
 /// The arguments of a queue; those of one that siblings declare too must equal theirs.
 fn arguments(queue: &Queue) -> FieldTable {
     let text = |text: &str| AMQPValue::LongString(text.into());
@@ -181,10 +178,10 @@ fn arguments(queue: &Queue) -> FieldTable {
             set("x-dead-letter-strategy", text("at-least-once"));
         }
     }
-    if queue.kind == QueueKind::Quorum && queue.dead_letter.is_none() {
-        // A dead-letter queue itself: without a target, RabbitMQ 4 would drop a message only because
-        // somebody looked at it and put it back 20 times.
-        set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT_NONE));
+    if queue.kind == QueueKind::Quorum
+        && let Some(limit) = queue.delivery_limit
+    {
+        set("x-delivery-limit", AMQPValue::LongInt(i32::try_from(limit).unwrap_or(i32::MAX)));
     }
     if queue.length_max.is_some()
         || (queue.kind == QueueKind::Quorum && queue.dead_letter.is_some())
@@ -230,6 +227,15 @@ mod tests {
                 "x-queue-type=quorum",
             ]
         );
+    }
+
+    #[test]
+    fn a_dead_letter_queue_gives_nothing_up_and_knows_the_way_back() {
+        let queue = Queue::new("dlq.q").dead_letter("q").delivery_limit(1_000_000);
+        let shown = shown(&queue);
+        assert!(shown.contains(&"x-delivery-limit=1000000".to_owned()), "{shown:?}");
+        assert!(shown.contains(&"x-dead-letter-routing-key=q".to_owned()), "{shown:?}");
+        assert!(shown.contains(&"x-dead-letter-strategy=at-least-once".to_owned()), "{shown:?}");
     }
 
     #[test]

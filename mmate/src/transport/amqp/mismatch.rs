@@ -15,11 +15,31 @@ pub(super) fn describe(what: &str, broker: &str) -> String {
     };
     let side = |value: Option<&str>| value.map_or("none".to_owned(), |value| format!("`{value}`"));
     format!(
-        "{what} exists with another `{argument}`: this service asks for {}, the broker has {}; {}",
+        "{what} exists with another `{argument}`: this service asks for {}, the broker has {}; {}{}",
         side(ours),
         side(theirs),
-        way_out(what, argument)
+        way_out(what, argument),
+        if what.starts_with("queue") { earlier(argument, theirs) } else { "" }
     )
+}
+
+/// What an earlier version declared, by the arguments that it did not write.
+fn earlier(argument: &str, theirs: Option<&str>) -> &'static str {
+    match (argument, theirs) {
+        (
+            "x-dead-letter-exchange" | "x-dead-letter-routing-key" | "x-dead-letter-strategy",
+            None,
+        )
+        | ("x-queue-type", Some("classic") | None) => {
+            ". If it is a dead-letter queue of an earlier version: that one had no way back to its queue, or was a \
+             classic queue; move its messages away (a shovel does), delete it, and move them back"
+        }
+        ("x-dead-letter-routing-key", Some(_)) => {
+            ". If it is a dead-letter queue: it belongs to the queue that the broker names, perhaps of another service; \
+             choose a name of its own with `dead_letter = \"..\"`"
+        }
+        _ => "",
+    }
 }
 
 fn way_out(what: &str, argument: &str) -> String {
@@ -95,8 +115,21 @@ mod tests {
         let text = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' of type 'longstr' but current is none";
         assert_eq!(
             describe("queue `q`", text),
-            "queue `q` exists with another `x-queue-type`: this service asks for `quorum`, the broker has none; either declare the queue with the kind that it has, or let its consumers empty it and delete it (`rabbitmqctl delete_queue`), and it is made anew"
+            "queue `q` exists with another `x-queue-type`: this service asks for `quorum`, the broker has none; either declare the queue with the kind that it has, or let its consumers empty it and delete it (`rabbitmqctl delete_queue`), and it is made anew. If it is a dead-letter queue of an earlier version: that one had no way back to its queue, or was a classic queue; move its messages away (a shovel does), delete it, and move them back"
         );
+    }
+
+    #[test]
+    fn a_dead_letter_queue_of_another_queue_is_told_from_one_of_an_earlier_version() {
+        let text = |theirs: &str| {
+            let text = format!(
+                "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-routing-key' for queue 'dlq' in vhost '/': received the value 'a' of type 'longstr' but current is {theirs}"
+            );
+            describe("queue `dlq`", &text)
+        };
+        assert!(text("none").contains("of an earlier version"));
+        let other = text("the value 'b' of type 'longstr'");
+        assert!(other.contains("has `b`") && other.contains("a name of its own"), "{other}");
     }
 
     #[test]

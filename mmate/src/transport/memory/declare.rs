@@ -136,6 +136,11 @@ fn differences(exists: &transport::Queue, declared: &transport::Queue) -> Vec<St
             &number(declared.max_priority.map(u64::from)),
         ),
         differs_text("length_max", &number(exists.length_max), &number(declared.length_max)),
+        differs_text(
+            "delivery_limit",
+            &number(exists.delivery_limit.map(u64::from)),
+            &number(declared.delivery_limit.map(u64::from)),
+        ),
     ];
     arguments.into_iter().flatten().collect()
 }

@@ -115,6 +115,10 @@ impl State {
         headers.set(names::DEATH_REASON, reason.as_str());
         headers.set(names::DEATH_QUEUE, &spec.name);
         headers.set(names::DEATH_TIME, self.source.now().to_string());
+        // What an earlier death left says nothing about this one.
+        for name in [names::DEATH_ERROR, names::DEATH_ATTEMPTS, names::DEATH_HANDLER] {
+            headers.remove(name);
+        }
         let content = Arc::new(Content {
             address: Address::queue(target),
             properties,

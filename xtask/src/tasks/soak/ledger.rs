@@ -55,18 +55,11 @@ pub(super) struct Ledger {
     /// Faults of the service as such, such as being green and idle.
     incidents: Vec<(usize, String)>,
     last_run: Instant,
-    runs: u64,
 }
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        Self {
-            records: BTreeMap::new(),
-            round: 0,
-            incidents: Vec::new(),
-            last_run: Instant::now(),
-            runs: 0,
-        }
+        Self { records: BTreeMap::new(), round: 0, incidents: Vec::new(), last_run: Instant::now() }
     }
 
     /// From here on, what is new belongs to the next round.
@@ -93,15 +86,10 @@ impl Ledger {
     /// A handler began.
     pub(super) fn ran(&mut self) {
         self.last_run = Instant::now();
-        self.runs += 1;
     }
 
     pub(super) const fn last_run(&self) -> Instant {
         self.last_run
-    }
-
-    pub(super) const fn runs(&self) -> u64 {
-        self.runs
     }
 
     /// An end was seen. `again`: the broker gave it to the collector before, so it may be the same one.
@@ -121,8 +109,13 @@ impl Ledger {
     }
 
     /// Something that no message is to blame for.
-    pub(super) fn incident(&mut self, what: String) {
-        self.incidents.push((self.round, what));
+    pub(super) fn incident(&mut self, what: impl Into<String>) {
+        self.incidents.push((self.round, what.into()));
+    }
+
+    /// The rounds so far, from 0.
+    pub(super) const fn rounds(&self) -> std::ops::RangeInclusive<usize> {
+        0..=self.round
     }
 
     /// Messages of a round that the broker has confirmed and that have not ended.
@@ -175,6 +168,18 @@ impl Tally {
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(example);
         }
+    }
+
+    /// Adds the figures of another round.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.attempted += other.attempted;
+        self.confirmed += other.confirmed;
+        self.handled += other.handled;
+        self.parked += other.parked;
+        self.duplicated += other.duplicated;
+        self.lost += other.lost;
+        self.unexpected += other.unexpected;
+        other.examples.into_iter().for_each(|example| self.show(example));
     }
 
     pub(super) fn is_clean(&self) -> bool {
@@ -304,7 +309,7 @@ mod tests {
         let round = ledger.next_round();
         ledger.attempted("2.0.work.ok");
         ledger.ended("1.0.work.ok", Fate::Done, false);
-        ledger.incident("green and idle".to_owned());
+        ledger.incident("green and idle");
         assert_eq!(ledger.tally(0).handled, 1);
         assert_eq!(ledger.tally(0).unexpected, 0);
         let second = ledger.tally(round);

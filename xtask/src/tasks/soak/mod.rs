@@ -5,6 +5,8 @@
 //! itself. Lost is what the broker confirmed to its publisher and what has no end; unexpected is an end that
 //! the message does not allow.
 
+mod bounded;
+mod defects;
 mod faults;
 mod ledger;
 mod programs;
@@ -20,12 +22,15 @@ use xtask::servers::rabbitmq::InstallPolicy;
 use xtask::servers::{ForeignClient, Installation};
 
 use self::faults::{FAULTS, Fault};
+use self::programs::lock;
 use self::round::{Pace, Row};
 use self::scene::{Props, Scene};
 use super::Failure;
 use super::command::{self, COMMAND_TIMEOUT, cargo};
 use crate::interrupt;
 
+/// How long the collector gets for what the last service left.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 const QUEUE_TYPES: [&str; 2] = ["quorum", "classic"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -35,14 +40,20 @@ struct Options {
     faults: Vec<&'static str>,
     rate: u32,
     twice: bool,
-    defect: Option<String>,
+    defects: bool,
+    freeze: Duration,
+    seed: u64,
 }
+
+pub(crate) use bounded::check;
 
 /// Runs the task.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     build()?;
-    let props = props()?;
+    let client = ForeignClient::find_or_install().required()?;
+    let props = props(client, InstallPolicy::Install, options.freeze, options.seed)?;
+    println!("seed {}", options.seed);
     println!("programs write to {}", props.folder.display());
     let mut rows = Vec::new();
     for queue_type in &options.queue_types {
@@ -60,12 +71,15 @@ fn soak(
 ) -> io::Result<()> {
     let time = options.time / u32::try_from(options.queue_types.len()).unwrap_or(1);
     let begun = Instant::now();
-    let defect = options.defect.clone().map(|name| &*name.leak());
-    let mut scene = Scene::start(props, queue_type, defect)?;
-    let pace =
-        Pace { rate: options.rate, twice: options.twice, settle_timeout: Duration::from_secs(90) };
+    let mut scene = Scene::start(props, queue_type)?;
+    if options.defects {
+        rows.extend(defects::find_all(&mut scene)?);
+        return Ok(());
+    }
+    let pace = Pace::new(options.rate, options.twice);
     println!("{}", table::HEADING);
-    loop {
+    let first = rows.len();
+    while rows.len() == first || begun.elapsed() < time {
         for fault in chosen(options) {
             if interrupt::is_requested() {
                 return Ok(());
@@ -74,10 +88,22 @@ fn soak(
             println!("{}", table::lines(&row));
             rows.push(row);
         }
-        if begun.elapsed() >= time {
-            return Ok(());
-        }
     }
+    finish(scene, &mut rows[first..])
+}
+
+/// Ends the service in order, and judges again: a message may have come to a second end since.
+fn finish(mut scene: Scene, rows: &mut [Row]) -> io::Result<()> {
+    scene.end_first_service()?;
+    scene.let_pass(LAST_WORDS);
+    rows.iter_mut().for_each(|row| row.judge(&scene));
+    let reported: Vec<usize> = rows.iter().map(|row| row.round).collect();
+    let ledger = lock(&scene.ledger);
+    let between = ledger.rounds().filter(|round| !reported.contains(round));
+    if let Some(last) = rows.last_mut() {
+        between.for_each(|round| last.tally.absorb(ledger.tally(round)));
+    }
+    Ok(())
 }
 
 fn chosen(options: &Options) -> Vec<Fault> {
@@ -88,9 +114,9 @@ fn chosen(options: &Options) -> Vec<Fault> {
 fn report(rows: &[Row]) -> Result<(), Failure> {
     println!("\n{}", table::HEADING);
     rows.iter().for_each(|row| println!("{}", table::lines(row)));
-    let dirty = rows.iter().filter(|row| !row.tally.is_clean()).count();
-    println!("{} rounds, {dirty} of them with losses or surprises", rows.len());
-    if dirty == 0 && !rows.is_empty() && !interrupt::is_requested() {
+    let failed = rows.iter().filter(|row| !row.passed()).count();
+    println!("{} rounds, {failed} failed", rows.len());
+    if failed == 0 && !rows.is_empty() && !interrupt::is_requested() {
         Ok(())
     } else {
         Err(Failure::reported())
@@ -104,7 +130,9 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         faults: Vec::new(),
         rate: 60,
         twice: true,
-        defect: None,
+        defects: false,
+        freeze: Duration::from_secs(90),
+        seed: u64::from(std::process::id()),
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -131,8 +159,12 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
                 let known = known.ok_or(format!("--fault takes one of {}", names.join(", ")))?;
                 options.faults.push(known.name);
             }
+            "--seed" => options.seed = number(value("a number")?)?.into(),
+            "--freeze" => {
+                options.freeze = Duration::from_secs(number(value("seconds")?)?.into());
+            }
             "--once" => options.twice = false,
-            "--defect" => options.defect = Some(value("the name of a planted defect")?),
+            "--defects" => options.defects = true,
             other => return Err(format!("unknown option `{other}`; try `cargo xtask help`")),
         }
     }
@@ -149,16 +181,23 @@ fn build() -> Result<(), Failure> {
     }
 }
 
-fn props() -> io::Result<Props> {
+fn props(
+    client: ForeignClient,
+    policy: InstallPolicy,
+    freeze: Duration,
+    seed: u64,
+) -> io::Result<Props> {
     let target = target_folder()?;
     let folder = target.join("soak");
     fs::create_dir_all(&folder)?;
     Ok(Props {
         service: target.join("debug/soak-service"),
-        client: ForeignClient::find_or_install().required()?,
-        installation: Installation::find_or_install(InstallPolicy::Install).required()?,
+        client,
+        installation: Installation::find_or_install(policy).required()?,
         folder,
         heartbeat_seconds: 2,
+        freeze,
+        seed,
     })
 }
 
@@ -183,7 +222,7 @@ mod tests {
         let options = options.unwrap();
         assert_eq!(options.time, Duration::from_secs(120));
         assert_eq!((options.queue_types, options.faults), (vec!["classic"], vec!["none"]));
-        assert!(options.twice && !parsed(&["--once"]).unwrap().twice);
+        assert!(options.twice && !options.defects && !parsed(&["--once"]).unwrap().twice);
         assert!(parsed(&["--fault", "rain"]).unwrap_err().contains("kill-broker"));
         assert!(parsed(&["--minutes", "some"]).is_err() && parsed(&["--rain"]).is_err());
     }

@@ -59,13 +59,17 @@ impl Program {
         Box::new(move || drop(lock(&child).kill()))
     }
 
-    pub(super) fn is_running(&self) -> io::Result<bool> {
+    fn is_running(&self) -> io::Result<bool> {
         Ok(lock(&self.child).try_wait()?.is_none())
+    }
+
+    pub(super) fn ask_to_end(&self) -> io::Result<()> {
+        lock(&self.child).signal(Signal::Terminate)
     }
 
     /// Asks it to end, and waits for it. Gives whether it ended well and in time.
     pub(super) fn terminate(mut self) -> io::Result<bool> {
-        lock(&self.child).signal(Signal::Terminate)?;
+        self.ask_to_end()?;
         let ended = wait_until(END_TIMEOUT, || lock(&self.child).try_wait())?;
         if let Some(reader) = self.reader.take().filter(|_| ended.is_some()) {
             // Its last lines count.
@@ -141,11 +145,21 @@ impl Service {
         Ok(Self { program, health })
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.program.is_running().unwrap_or(false)
+    }
+
+    /// Asks it to end and waits. Gives whether it ended well, and its last words.
+    pub(super) fn terminate(self) -> io::Result<(bool, Health)> {
+        let ended_well = self.program.terminate()?;
+        let health = lock(&self.health).clone();
+        Ok((ended_well, health))
+    }
+
     /// What it says of itself; not ready once its process is gone.
     pub(super) fn health(&self) -> Health {
-        let running = self.program.is_running().unwrap_or(false);
         let health = lock(&self.health).clone();
-        if running {
+        if self.is_running() {
             return health;
         }
         Health { ready: false, reason: "its process has ended".to_owned(), ..health }
@@ -163,7 +177,7 @@ pub(super) struct Collected {
 /// The foreign collector.
 #[derive(Debug)]
 pub(super) struct Collector {
-    _program: Program,
+    program: Program,
     pub(super) state: Arc<Mutex<Collected>>,
 }
 
@@ -198,7 +212,17 @@ impl Collector {
                 _ => note_end(&words, &mut lock(&ledger)),
             }
         })?;
-        Ok(Self { _program: program, state })
+        Ok(Self { program, state })
+    }
+}
+
+impl Collector {
+    /// Without it nothing can be said about anything.
+    pub(super) fn must_run(&self) -> io::Result<()> {
+        match self.program.is_running()? {
+            true => Ok(()),
+            false => Err(io::Error::other("the collector has ended; its log says why")),
+        }
     }
 }
 

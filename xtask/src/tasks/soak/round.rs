@@ -3,9 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::faults::Fault;
+use super::faults::{Fault, Manner};
 use super::ledger::Tally;
-use super::programs::lock;
+use super::programs::{Program, lock};
 use super::scene::Scene;
 
 /// How much is handled before the fault, so that it hits something.
@@ -17,6 +17,8 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(150);
 const AFTER: Duration = Duration::from_secs(1);
 /// How long the first fault is given to be noticed before the second one.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
+
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Every kind of message and wish; well-behaved ones are the most.
 const MIX: &str = "work:ok,event:ok,work:slow,plain:ok,work:ok,ask:ok,work:flaky1,event:ok,work:ok,work:always,\
@@ -33,13 +35,26 @@ pub(super) struct Pace {
     pub(super) twice: bool,
     /// How long confirmed messages may take to end after the load has ended.
     pub(super) settle_timeout: Duration,
+    pub(super) mix: &'static str,
+}
+
+impl Pace {
+    /// For a sound service.
+    pub(super) const fn new(rate: u32, twice: bool) -> Self {
+        Self { rate, twice, settle_timeout: SETTLE_TIMEOUT, mix: MIX }
+    }
 }
 
 /// A line of the report.
 #[derive(Debug)]
 pub(super) struct Row {
+    pub(super) round: usize,
     pub(super) fault: &'static str,
     pub(super) queue_type: &'static str,
+    /// Nothing may come twice.
+    pub(super) orderly: bool,
+    /// The defect that was planted: the row passes if it was found.
+    pub(super) planted: bool,
     pub(super) tally: Tally,
     pub(super) operator_restarts: u32,
     pub(super) took: Duration,
@@ -50,32 +65,88 @@ pub(super) fn run(scene: &mut Scene, fault: Fault, pace: Pace) -> io::Result<Row
     let begun = Instant::now();
     let round = lock(&scene.ledger).next_round();
     let restarts = scene.operator_restarts;
-    let load = scene.publish(&format!("f{round}"), pace.rate, 0, MIX)?;
+    let mut load = Load::start(scene, round, pace)?;
     if !scene.wait_for(BEFORE_TIMEOUT, |scene| lock(&scene.ledger).ended_in(round) >= BEFORE) {
-        lock(&scene.ledger).incident("the load does not get through before the fault".to_owned());
+        lock(&scene.ledger).incident("the load does not get through before the fault");
+    }
+    if fault.manner == Manner::Resting {
+        load.end(scene)?;
+        settle(scene, round, pace);
     }
     (fault.hurt)(scene)?;
-    if pace.twice {
-        // While it recovers, or at once if there is nothing to be seen of the first.
+    if pace.twice && matches!(fault.manner, Manner::Twice | Manner::Resting) {
+        // While it recovers, or soon if there is nothing to be seen of the first.
         scene.wait_for(NOTICE_TIMEOUT, |scene| !scene.is_ready());
+        if fault.manner == Manner::Resting {
+            scene.wait_until_healthy(RECOVERY_TIMEOUT)?;
+        }
         (fault.hurt)(scene)?;
     }
     if !scene.wait_until_healthy(RECOVERY_TIMEOUT)? {
         let complaint = format!("no recovery within {RECOVERY_TIMEOUT:?}: {}", scene.complaint());
         lock(&scene.ledger).incident(complaint);
     }
-    scene.let_pass(AFTER);
-    let published_all = load.terminate()?;
-    if !published_all {
-        lock(&scene.ledger).incident("the foreign publisher did not end well".to_owned());
+    if fault.manner == Manner::Resting {
+        load = Load::start(scene, round, pace)?;
     }
-    // What does not come to its end by then is in the tally as lost.
-    scene.wait_for(pace.settle_timeout, |scene| lock(&scene.ledger).open(round) == 0);
-    Ok(Row {
+    scene.let_pass(AFTER);
+    load.end(scene)?;
+    settle(scene, round, pace);
+    // What the service publishes of its own from here on belongs to no fault.
+    lock(&scene.ledger).next_round();
+    let mut row = Row {
+        round,
         fault: fault.name,
         queue_type: scene.plan.queue_type,
-        tally: lock(&scene.ledger).tally(round),
+        orderly: fault.manner == Manner::Orderly,
+        planted: false,
+        tally: Tally::default(),
         operator_restarts: scene.operator_restarts - restarts,
         took: begun.elapsed(),
-    })
+    };
+    row.judge(scene);
+    Ok(row)
+}
+
+/// Waits until what was confirmed has ended. What has not by then is lost.
+fn settle(scene: &Scene, round: usize, pace: Pace) {
+    scene.wait_for(pace.settle_timeout, |scene| lock(&scene.ledger).open(round) == 0);
+}
+
+impl Row {
+    /// Whether it shows what it should: nothing wrong, or the defect that was planted.
+    pub(super) fn passed(&self) -> bool {
+        self.tally.is_clean() != self.planted
+    }
+
+    /// Takes the figures of its round, which may have changed since: an end can come twice, and late.
+    pub(super) fn judge(&mut self, scene: &Scene) {
+        self.tally = lock(&scene.ledger).tally(self.round);
+        if self.orderly && self.tally.duplicated > 0 {
+            self.tally.unexpected += 1;
+            self.tally
+                .examples
+                .push("something came twice although nothing was cut off".to_owned());
+        }
+    }
+}
+
+/// The foreign publisher of a round.
+struct Load {
+    program: Option<Program>,
+}
+
+impl Load {
+    fn start(scene: &mut Scene, round: usize, pace: Pace) -> io::Result<Self> {
+        let prefix = format!("r{round}-{}", scene.random(1_000_000));
+        Ok(Self { program: Some(scene.publish(&prefix, pace.rate, 0, pace.mix)?) })
+    }
+
+    fn end(&mut self, scene: &Scene) -> io::Result<()> {
+        let Some(program) = self.program.take() else { return Ok(()) };
+        if !program.terminate()? {
+            lock(&scene.ledger).incident("the foreign publisher did not end well");
+        }
+        Ok(())
+    }
 }

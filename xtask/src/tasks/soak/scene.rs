@@ -32,6 +32,9 @@ pub(super) struct Props {
     /// Logs of the programs; what they wrote is here when something went wrong.
     pub(super) folder: PathBuf,
     pub(super) heartbeat_seconds: u16,
+    /// How long the broker is frozen.
+    pub(super) freeze: Duration,
+    pub(super) seed: u64,
 }
 
 /// A stage on which faults happen.
@@ -48,15 +51,12 @@ pub(super) struct Scene {
     pub(super) plan: ServicePlan,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) operator_restarts: u32,
+    random: u64,
 }
 
 impl Scene {
     /// Starts everything and waits until it works.
-    pub(super) fn start(
-        props: &Props,
-        queue_type: &'static str,
-        defect: Option<&'static str>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(props: &Props, queue_type: &'static str) -> io::Result<Self> {
         let options = StartOptions {
             installation: Some(props.installation.clone()),
             ..StartOptions::default()
@@ -65,21 +65,20 @@ impl Scene {
         let proxy = FaultProxy::start(node.port())?;
         let guard = Guard::new(None)?;
         let ledger = Arc::new(Mutex::new(Ledger::new()));
-        let name = format!("{queue_type}-{}", defect.unwrap_or("sound"));
         let plan = ServicePlan {
             program: props.service.clone(),
             url: proxy.amqp_url(props.heartbeat_seconds),
             queue_type,
-            defect,
+            defect: None,
             own_every_ms: Some(100),
-            log: props.folder.join(format!("service-{name}.log")),
+            log: props.folder.join(format!("service-{queue_type}.log")),
         };
         let collector = Collector::start(
             &guard,
             &props.client,
             &node.amqp_url(),
             queue_type,
-            &props.folder.join(format!("collector-{name}.log")),
+            &props.folder.join(format!("collector-{queue_type}.log")),
             &ledger,
         )?;
         let service = Service::start(&guard, &plan, &ledger)?;
@@ -94,11 +93,36 @@ impl Scene {
             plan,
             ledger,
             operator_restarts: 0,
+            // The generator stands still at zero.
+            random: props.seed.max(1),
         };
         if scene.wait_until_healthy(BOOT_TIMEOUT)? {
             return Ok(scene);
         }
         Err(io::Error::other(format!("failed to set the scene: {}", scene.complaint())))
+    }
+
+    /// What the broker itself would lose no client can keep: see [`RabbitNode::wait_until_registered`].
+    pub(super) fn wait_until_queues_are_registered(&self) -> io::Result<()> {
+        if self.plan.queue_type != "quorum" {
+            return Ok(());
+        }
+        for queue in WORK_QUEUES {
+            self.node.wait_until_registered(queue)?;
+            self.node.wait_until_registered(&format!("dlq.{queue}"))?;
+        }
+        ["soak.out", "soak.replies"]
+            .iter()
+            .try_for_each(|queue| self.node.wait_until_registered(queue))
+    }
+
+    /// Replaces the service by one with a planted defect.
+    pub(super) fn plant(&mut self, defect: &'static str) -> io::Result<()> {
+        // It may not be able to end in order.
+        self.services.clear();
+        self.plan.defect = Some(defect);
+        self.start_service()?;
+        self.wait_until_healthy(BOOT_TIMEOUT).map(drop)
     }
 
     /// Starts another instance of the service.
@@ -135,6 +159,7 @@ impl Scene {
     pub(super) fn wait_until_healthy(&mut self, timeout: Duration) -> io::Result<bool> {
         let (begun, mut since) = (Instant::now(), Instant::now());
         while begun.elapsed() < timeout && !interrupt::is_requested() {
+            self.collector.must_run()?;
             self.replace_the_dead()?;
             if self.is_healthy() {
                 return Ok(true);
@@ -151,9 +176,28 @@ impl Scene {
         Ok(self.is_healthy())
     }
 
-    fn replace_the_dead(&mut self) -> io::Result<()> {
+    /// Ends the longest running instance in order; anything but an orderly end is an incident.
+    pub(super) fn end_first_service(&mut self) -> io::Result<()> {
+        let (ended_well, health) = self.services.remove(0).terminate()?;
+        let report = health.stopped.unwrap_or_default();
+        if !ended_well || !report.contains("everything in flight has ended") {
+            let what = format!("a service did not end in order when it was asked to: {report}");
+            lock(&self.ledger).incident(what);
+        }
+        Ok(())
+    }
+
+    /// A number below `limit`; the same row of them for the same seed.
+    pub(super) const fn random(&mut self, limit: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % limit
+    }
+
+    pub(super) fn replace_the_dead(&mut self) -> io::Result<()> {
         for index in 0..self.services.len() {
-            if !self.services[index].program.is_running()? {
+            if !self.services[index].is_running() {
                 self.services[index] = Service::start(&self.guard, &self.plan, &self.ledger)?;
             }
         }

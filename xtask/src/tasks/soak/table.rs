@@ -21,6 +21,13 @@ pub(super) fn lines(row: &Row) -> String {
         row.operator_restarts,
         row.took.as_secs_f64()
     );
+    if row.planted {
+        text += if row.passed() { "  planted, found" } else { "  PLANTED, NOT FOUND" };
+        return text;
+    }
+    if !row.passed() {
+        text += "  FAILED";
+    }
     for example in &tally.examples {
         text += &format!("\n    {example}");
     }

@@ -1,0 +1,100 @@
+//! The fault suite of `cargo xtask test`: the most important faults, and the planted defects.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use xtask::servers::rabbitmq::InstallPolicy;
+use xtask::servers::{Availability, ForeignClient};
+
+use super::faults::FAULTS;
+use super::round::{self, Pace, Row};
+use super::scene::{Props, Scene};
+use super::{defects, finish, props, table};
+use crate::interrupt;
+use crate::tasks::results::Counts;
+use crate::tasks::steps::Verdict;
+
+const RATE: u32 = 40;
+const FREEZE: Duration = Duration::from_secs(8);
+/// A run that fails can be repeated.
+const SEED: u64 = 20_261;
+
+const QUORUM: &[&str] =
+    &["kill-broker", "reset-steps", "channel-404", "channel-406", "kill-service", "crash-windows"];
+const CLASSIC: &[&str] = &["kill-broker", "delete-queues", "rolling-services", "half-open"];
+
+/// Runs the suite. Skipped, with the reason, where there is no foreign client.
+pub(crate) fn check(policy: InstallPolicy) -> (Verdict, Counts) {
+    let client = match ForeignClient::find_or_install() {
+        Availability::Ready(client) => client,
+        Availability::Skipped { reason } => return (Verdict::Skipped(reason), Counts::default()),
+    };
+    let rows = match props(client, policy, FREEZE, SEED).and_then(|props| all(&props)) {
+        Ok(rows) => rows,
+        Err(error) => return (Verdict::Failed(error.to_string()), Counts::default()),
+    };
+    println!("\n{}", table::HEADING);
+    rows.iter().for_each(|row| println!("{}", table::lines(row)));
+    let count = |passed| rows.iter().filter(|row| row.passed() == passed).count() as u64;
+    let counts = Counts { passed: count(true), failed: count(false), skipped: 0 };
+    let rest: Vec<&str> =
+        FAULTS.iter().map(|fault| fault.name).filter(|name| is_left(name)).collect();
+    println!("only in `cargo xtask soak`: {}", rest.join(", "));
+    match counts.failed {
+        0 if !interrupt::is_requested() => (Verdict::Passed, counts),
+        0 => (Verdict::Failed("interrupted".to_owned()), counts),
+        _ => (Verdict::Failed("see the table above".to_owned()), counts),
+    }
+}
+
+fn is_left(name: &str) -> bool {
+    !QUORUM.contains(&name) && !CLASSIC.contains(&name)
+}
+
+/// Three scenes at a time: most of what they do is waiting.
+fn all(props: &Props) -> io::Result<Vec<Row>> {
+    let scenes: [Box<dyn Fn() -> io::Result<Vec<Row>> + Sync>; 3] = [
+        Box::new(|| turn(props, "quorum", QUORUM)),
+        Box::new(|| turn(props, "classic", CLASSIC)),
+        Box::new(|| defects::find_all(&mut Scene::start(props, "classic")?)),
+    ];
+    let outcomes: Vec<io::Result<Vec<Row>>> = thread::scope(|scope| {
+        let running: Vec<_> = scenes.iter().map(|scene| scope.spawn(scene)).collect();
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|ended| ended.unwrap_or_else(|_| Err(io::Error::other("a scene panicked"))))
+            .collect()
+    });
+    let mut rows = Vec::new();
+    for outcome in outcomes {
+        rows.extend(outcome?);
+    }
+    Ok(rows)
+}
+
+fn turn(props: &Props, queue_type: &'static str, names: &[&str]) -> io::Result<Vec<Row>> {
+    let mut scene = Scene::start(props, queue_type)?;
+    let mut rows = Vec::new();
+    for fault in FAULTS.iter().filter(|fault| names.contains(&fault.name)) {
+        if interrupt::is_requested() {
+            return Ok(rows);
+        }
+        rows.push(round::run(&mut scene, *fault, Pace::new(RATE, true))?);
+    }
+    finish(scene, &mut rows)?;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faults_that_are_named_exist() {
+        for name in QUORUM.iter().chain(CLASSIC) {
+            assert!(FAULTS.iter().any(|fault| fault.name == *name), "{name}");
+        }
+        assert!(is_left("memory-alarm"));
+    }
+}
