@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mmate::deadletter::Selection;
 use mmate::prelude::*;
 use mmate::runtime::{ConsumerHealth, Running};
 use tokio::sync::watch;
@@ -12,9 +13,10 @@ use tokio::time::Instant;
 use crate::feed::{self, Line};
 use crate::inventory::Stock;
 use crate::journal::{Ending, Journal};
+use crate::judge::PAYMENTS;
 use crate::orders::OrderBook;
 use crate::outcome::{Fates, Outcome};
-use crate::parked::Parked;
+use crate::parked::{Letters, Parked};
 use crate::payment::Gateway;
 use crate::{judge, report};
 
@@ -23,6 +25,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How long nothing may be counted any more until the shop is called quiet.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// Wait before the broker is asked again for letters that it does not have back yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The running shop, as far as the demo looks into it.
 struct Shop<'a> {
@@ -47,15 +52,21 @@ pub async fn run(running: &Running) -> Result<Outcome> {
         line.send(publisher, &*transport).await?;
     }
     let in_time = shop.wait_for_fates(&lines, &parked).await;
-    let outcome = shop.outcome(&run, lines, &parked);
+    let outcome = shop.outcome(&run, lines, &parked.letters());
     report::print(&outcome, &running.health().consumers, transport.name(), began.elapsed());
-    let mut problems = judge::problems(&outcome);
+    judge(&outcome, in_time)?;
+    let outcome = shop.repair(&run, outcome, parked).await?;
+    println!("\nEverything adds up.");
+    Ok(outcome)
+}
+
+fn judge(outcome: &Outcome, in_time: bool) -> Result {
+    let mut problems = judge::problems(outcome);
     if !in_time {
         problems.insert(0, format!("not everything was done within {DEADLINE:?}"));
     }
     if problems.is_empty() {
-        println!("\nEverything adds up.");
-        return Ok(outcome);
+        return Ok(());
     }
     Err(HandlerError::msg(format!("the demo ended wrong:\n  {}", problems.join("\n  "))))
 }
@@ -71,18 +82,68 @@ impl<'a> Shop<'a> {
         })
     }
 
-    fn fates(&self, parked: &Parked) -> Fates {
+    fn fates_of(&self, letters: &Letters) -> Fates {
         Fates {
             endings: self.journal.endings(),
             repetitions: self.book.repetitions(),
-            letters: parked.letters(),
+            letters: letters.clone(),
         }
+    }
+
+    /// Repairs the payment provider and sends back what its outage had parked, as a person would with
+    /// `dlq replay`. Everything that was parked for another reason stays where it is.
+    async fn repair(&self, run: &str, before: Outcome, parked: Parked) -> Result<Outcome> {
+        let (ids, mut letters) = (parked.ids(PAYMENTS), parked.letters());
+        letters.retain(|_, letters| letters.iter().all(|letter| letter.queue != PAYMENTS));
+        parked.end().await;
+        self.gateway.repair();
+        println!("\nThe payment provider is back; {} parked payments are sent back.\n", ids.len());
+        self.replay(&ids).await?;
+        let lines: Vec<Line> = before.lines.into_iter().map(|(line, _)| line).collect();
+        let in_time = self.wait_for_payments(&lines, &letters).await;
+        let mut after = self.outcome(run, lines, &letters);
+        after.was_repaired = true;
+        report::print_again(&after);
+        judge(&after, in_time)?;
+        Ok(after)
+    }
+
+    async fn replay(&self, ids: &[String]) -> Result {
+        let tools = self.running.dead_letters(PAYMENTS);
+        let tools = tools.ok_or_else(|| HandlerError::msg("payments have no dead letters"))?;
+        let selection = ids.iter().fold(Selection::all(), |selection, id| selection.id(id));
+        let all = async {
+            // The broker takes a moment to take back what the watch held.
+            let mut moved = 0;
+            while moved < ids.len() as u64 {
+                moved += tools.replay(&selection).await?.moved;
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Ok(())
+        };
+        let in_time = tokio::time::timeout(DEADLINE, all).await;
+        in_time.unwrap_or_else(|_| Err(HandlerError::msg("not all payments could be sent back")))
+    }
+
+    /// Waits until every line that is not parked has ended.
+    async fn wait_for_payments(&self, lines: &[Line], letters: &Letters) -> bool {
+        let mut ended = self.journal.ended();
+        let done = async {
+            let has_fate = |line: &Line| !self.fates_of(letters).of(line).is_empty();
+            while !lines.iter().all(has_fate) {
+                // An error means that the journal is gone, and with it the app.
+                if ended.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, done).await.is_ok()
     }
 
     /// Puts together what the services know. Orders of earlier runs, which a broker may still have
     /// held, are left out.
-    fn outcome(&self, run: &str, lines: Vec<Line>, parked: &Parked) -> Outcome {
-        let fates = self.fates(parked);
+    fn outcome(&self, run: &str, lines: Vec<Line>, letters: &Letters) -> Outcome {
+        let fates = self.fates_of(letters);
         let of_run = |id: &String| id.starts_with(run);
         let endings = fates.endings.iter().filter(|(line, _)| of_run(line));
         let totals = endings.flat_map(|(_, endings)| endings).filter_map(|ending| match ending {
@@ -95,7 +156,8 @@ impl<'a> Shop<'a> {
         captures.retain(|capture| of_run(&capture.key));
         let sold = totals.sum();
         let lines = lines.into_iter().map(|line| (line.clone(), fates.of(&line))).collect();
-        Outcome { lines, sold, orders, inventory: self.stock.count(), captures }
+        let inventory = self.stock.count();
+        Outcome { lines, sold, orders, inventory, captures, was_repaired: false }
     }
 
     /// Waits until every line has a fate and the last handlers have ended, so that a second fate
@@ -120,7 +182,7 @@ impl<'a> Shop<'a> {
     }
 
     fn all_done(&self, lines: &[Line], parked: &Parked) -> bool {
-        let fates = self.fates(parked);
+        let fates = self.fates_of(&parked.letters());
         lines.iter().all(|line| !fates.of(line).is_empty())
     }
 }

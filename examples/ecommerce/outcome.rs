@@ -49,6 +49,8 @@ pub struct Outcome {
     pub inventory: Inventory,
     /// The money that was taken for orders of this run.
     pub captures: Vec<Capture>,
+    /// True if the payment provider was repaired and what its outage had parked was sent back.
+    pub was_repaired: bool,
 }
 
 /// All that is known about the fates of lines.

@@ -37,7 +37,6 @@ pub type Letters = BTreeMap<String, Vec<Letter>>;
 pub struct Parked {
     found: Arc<Found>,
     /// One task per queue; they end when this is dropped.
-    #[expect(dead_code, reason = "kept for its drop")]
     tasks: JoinSet<()>,
 }
 
@@ -88,6 +87,17 @@ impl Parked {
             by_line.entry(line.clone()).or_default().push(letter.clone());
         }
         by_line
+    }
+
+    /// The ids of the messages that are parked from a queue.
+    pub fn ids(&self, queue: &str) -> Vec<String> {
+        let letters = self.found.lock();
+        letters.keys().filter(|(of, _)| of == queue).map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Ends the watch: the letters are given back to the broker.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Changes with every letter.

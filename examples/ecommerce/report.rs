@@ -10,6 +10,12 @@ use crate::contracts::Item;
 use crate::judge::{is_completed, waiting_for_payment};
 use crate::outcome::{Fate, Outcome};
 
+/// Prints how many lines ended how, once more.
+pub fn print_again(outcome: &Outcome) {
+    println!();
+    print_fates(outcome);
+}
+
 /// Prints how a run ended.
 pub fn print(outcome: &Outcome, health: &[ConsumerHealth], transport: &str, took: Duration) {
     let count = outcome.lines.len();

@@ -5,6 +5,7 @@ mod connecting;
 mod consuming;
 mod declaring;
 mod failover;
+mod losses;
 mod outages;
 mod proxy;
 mod publishing;

@@ -35,6 +35,16 @@ async fn work(message: SupervisedWork, probe: State<Probe>, gate: State<Gate>) {
     }
 }
 
+#[message(event)]
+struct SupervisedNews {
+    text: String,
+}
+
+#[handler(broadcast)]
+async fn hear(message: SupervisedNews, probe: State<Probe>) {
+    probe.note(message.text);
+}
+
 struct Service {
     running: Running,
     transport: Arc<dyn Transport>,
@@ -128,6 +138,20 @@ async fn a_paused_queue_keeps_its_messages_until_it_is_resumed(backend: Backend)
     service.running.stop().await;
 }
 
+async fn a_broadcast_waits_while_its_consumer_is_paused(backend: Backend) {
+    let broker = backend.broker().await;
+    let (builder, probe) = (broker.service(&unique("paused-news")).await, Probe::default());
+    let builder = builder.handler::<hear>().provide(probe.clone());
+    let running = builder.start().await.expect("boots");
+    let queue = running.health().consumers[0].queue.clone();
+    running.pause(&queue, "paused by a test").await.expect("the queue is known");
+    let news = SupervisedNews { text: queue.clone() };
+    running.publisher().publish(news).await.expect("its queue is still there");
+    running.resume(&queue).await.expect("the queue is known");
+    eventually("the broadcast", async || probe.notes().contains(&queue)).await;
+    running.stop().await;
+}
+
 async fn a_paused_service_stops(backend: Backend) {
     let service = Service::start(backend).await;
     let queue = service.queue();
@@ -171,6 +195,7 @@ async fn lag_equals_the_numbers_of_the_broker(backend: Backend) {
 on_every_transport! {
     health_shows_what_the_broker_confirmed_and_what_the_consumer_holds
     a_paused_queue_keeps_its_messages_until_it_is_resumed
+    a_broadcast_waits_while_its_consumer_is_paused
     a_paused_service_stops
     lag_equals_the_numbers_of_the_broker
 }

@@ -3,7 +3,7 @@
 //!
 //! How it behaves, the card says: `tok_flaky_2` fails twice and then works, `tok_lost_answer` is
 //! charged while the answer is lost, `tok_declined` and `tok_expired` are refused, and
-//! `tok_unreachable` never gets through. All others work.
+//! `tok_unreachable` does not get through until the provider is repaired. All others work.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +44,7 @@ struct Books {
     calls: BTreeMap<String, u32>,
     verdicts: BTreeMap<String, Verdict>,
     captures: Vec<Capture>,
+    is_repaired: bool,
 }
 
 /// Money that was taken from a card.
@@ -63,7 +64,8 @@ impl Gateway {
         *calls += 1;
         let call = *calls;
         let failures = card.strip_prefix("tok_flaky_").and_then(|count| count.parse().ok());
-        if card == "tok_unreachable" || failures.is_some_and(|failures: u32| call <= failures) {
+        let is_away = card == "tok_unreachable" && !books.is_repaired;
+        if is_away || failures.is_some_and(|failures: u32| call <= failures) {
             return Err(Outage::Unreachable);
         }
         let verdict = books.judge(key, card, amount);
@@ -71,6 +73,11 @@ impl Gateway {
             return Err(Outage::NoAnswer);
         }
         Ok(verdict)
+    }
+
+    /// The provider gets through to all cards again.
+    pub fn repair(&self) {
+        self.books().is_repaired = true;
     }
 
     /// All money that was ever taken.

@@ -58,9 +58,16 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let (delays, alerts) = (false, Alerts::default());
-        let retry = Arc::default();
-        Self { publisher, transport, counters, dead_letter, delays, retry, alerts, stopping }
+        Self {
+            publisher,
+            transport,
+            counters,
+            dead_letter,
+            delays: false,
+            alerts: Alerts::default(),
+            retry: Arc::default(),
+            stopping,
+        }
     }
 
     /// Says what configuration says about failures.

@@ -21,7 +21,11 @@ impl DeadLetters {
     /// The broker moves each message in one step, so a process that is killed meanwhile loses nothing and
     /// doubles nothing: what it has not moved is in this queue as before. Only where several queues share
     /// this one, and for broadcasts, a copy is published and confirmed before the dead letter is removed;
-    /// a process that ends between the two leaves a message that is handled and still here.
+    /// a process that ends between the two leaves a message that is handled and still here. Such a replay
+    /// holds at most 64 MiB of bodies, and takes no more in one go.
+    ///
+    /// RabbitMQ ends a channel that holds a delivery for long (`consumer_timeout`, 30 minutes by default).
+    /// A replay that takes longer ends with an error and can be repeated; a count keeps it shorter.
     ///
     /// # Errors
     /// Before anything is moved: if this queue or the one to go back to does not exist, or if this queue

@@ -100,8 +100,8 @@ impl Opened {
             stopping.subscribe(),
         )
         .delays(can_delay(&*self.transport, queue))
-        .retry(Arc::new(settings.retry.clone()))
-        .alerts(self.prepared.alerts.clone());
+        .alerts(self.prepared.alerts.clone())
+        .retry(Arc::new(settings.retry.clone()));
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(

@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use super::faults::{DeliveryFault, Fault};
 use super::recorder::{Captured, Recorder};
-use crate::consume::{Counts, Readiness};
+use crate::consume::{Alert, Counts, Readiness};
 use crate::contract::headers::names;
 use crate::contract::{Command, Event, Message, Source};
+use crate::deadletter::DeadLetters;
 use crate::dispatch::{HandlerFault, HandlerFaults, Target};
 use crate::handler::{Handler, HandlerEntry, State};
 use crate::observability::Ledger;
@@ -98,6 +99,12 @@ impl TestApp {
             .into_iter()
             .map(|(properties, body)| DeadLettered { properties, body })
             .collect()
+    }
+
+    /// The tools for the dead letters of a queue, as an operator has them: to replay them, for example.
+    #[must_use]
+    pub fn dead_letter_tools(&self, queue: &str) -> Option<DeadLetters> {
+        self.running.dead_letters(queue)
     }
 
     /// A value that a provider built or that the app was given.
@@ -341,6 +348,12 @@ impl TestAppBuilder {
     /// Sets a configuration value.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<toml::Value>) -> Self {
         self.app = self.app.config(key, value);
+        self
+    }
+
+    /// Tells `hook` what needs a person, as [`AppBuilder::on_alert`] does.
+    pub fn on_alert(mut self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
+        self.app = self.app.on_alert(hook);
         self
     }
 

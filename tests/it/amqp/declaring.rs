@@ -3,7 +3,7 @@
 use mmate::contract::address::Address;
 use mmate::transport::amqp::AmqpConfig;
 use mmate::transport::{
-    ExchangeKind, Outgoing, Queue, QueueKind, Topology, Transport, TransportErrorKind,
+    ExchangeKind, Outgoing, Queue, QueueKind, Settlement, Topology, Transport, TransportErrorKind,
 };
 
 use super::broker::{connect, connect_to, declare, delivery, id, name, properties, subscribe, url};
@@ -88,10 +88,12 @@ async fn an_exclusive_queue_is_consumed_by_its_own_connection_and_goes_with_it()
             Address { exchange: exchange.clone().into(), routing_key: "news.today".to_owned() };
         let outgoing = Outgoing::new(address, properties("a"), "body");
         transport.publish(outgoing).await.unwrap();
-        assert_eq!(id(&delivery(&mut subscription).await), "a");
+        let first = delivery(&mut subscription).await;
+        assert_eq!(id(&first), "a");
+        subscription.settle(first.tag, Settlement::Ack);
         let stats = transport.queue_stats(&queue).await.unwrap().unwrap();
         assert_eq!(stats.consumers, 1);
-        // Its end deletes the queue; the next subscription makes it again, with its binding.
+        // It outlives its consumer, as a pause of it, or a channel that the broker closes, needs.
     }
     let other = connect_to(AmqpConfig::new(url())).await;
     let error = other.queue_stats(&queue).await;

@@ -1,5 +1,7 @@
-//! A TCP proxy before the broker, which can be cut, silenced and slowed down.
+//! A TCP proxy before the broker, which can be cut, silenced and slowed down, and which can put words
+//! into the client's mouth.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,6 +31,32 @@ struct Weather {
     delay: Option<Duration>,
     /// Whether what the client says is forwarded.
     listens: bool,
+    /// Goes up with each frame that is to be slipped in.
+    slips: u64,
+    slip: Slip,
+}
+
+/// What the broker is told in the client's name, on each channel that consumes. It answers by closing
+/// the channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slip {
+    /// An ack of a delivery that never was: `406 PRECONDITION_FAILED`.
+    UnknownTag,
+    /// A question about a queue that is not there: `404 NOT_FOUND`.
+    MissingQueue,
+}
+
+impl Slip {
+    fn frame(self, channel: u16) -> Vec<u8> {
+        let payload = match self {
+            Self::UnknownTag => [&[0, 60, 0, 80][..], &9_999_999_u64.to_be_bytes(), &[0]].concat(),
+            Self::MissingQueue => {
+                [&[0, 50, 0, 10, 0, 0, 7][..], b"missing", &[1, 0, 0, 0, 0]].concat()
+            }
+        };
+        let size = u32::try_from(payload.len()).unwrap();
+        [&[1][..], &channel.to_be_bytes(), &size.to_be_bytes(), &payload, &[0xce]].concat()
+    }
 }
 
 impl Proxy {
@@ -40,7 +68,14 @@ impl Proxy {
     /// A proxy before a broker.
     pub(super) async fn before(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let fair = Weather { open: true, cuts: 0, delay: Some(Duration::ZERO), listens: true };
+        let fair = Weather {
+            open: true,
+            cuts: 0,
+            delay: Some(Duration::ZERO),
+            listens: true,
+            slips: 0,
+            slip: Slip::UnknownTag,
+        };
         let proxy = Self {
             address: listener.local_addr().unwrap(),
             weather: watch::Sender::new(fair),
@@ -96,7 +131,6 @@ impl Proxy {
 
     /// Forwards nothing in either direction and closes nothing, as a firewall that forgot the
     /// connection does: half-open TCP.
-    #[expect(dead_code, reason = "soon")]
     pub(super) fn silence(&self) {
         self.weather.send_modify(|weather| {
             weather.delay = None;
@@ -104,8 +138,15 @@ impl Proxy {
         });
     }
 
+    /// Makes the broker close every channel that consumes.
+    pub(super) fn slip_in(&self, slip: Slip) {
+        self.weather.send_modify(|weather| {
+            weather.slips += 1;
+            weather.slip = slip;
+        });
+    }
+
     /// Holds back whatever the broker says.
-    #[expect(dead_code, reason = "soon")]
     pub(super) fn slow_down(&self, delay: Duration) {
         self.weather.send_modify(|weather| weather.delay = Some(delay));
     }
@@ -133,10 +174,8 @@ async fn forward(client: TcpStream, target: &str, mut weather: watch::Receiver<W
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let cuts = weather.borrow_and_update().cuts;
-    let heard = pump(from_client, to_server, weather.clone(), |weather| {
-        weather.listens.then_some(Duration::ZERO)
-    });
-    let said = pump(from_server, to_client, weather.clone(), |weather| weather.delay);
+    let heard = listen(from_client, to_server, weather.clone());
+    let said = say(from_server, to_client, weather.clone());
     tokio::select! {
         () = heard => {}
         () = said => {}
@@ -144,27 +183,102 @@ async fn forward(client: TcpStream, target: &str, mut weather: watch::Receiver<W
     }
 }
 
-/// Copies until either side ends, each piece after the delay of the moment it came.
-async fn pump(
+/// Forwards what the broker says, each piece after the delay of the moment it came.
+async fn say(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut weather: watch::Receiver<Weather>,
-    delay: impl Fn(&Weather) -> Option<Duration>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else {
             return;
         };
-        let wait = match weather.wait_for(|weather| delay(weather).is_some()).await {
-            Ok(weather) => delay(&weather).unwrap_or_default(),
+        let wait = match weather.wait_for(|weather| weather.delay.is_some()).await {
+            Ok(weather) => weather.delay.unwrap_or_default(),
             Err(_) => return,
         };
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+        tokio::time::sleep(wait).await;
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Forwards what the client says in whole frames, so that others can be slipped in between them.
+async fn listen(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut weather: watch::Receiver<Weather>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut frames = Frames::default();
+    let mut slips = weather.borrow().slips;
+    loop {
+        let ready = tokio::select! {
+            read = from.read(&mut buffer) => match read {
+                Ok(count @ 1..) => frames.take(&buffer[..count]),
+                _ => return,
+            },
+            changed = weather.wait_for(|weather| weather.slips != slips) => match changed {
+                Ok(weather) => {
+                    slips = weather.slips;
+                    let slip = weather.slip;
+                    frames.consuming.iter().flat_map(|channel| slip.frame(*channel)).collect()
+                }
+                Err(_) => return,
+            },
+        };
+        if weather.wait_for(|weather| weather.listens).await.is_err()
+            || to.write_all(&ready).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Cuts the client's bytes into frames, and sees on which channels it consumes.
+#[derive(Default)]
+struct Frames {
+    pending: Vec<u8>,
+    greeted: bool,
+    consuming: BTreeSet<u16>,
+}
+
+impl Frames {
+    /// The whole frames that there are with these bytes.
+    fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.pending.extend_from_slice(bytes);
+        let mut end = 0;
+        while let Some(length) = self.next_length(end)
+            && self.pending.len() >= end + length
+        {
+            if self.greeted {
+                self.note(end);
+            }
+            self.greeted = true;
+            end += length;
+        }
+        self.pending.drain(..end).collect()
+    }
+
+    /// The first thing is the eight bytes of the protocol header.
+    fn next_length(&self, at: usize) -> Option<usize> {
+        if !self.greeted {
+            return Some(8);
+        }
+        let size = self.pending.get(at + 3..at + 7)?;
+        Some(8 + u32::from_be_bytes(size.try_into().unwrap()) as usize)
+    }
+
+    fn note(&mut self, at: usize) {
+        let frame = &self.pending[at..];
+        let channel = u16::from_be_bytes([frame[1], frame[2]]);
+        match frame {
+            // A method: `basic.consume`, `channel.close`, `channel.close-ok`.
+            [1, _, _, _, _, _, _, 0, 60, 0, 20, ..] => drop(self.consuming.insert(channel)),
+            [1, _, _, _, _, _, _, 0, 20, 0, 40 | 41, ..] => drop(self.consuming.remove(&channel)),
+            _ => {}
         }
     }
 }

@@ -133,6 +133,7 @@ async fn a_replay_that_is_cut_off_loses_and_doubles_nothing(backend: Backend) {
     let all = Selection::all();
     while tokio::time::timeout(Duration::from_millis(300), tools.replay(&all)).await.is_err() {
         cuts += 1;
+        assert!(cuts < 20, "it gets nowhere");
         let whole = ids.len() as u64;
         eventually("what was held is given back", || async {
             let count = |queue: &str| {
@@ -262,6 +263,10 @@ async fn a_queue_that_was_declared_without_the_way_back_is_not_emptied_into_noth
     let error = DeadLetters::new(Arc::clone(&transport), queue).replay(&Selection::all()).await;
     let error = error.expect_err("the broker would drop them");
     assert_eq!(error.kind(), TransportErrorKind::Mismatch, "{error}");
+    let text = error.to_string();
+    let says =
+        if backend == Backend::RabbitMq { "of an earlier version" } else { "dead_letter none" };
+    assert!(text.contains(&old.name) && text.contains(says), "{text}");
     assert_eq!(take(&transport, &old.name).await.body, "keep me");
 }
 

@@ -22,6 +22,8 @@ const ERROR_CHARS_MAX: usize = 80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     json: bool,
+    /// How many messages to look at, if not the default.
+    scan: Option<u16>,
     action: Action,
 }
 
@@ -43,6 +45,7 @@ pub(super) fn parser() -> clap::Command {
             with_filters(clap::Command::new("list"))
                 .about("List dead letters; without a queue, every dead-letter queue with its count")
                 .arg(queue().required(false))
+                .arg(scan())
                 .arg(json_flag()),
         )
         .subcommand(
@@ -51,6 +54,7 @@ pub(super) fn parser() -> clap::Command {
                 .arg(queue())
                 .arg(Arg::new("id").value_name("ID").required(true).help("The message's id"))
                 .arg(flag("body").help("Show the body too"))
+                .arg(scan())
                 .arg(json_flag()),
         )
         .subcommand(
@@ -65,6 +69,7 @@ pub(super) fn parser() -> clap::Command {
                         .value_parser(clap::value_parser!(u32).range(1..))
                         .help("Messages per second; 100 if not said"),
                 )
+                .arg(scan())
                 .arg(json_flag()),
         )
         .subcommand(
@@ -73,6 +78,7 @@ pub(super) fn parser() -> clap::Command {
                 .arg(queue())
                 .arg(flag("all").help("Take every dead letter; needed where no filter is given"))
                 .arg(flag("yes").required(true).help("Yes, they shall be gone"))
+                .arg(scan())
                 .arg(json_flag()),
         )
 }
@@ -83,6 +89,14 @@ fn queue() -> Arg {
 
 fn flag(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+fn scan() -> Arg {
+    Arg::new("scan")
+        .long("scan")
+        .value_name("N")
+        .value_parser(clap::value_parser!(u16).range(1..))
+        .help("How many messages to look at, the oldest first; 10000 if not said, at most 65535")
 }
 
 fn json_flag() -> Arg {
@@ -121,7 +135,7 @@ fn with_filters(command: clap::Command) -> clap::Command {
 /// Reads the arguments behind `dlq`.
 pub(super) fn request(matches: &ArgMatches) -> std::result::Result<Request, clap::Error> {
     let Some((name, matches)) = matches.subcommand() else {
-        return Ok(Request { json: false, action: Action::Queues });
+        return Ok(Request { json: false, scan: None, action: Action::Queues });
     };
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let queue = text("queue");
@@ -140,7 +154,7 @@ pub(super) fn request(matches: &ArgMatches) -> std::result::Result<Request, clap
         (_, Some(queue)) => Action::List { queue, selection: selection(matches) },
         (_, None) => Action::Queues,
     };
-    Ok(Request { json, action })
+    Ok(Request { json, scan: matches.get_one("scan").copied(), action })
 }
 
 fn selection(matches: &ArgMatches) -> Selection {
@@ -189,7 +203,13 @@ pub(super) async fn execute(app: &App, request: Request) -> Result {
                 .to_owned(),
         ));
     }
-    let tools = |queue: &DeadLetterQueue| DeadLetters::new(transport.clone(), queue.clone());
+    let tools = |queue: &DeadLetterQueue| {
+        let tools = DeadLetters::new(transport.clone(), queue.clone());
+        match request.scan {
+            Some(max) => tools.scan_max(max),
+            None => tools,
+        }
+    };
     let done = match &request.action {
         Action::Queues => overview(queues.iter().map(tools).collect(), request.json).await,
         action => match find(&queues, action) {
@@ -297,7 +317,16 @@ fn listed(page: &Page, json: bool) -> String {
         page.looked_at,
         page.waiting
     );
+    text.push_str(unseen(page.looked_at, page.waiting));
     text
+}
+
+fn unseen(looked_at: u64, waiting: u64) -> &'static str {
+    if looked_at < waiting {
+        "help: `--scan N` looks further, unless `--count` or somebody else has taken its share\n"
+    } else {
+        ""
+    }
 }
 
 fn outcome(what: &str, outcome: &Outcome, json: bool) -> String {
@@ -309,6 +338,7 @@ fn outcome(what: &str, outcome: &Outcome, json: bool) -> String {
     }
     let mut text =
         format!("{moved} {what}; {looked_at} of {waiting} dead letters were looked at\n");
+    text.push_str(unseen(looked_at, waiting));
     if without_origin > 0 {
         let _ = writeln!(
             text,
@@ -455,7 +485,9 @@ mod tests {
         let queue = "q".to_owned();
         assert_eq!(action(&arguments), Action::Replay { queue, selection, rate: Some(7) });
         assert_eq!(action(&["list"]), Action::Queues);
-        assert!(parse(&["list", "q", "--json"]).unwrap().json);
+        let request = parse(&["list", "q", "--json", "--scan", "65535"]).unwrap();
+        assert!(request.json && request.scan == Some(65_535));
+        assert!(parse(&["list", "q", "--scan", "65536"]).is_err());
     }
 
     #[test]

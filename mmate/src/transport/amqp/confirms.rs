@@ -11,7 +11,6 @@
 //! id and address here, and a message counts as confirmed only after everything that was resolved
 //! before it has been looked at.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -26,6 +25,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::failure::cause;
 use crate::transport::Outgoing;
 
@@ -59,7 +59,7 @@ pub(super) struct Lane {
     channel: Arc<Channel>,
     properties_bytes_max: usize,
     woken: Arc<Woken>,
-    board: Mutex<Board>,
+    board: Mutex<Board<Waiting>>,
     opened: Instant,
     retired: watch::Sender<bool>,
 }
@@ -74,15 +74,7 @@ struct Waiting {
     returned: Option<String>,
     answer: oneshot::Sender<Verdict>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
-    _permit: OwnedSemaphorePermit,
-}
-
-/// All that wait, in the order in which they were sent. The oldest has the number `base`.
-#[derive(Default)]
-struct Board {
-    base: u64,
-    waiting: VecDeque<Option<Waiting>>,
-    dead: bool,
+    permit: OwnedSemaphorePermit,
 }
 
 /// The numbers of those that the library has woken, in that order.
@@ -128,10 +120,7 @@ impl Lane {
 
     /// Hands out the verdicts that are missing, after the channel was replaced.
     pub(super) async fn wind_up(&self) {
-        while self.channel.status().connected()
-            && !self.is_dead()
-            && !self.board().waiting.is_empty()
-        {
+        while self.channel.status().connected() && !self.is_dead() && !self.board().is_empty() {
             // The limit only makes it look again: the last verdict does not end `drive`.
             let _ = tokio::time::timeout(RETIRE_AGE_MIN, self.drive()).await;
         }
@@ -145,7 +134,7 @@ impl Lane {
 
     /// True once the channel is no use any more.
     pub(super) fn is_dead(&self) -> bool {
-        self.board().dead
+        self.board().is_dead()
     }
 
     /// Queues the frames of a message. The verdict comes through the receiver.
@@ -161,10 +150,9 @@ impl Lane {
         let mut sending: Sending = Box::pin(send(channel, Arc::clone(outgoing), parcel));
         let (answer, verdict) = oneshot::channel();
         let mut board = self.board();
-        if board.dead {
+        let Some(number) = board.next_number() else {
             return Err(permit);
-        }
-        let number = board.base + board.waiting.len() as u64;
+        };
         let waker = Waker::from(Arc::new(Ticket { number, woken: Arc::clone(&self.woken) }));
         // The first poll queues the frames. It stays under the lock until it is on the board, see
         // `drain`.
@@ -177,21 +165,15 @@ impl Lane {
                 waker.wake_by_ref();
             }
             Poll::Ready(Err(_)) => {
-                board.dead = true;
+                board.shut();
                 drop(board);
                 self.woken.driver.notify_one();
                 return Err(permit);
             }
         }
-        board.waiting.push_back(Some(Waiting {
-            sending,
-            waker,
-            outgoing: Arc::clone(outgoing),
-            returned: None,
-            answer,
-            _permit: permit,
-        }));
-        Ok(verdict)
+        let outgoing = Arc::clone(outgoing);
+        let waiting = Waiting { sending, waker, outgoing, returned: None, answer, permit };
+        board.enter(waiting).map(|()| verdict).map_err(|waiting| waiting.permit)
     }
 
     /// Hands out verdicts until the channel ends; gives the reason.
@@ -209,10 +191,11 @@ impl Lane {
 
     /// Ends the channel: whoever still waits hears that it failed.
     pub(super) fn bury(&self) {
-        self.board().dead = true;
+        self.board().shut();
         self.drain();
-        let left = std::mem::take(&mut self.board().waiting);
-        for waiting in left.into_iter().flatten() {
+        // In a statement of its own: the lock is not held while callers are told.
+        let left = self.board().bury();
+        for waiting in left {
             let error = lapin::ErrorKind::InvalidChannel(self.channel.id()).into();
             waiting.settle(Err(error));
         }
@@ -228,7 +211,7 @@ impl Lane {
         let mut returns: Vec<BasicReturnMessage> = Vec::new();
         let mut failure = None;
         for number in numbers {
-            let Some((waiting, result)) = board.poll(number) else {
+            let Some((waiting, result)) = board.take(number, Waiting::poll) else {
                 continue;
             };
             let result = result.map(|confirmation| {
@@ -237,7 +220,7 @@ impl Lane {
                 ack
             });
             if let Err(error) = &result {
-                board.dead = true;
+                board.shut();
                 failure.get_or_insert_with(|| cause(error));
             }
             done.push((waiting, result));
@@ -246,14 +229,13 @@ impl Lane {
             let owner = done
                 .iter_mut()
                 .map(|(waiting, _)| waiting)
-                .chain(board.waiting.iter_mut().flatten())
+                .chain(board.iter_mut())
                 .find(|waiting| waiting.is_owner(&returned));
             match owner {
                 Some(owner) => owner.returned = Some(returned.reply_text.to_string()),
                 None => tracing::error!("RabbitMQ returned a message that nobody waits for"),
             }
         }
-        board.trim();
         drop(board);
         for (waiting, result) in done {
             waiting.settle(result);
@@ -261,7 +243,7 @@ impl Lane {
         failure
     }
 
-    fn board(&self) -> MutexGuard<'_, Board> {
+    fn board(&self) -> MutexGuard<'_, Board<Waiting>> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -272,28 +254,16 @@ impl fmt::Debug for Lane {
     }
 }
 
-impl Board {
-    /// Polls one; takes it off the board if it is done.
-    fn poll(&mut self, number: u64) -> Option<(Waiting, lapin::Result<Confirmation>)> {
-        let at = usize::try_from(number.checked_sub(self.base)?).ok()?;
-        let slot = self.waiting.get_mut(at)?;
-        let waiting = slot.as_mut()?;
-        let mut cx = Context::from_waker(&waiting.waker);
-        match waiting.sending.as_mut().poll(&mut cx) {
-            Poll::Ready(result) => slot.take().map(|waiting| (waiting, result)),
+impl Waiting {
+    /// Asks the library for its confirm.
+    fn poll(&mut self) -> Option<lapin::Result<Confirmation>> {
+        let mut cx = Context::from_waker(&self.waker);
+        match self.sending.as_mut().poll(&mut cx) {
+            Poll::Ready(result) => Some(result),
             Poll::Pending => None,
         }
     }
 
-    fn trim(&mut self) {
-        while let Some(None) = self.waiting.front() {
-            self.waiting.pop_front();
-            self.base += 1;
-        }
-    }
-}
-
-impl Waiting {
     /// True if a returned message is this one. Two that are alike in id and address are routed
     /// alike, so it does not matter which of them is taken.
     fn is_owner(&self, returned: &BasicReturnMessage) -> bool {

@@ -148,8 +148,8 @@ fn options(kind: QueueKind) -> QueueDeclareOptions {
     let exclusive = kind == QueueKind::Exclusive;
     QueueDeclareOptions {
         durable: !exclusive,
+        // Not with its last consumer: one whose channel was closed, or that is paused, comes back to it.
         exclusive,
-        auto_delete: exclusive,
         ..QueueDeclareOptions::default()
     }
 }
@@ -257,6 +257,6 @@ mod tests {
         let queue = Queue::new("q").kind(QueueKind::Exclusive);
         assert!(shown(&queue).is_empty());
         let options = options(queue.kind);
-        assert!(options.exclusive && options.auto_delete && !options.durable);
+        assert!(options.exclusive && !options.auto_delete && !options.durable);
     }
 }

@@ -17,6 +17,7 @@
 //!   (at most [`AmqpConfig::ack_delay`] and half the prefetch later): it comes again.
 
 mod ack;
+mod board;
 mod config;
 mod confirms;
 mod connect;

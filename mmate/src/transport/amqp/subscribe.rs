@@ -26,7 +26,7 @@ pub(super) async fn subscribe(
     let Established { connection, place, .. } = established;
     let place = Arc::clone(place);
     if let Some(owned) = &owned {
-        // It went with the last connection, or with its last consumer.
+        // It went with the last connection.
         let items: Vec<Item<'_>> = owned.items().collect();
         declare_all(connection, &items, config.call_timeout).await?;
     }

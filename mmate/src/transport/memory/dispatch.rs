@@ -11,9 +11,7 @@ use super::broker::State;
 use super::consumer::{Consumer, ConsumerId, Status};
 use super::expiry::DeathReason;
 use super::queue::{Message, QueueId};
-use crate::transport::{
-    QueueKind, Settlement, SubscribeOptions, TransportError, TransportErrorKind,
-};
+use crate::transport::{Settlement, SubscribeOptions, TransportError, TransportErrorKind};
 
 /// What a consumer that asks gets.
 pub(super) enum Next {
@@ -132,12 +130,7 @@ impl State {
         if over {
             return;
         }
-        let queue = consumer.queue;
-        if self.queues[queue].spec.kind == QueueKind::Exclusive && !self.has_subscription(queue) {
-            self.remove_queue(queue);
-        } else {
-            self.dispatch(queue);
-        }
+        self.dispatch(consumer.queue);
     }
 
     /// Ends all consumers of a connection and removes its exclusive queues.
@@ -249,12 +242,6 @@ impl State {
         let consumer = &mut self.consumers[id];
         consumer.status = Status::Over(kind, text);
         self.wakers.to_wake.extend(consumer.waiter.waker.take());
-    }
-
-    fn has_subscription(&self, queue: QueueId) -> bool {
-        self.consumers
-            .iter()
-            .any(|(_, consumer)| consumer.queue == queue && consumer.loss().is_none())
     }
 
     fn consumers_where(&self, wanted: impl Fn(&Consumer) -> bool) -> Vec<ConsumerId> {

@@ -1,0 +1,260 @@
+//! Who waits for which confirm of one channel, as plain state: the caller locks it.
+//!
+//! Two promises: whoever was let in gets exactly one answer, and nobody is let in after the end. Both
+//! hold because [`Board::enter`] and [`Board::bury`] are one step each.
+
+use std::collections::VecDeque;
+
+/// All that wait, in the order in which they were sent. The oldest has the number `base`.
+#[derive(Debug)]
+pub(super) struct Board<W> {
+    base: u64,
+    waiting: VecDeque<Option<W>>,
+    dead: bool,
+}
+
+impl<W> Board<W> {
+    /// The number that the next one gets; nothing once the channel is no use any more.
+    pub(super) fn next_number(&self) -> Option<u64> {
+        (!self.dead).then_some(self.base + self.waiting.len() as u64)
+    }
+
+    /// Lets one in, unless the channel is no use any more; then it comes back.
+    pub(super) fn enter(&mut self, waiting: W) -> Result<(), W> {
+        if self.dead {
+            return Err(waiting);
+        }
+        self.waiting.push_back(Some(waiting));
+        Ok(())
+    }
+
+    /// Takes one off, if it is there and `done` gives something of it.
+    pub(super) fn take<R>(
+        &mut self,
+        number: u64,
+        done: impl FnOnce(&mut W) -> Option<R>,
+    ) -> Option<(W, R)> {
+        let at = usize::try_from(number.checked_sub(self.base)?).ok()?;
+        let slot = self.waiting.get_mut(at)?;
+        let result = done(slot.as_mut()?)?;
+        let waiting = slot.take()?;
+        while let Some(None) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.base += 1;
+        }
+        Some((waiting, result))
+    }
+
+    /// Those that wait.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.waiting.iter_mut().flatten()
+    }
+
+    /// True if nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// True once nobody is let in any more.
+    pub(super) const fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// Lets nobody in any more. Those that wait may still get their answers.
+    pub(super) const fn shut(&mut self) {
+        self.dead = true;
+    }
+
+    /// Lets nobody in any more, and gives those that still wait: they are to be told.
+    pub(super) fn bury(&mut self) -> Vec<W> {
+        self.shut();
+        std::mem::take(&mut self.waiting).into_iter().flatten().collect()
+    }
+}
+
+impl<W> Default for Board<W> {
+    fn default() -> Self {
+        Self { base: 0, waiting: VecDeque::new(), dead: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use shuttle::sync::atomic::{AtomicBool, Ordering};
+    use shuttle::sync::mpsc::{self, Receiver, Sender};
+    use shuttle::sync::{Arc, Condvar, Mutex};
+    use shuttle::thread;
+
+    use super::*;
+
+    /// How many orders of events are tried.
+    const SCHEDULES: usize = 1_000;
+    const PUBLISHERS: u32 = 3;
+    const LANES: usize = 3;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Verdict {
+        Confirmed,
+        Failed,
+    }
+
+    struct Slot {
+        message: u32,
+        confirmed: Arc<Mutex<bool>>,
+        answer: Sender<Verdict>,
+    }
+
+    /// A channel as `Lane` uses it, with the model's locks.
+    #[derive(Default)]
+    struct Lane {
+        /// The connection is lost: nothing on the wire arrives, nothing is confirmed.
+        gone: AtomicBool,
+        board: Mutex<Board<Slot>>,
+        /// Sent and not seen by the broker: number and slot's flag.
+        wire: Mutex<VecDeque<(u64, u32, Arc<Mutex<bool>>)>>,
+        woken: Mutex<Vec<u64>>,
+        signal: Condvar,
+    }
+
+    #[derive(Default)]
+    struct World {
+        lanes: [Lane; LANES],
+        current: Mutex<usize>,
+        changed: Condvar,
+        /// How often the broker took each message.
+        broker: Mutex<BTreeMap<u32, u32>>,
+        published: Mutex<u32>,
+    }
+
+    impl World {
+        /// What `Publisher::attempts` does: again on the next channel until one confirms.
+        fn publish(&self, message: u32) {
+            let mut lane = 0;
+            loop {
+                if let Some(verdict) = self.submit(lane, message) {
+                    let told = verdict.recv().expect("whoever was let in is told");
+                    assert!(verdict.try_recv().is_err(), "told once");
+                    if told == Verdict::Confirmed {
+                        break;
+                    }
+                }
+                let mut current = self.current.lock().unwrap();
+                while *current == lane {
+                    current = self.changed.wait(current).unwrap();
+                }
+                lane = *current;
+            }
+            let taken = self.broker.lock().unwrap().get(&message).copied();
+            assert!(taken >= Some(1), "message {message} was confirmed and the broker has it not");
+            *self.published.lock().unwrap() += 1;
+            for lane in &self.lanes {
+                // With the lock, or one that is about to wait would miss it.
+                let _wire = lane.wire.lock().unwrap();
+                lane.signal.notify_all();
+            }
+        }
+
+        fn submit(&self, at: usize, message: u32) -> Option<Receiver<Verdict>> {
+            let lane = &self.lanes[at];
+            let (answer, verdict) = mpsc::channel();
+            let mut board = lane.board.lock().unwrap();
+            let number = board.next_number()?;
+            let confirmed = Arc::new(Mutex::new(false));
+            lane.wire.lock().unwrap().push_back((number, message, Arc::clone(&confirmed)));
+            lane.signal.notify_all();
+            assert!(board.enter(Slot { message, confirmed, answer }).is_ok());
+            Some(verdict)
+        }
+
+        fn is_over(&self) -> bool {
+            *self.published.lock().unwrap() == PUBLISHERS
+        }
+
+        /// The broker and the library's thread: take a message, confirm it, wake.
+        fn confirm(&self, at: usize) {
+            let lane = &self.lanes[at];
+            loop {
+                let mut wire = lane.wire.lock().unwrap();
+                let (number, message, confirmed) = loop {
+                    if self.is_over() || lane.gone.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    if let Some(sent) = wire.pop_front() {
+                        break sent;
+                    }
+                    wire = lane.signal.wait(wire).unwrap();
+                };
+                drop(wire);
+                // The library also wakes when a frame is written.
+                lane.woken.lock().unwrap().push(number);
+                self.drain(at);
+                *self.broker.lock().unwrap().entry(message).or_default() += 1;
+                if lane.gone.load(Ordering::SeqCst) {
+                    // The broker has it, and its confirm is lost: it is published twice.
+                    return;
+                }
+                *confirmed.lock().unwrap() = true;
+                lane.woken.lock().unwrap().push(number);
+                self.drain(at);
+            }
+        }
+
+        /// What `Lane::drain` does.
+        fn drain(&self, at: usize) {
+            let lane = &self.lanes[at];
+            let mut board = lane.board.lock().unwrap();
+            let numbers = std::mem::take(&mut *lane.woken.lock().unwrap());
+            let done: Vec<Slot> = numbers
+                .into_iter()
+                .filter_map(|number| {
+                    board.take(number, |slot| slot.confirmed.lock().unwrap().then_some(()))
+                })
+                .map(|(slot, ())| slot)
+                .collect();
+            drop(board);
+            for slot in done {
+                assert!(self.broker.lock().unwrap().contains_key(&slot.message));
+                slot.answer.send(Verdict::Confirmed).expect("the publisher waits");
+            }
+        }
+
+        /// What `Lane::bury` and the keeper do: the connection is lost, and there is another.
+        fn lose(&self, at: usize) {
+            self.lanes[at].gone.store(true, Ordering::SeqCst);
+            {
+                let _wire = self.lanes[at].wire.lock().unwrap();
+                self.lanes[at].signal.notify_all();
+            }
+            self.lanes[at].board.lock().unwrap().shut();
+            self.drain(at);
+            let left = self.lanes[at].board.lock().unwrap().bury();
+            for slot in left {
+                slot.answer.send(Verdict::Failed).expect("the publisher waits");
+            }
+            *self.current.lock().unwrap() = at + 1;
+            self.changed.notify_all();
+        }
+    }
+
+    #[test]
+    fn every_publish_is_told_once_while_connections_are_lost_in_any_order() {
+        let model = || {
+            let world = Arc::new(World::default());
+            let run = |work: Box<dyn FnOnce(&World) + Send>| {
+                let world = Arc::clone(&world);
+                thread::spawn(move || work(&world))
+            };
+            let mut threads: Vec<_> = (0..PUBLISHERS)
+                .map(|message| run(Box::new(move |world| world.publish(message))))
+                .collect();
+            threads.extend((0..LANES).map(|at| run(Box::new(move |world| world.confirm(at)))));
+            // The second loss during the recovery from the first.
+            threads.push(run(Box::new(|world| (0..LANES - 1).for_each(|at| world.lose(at)))));
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert!(world.lanes.iter().all(|lane| lane.board.lock().unwrap().is_empty()));
+        };
+        shuttle::check_random(model, SCHEDULES);
+    }
+}
