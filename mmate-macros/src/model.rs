@@ -69,8 +69,9 @@ pub(crate) enum QueueType {
 }
 
 /// The growth of waits.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Backoff {
+    Custom(syn::Path),
     Fixed(Millis),
     Linear(Millis, Millis),
     Exponential(Millis, Millis),
@@ -82,6 +83,30 @@ pub(crate) struct RetryArgs {
     pub(crate) attempts: Option<u64>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) jitter: Option<f64>,
+}
+
+/// `breaker` and `breaker(..)`.
+#[derive(Default)]
+pub(crate) struct BreakerArgs {
+    pub(crate) failures: Option<u64>,
+    pub(crate) reset: Option<Millis>,
+    pub(crate) probes: Option<u64>,
+    pub(crate) name: Option<LitStr>,
+}
+
+/// `rate(..)`.
+#[derive(Default)]
+pub(crate) struct RateArgs {
+    pub(crate) calls: u64,
+    /// Missing only after a mistake.
+    pub(crate) per: Option<Millis>,
+    pub(crate) burst: Option<u64>,
+}
+
+/// `bulkhead(..)`.
+pub(crate) struct BulkheadArgs {
+    pub(crate) name: LitStr,
+    pub(crate) places: Count,
 }
 
 /// The arguments of `#[handler]`.
@@ -99,6 +124,10 @@ pub(crate) struct HandlerArgs {
     pub(crate) broadcast: Option<Keyed<()>>,
     pub(crate) queue_type: Option<Keyed<(QueueType, Ident)>>,
     pub(crate) max_priority: Option<Keyed<u64>>,
+    pub(crate) breaker: Option<Keyed<BreakerArgs>>,
+    pub(crate) rate: Option<Keyed<RateArgs>>,
+    pub(crate) bulkhead: Option<Keyed<BulkheadArgs>>,
+    pub(crate) fallback: Option<Keyed<syn::Path>>,
 }
 
 /// The arguments of `#[main]` and `#[test]`.

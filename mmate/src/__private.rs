@@ -99,11 +99,11 @@ mod runtime_surface {
 
     use crate::contract::MessageInfo;
     pub use crate::handler::{
-        Building, Call, FromContext, FromDelivery, FromResources, Handler, HandlerEntry,
-        IntoOutcome, ProviderEntry, Requirements, Resources, Running, Started,
+        Building, Bulkhead, Call, Fallback, FromContext, FromDelivery, FromResources, Handler,
+        HandlerEntry, IntoOutcome, ProviderEntry, Requirements, Resources, Running, Started,
     };
     use crate::handler::{HandlerError, HandlerResult};
-    pub use crate::reliability::{Backoff, RetryPolicy};
+    pub use crate::reliability::{Backoff, BreakerPolicy, RatePolicy, RetryPolicy};
     pub use crate::transport::QueueKind;
 
     /// The first parameter of a handler: its description, and how it is taken.

@@ -123,14 +123,39 @@ pub use mmate_macros::payload;
 /// | `concurrency = 16` | how many messages are handled at a time, per process |
 /// | `prefetch = 32` | how many messages the broker hands over in advance |
 /// | `timeout = "30s"` | how long one call may take |
-/// | `retry(..)` | `attempts = 5`: calls in all; `backoff`: `exponential("100ms", "30s")`, `linear("1s", "30s")` or `fixed("1s")`; `jitter = 0.1` |
+/// | `retry(..)` | `attempts = 5`: calls in all; `backoff`: `exponential("100ms", "30s")`, `linear("1s", "30s")`, `fixed("1s")`, or `custom(waits)` with `fn waits(attempt: u32) -> Duration`, at most 7 days; `jitter = 0.1` |
+/// | `breaker` | stops calling what keeps failing; `breaker(failures = 5, reset = "30s", probes = 3, name = "payments")` |
+/// | `rate(100, per = "1s")` | how many calls may begin in which time, per process; `burst = 10`: how many at once |
+/// | `bulkhead("db", 10)` | so many calls of all handlers with this bulkhead run at a time, per process |
+/// | `fallback = cached_price` | the function that is called instead once the attempts are spent |
 /// | `dead_letter = "dlq.orders"` | where a message goes that failed for good; one that several queues share is replayed by copies |
 /// | `broadcast` | every instance gets its own copy; not with `queue`, `group`, `queue_type`, `max_priority` |
 /// | `queue_type = classic` | `quorum`, the default, or `classic` |
 /// | `max_priority = 9` | the highest priority that the queue distinguishes; makes it classic |
 /// | `crate = ::path` | where `mmate` is, if it has another name |
 ///
-/// `concurrency` and `prefetch` take constants as well as numbers.
+/// `concurrency`, `prefetch` and the size of a bulkhead take constants as well as numbers.
+///
+/// # Limits
+///
+/// A message waits for rate, bulkhead and breaker before the handler is called: no attempt is used up, nothing
+/// is dropped, and the time limit begins with the call. While messages wait they take up the handler's
+/// `concurrency`, so that the backlog stays in the broker. At shutdown they are left unacknowledged at once.
+///
+/// **`breaker`** opens after `failures` (5) failures in a row, calls nothing for `reset` (30 s, at most 7 days),
+/// then lets `probes` (3) calls through: one failure among them opens it again, else it closes. Only errors
+/// of the classes `transient`, `throttle` and `system` are failures, and calls that overran their time limit. Only a
+/// success breaks the row; rejections and errors about the message neither count nor break it. While it is open, the queue's
+/// readiness is `Waiting`. Handlers whose breakers have one `name` share one breaker; what they say about it must be
+/// the same.
+///
+/// **`rate`** spreads calls evenly, each attempt counted, up to 1,000,000 calls. Without `burst`, as many as come in
+/// 10 ms may begin at once.
+///
+/// **`fallback`** is an `async fn` with the handler's parameters and result, without an attribute. It is called when the
+/// attempts are spent, and while the breaker is open, instead of waiting; not for `invalid`, `permanent`, rejected or
+/// unreadable messages. Its `Ok` finishes the message as the handler's would; its `Err` dead-letters it with both errors.
+/// `Context::is_fallback` tells it from the handler. It has the handler's time limit and waits for none of its other limits.
 ///
 /// Beside the function there is a type of the same name, which implements `Handler`, for apps that choose
 /// their handlers by hand. `MMATE_MACROS_DEBUG=create_order` in the environment of the compiler prints

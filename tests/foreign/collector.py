@@ -1,6 +1,6 @@
 """Takes with pika what a service leaves behind: results, replies and dead letters.
 
-Usage: collector.py URL QUEUE_TYPE DEAD_LETTER_QUEUE..
+Usage: collector.py URL[,URL..] QUEUE_TYPE DEAD_LETTER_QUEUE..
 Declares `soak.out` (bound to the service's results) and `soak.replies`; the dead-letter queues are the
 service's own. One line per message on standard output, written before the message is acknowledged; the
 last word is 1 for a redelivery, which then may be the collector's own doing:
@@ -9,6 +9,7 @@ last word is 1 for a redelivery, which then may be the collector's own doing:
 """
 
 import json
+import random
 import signal
 import sys
 import time
@@ -54,6 +55,19 @@ def on_dead_letter(queue):
     return take
 
 
+def nodes(urls):
+    """The nodes of a cluster in any order, each with limits of its own."""
+    every = []
+    for url in urls.split(","):
+        parameters = pika.URLParameters(url)
+        parameters.heartbeat = 4
+        parameters.socket_timeout = 3
+        parameters.stack_timeout = 6
+        every.append(parameters)
+    random.shuffle(every)
+    return every
+
+
 def subscribe(connection, kind, dead_letter_queues):
     channel = connection.channel()
     channel.basic_qos(prefetch_count=200)
@@ -86,13 +100,9 @@ def main():
     dead_letter_queues, watched = rest[:cut], rest[cut + 1 :]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parameters = pika.URLParameters(url)
-    parameters.heartbeat = 4
-    parameters.socket_timeout = 3
-    parameters.stack_timeout = 6
     while True:
         try:
-            connection = pika.BlockingConnection(parameters)
+            connection = pika.BlockingConnection(nodes(url))
             subscribe(connection, kind, dead_letter_queues)
             say("up")
             while True:

@@ -1,6 +1,6 @@
 """Publishes with pika, a client that knows nothing of Mmate, and writes down what it may believe.
 
-Usage: publisher.py URL PREFIX RATE COUNT MIX
+Usage: publisher.py URL[,URL..] PREFIX RATE COUNT MIX
 One line per message on standard output: `A id` before it is sent, `C id` when the broker has confirmed it.
 `B id` says that it came back because nothing was bound. After a loss, and after a return, the same id is
 sent again. Ends after COUNT messages (0: never), or on SIGTERM once the last message is confirmed.
@@ -8,6 +8,7 @@ MIX is a list like `work:ok,ask:reject`, taken in turn.
 """
 
 import json
+import random
 import signal
 import sys
 import time
@@ -73,11 +74,12 @@ def encode(kind, wish, message_id):
 
 class Publisher:
     def __init__(self, url):
-        self.parameters = pika.URLParameters(url)
-        self.parameters.heartbeat = 4
-        self.parameters.socket_timeout = 3
-        self.parameters.stack_timeout = 6
-        self.parameters.blocked_connection_timeout = None
+        self.nodes = [pika.URLParameters(node) for node in url.split(",")]
+        for parameters in self.nodes:
+            parameters.heartbeat = 4
+            parameters.socket_timeout = 3
+            parameters.stack_timeout = 6
+            parameters.blocked_connection_timeout = None
         self.channel = None
 
     def publish(self, kind, wish, message_id):
@@ -90,7 +92,8 @@ class Publisher:
                     return
             try:
                 if self.channel is None:
-                    connection = pika.BlockingConnection(self.parameters)
+                    random.shuffle(self.nodes)
+                    connection = pika.BlockingConnection(self.nodes)
                     self.channel = connection.channel()
                     self.channel.confirm_delivery()
                 self.channel.basic_publish(exchange, key, body, properties, mandatory=True)

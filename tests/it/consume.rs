@@ -232,9 +232,9 @@ async fn at_most_as_many_run_at_a_time_as_the_concurrency_says(backend: Backend)
 
 async fn stopping_lets_handlers_end_and_leaves_the_rest_to_others(backend: Backend) {
     let service = start_with(backend, |builder| builder.config("shutdown.drain", "50ms")).await;
+    let (queue, transport) = (service.queue(), service.broker.connect().await);
     service.send("hang").await;
     service.probe.wait_for(1).await;
-    let (queue, transport) = (service.queue(), service.broker.connect().await);
     let began = tokio::time::Instant::now();
     let report = service.running.stop().await;
     assert!(!report.drained && report.counts.abandoned == 1, "{report}");

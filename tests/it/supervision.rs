@@ -23,6 +23,13 @@ struct SupervisedWork {
     text: String,
 }
 
+/// Pauses, but does not wait for ever.
+async fn pause(running: &Running, queue: &str) {
+    let paused = running.pause(queue, "paused by a test");
+    let paused = tokio::time::timeout(mmate_tests::DEADLINE, paused).await;
+    paused.expect("paused in time").expect("the queue is known");
+}
+
 /// Handlers that are asked to wait do so until the test opens it.
 #[derive(Clone)]
 struct Gate(Arc<Semaphore>);
@@ -116,8 +123,7 @@ async fn a_paused_queue_keeps_its_messages_until_it_is_resumed(backend: Backend)
         tokio::time::timeout(Duration::from_millis(200), running.pause(&queue, "paused by a test"));
     assert!(asked.await.is_err(), "it waits for the handler that runs");
     service.gate.0.add_permits(1);
-    let paused = running.pause(&queue, "paused by a test").await;
-    paused.expect("the queue is known");
+    pause(running, &queue).await;
     assert_eq!(service.readiness(), Readiness::Paused("paused by a test".to_owned()));
     let health = running.health();
     assert!(!health.ready && health.to_string().contains("paused by a test"), "{health}");
@@ -144,7 +150,7 @@ async fn a_broadcast_waits_while_its_consumer_is_paused(backend: Backend) {
     let builder = builder.handler::<hear>().provide(probe.clone());
     let running = builder.start().await.expect("boots");
     let queue = running.health().consumers[0].queue.clone();
-    running.pause(&queue, "paused by a test").await.expect("the queue is known");
+    pause(&running, &queue).await;
     let news = SupervisedNews { text: queue.clone() };
     running.publisher().publish(news).await.expect("its queue is still there");
     running.resume(&queue).await.expect("the queue is known");
@@ -155,7 +161,7 @@ async fn a_broadcast_waits_while_its_consumer_is_paused(backend: Backend) {
 async fn a_paused_service_stops(backend: Backend) {
     let service = Service::start(backend).await;
     let queue = service.queue();
-    service.running.pause(&queue, "paused by a test").await.expect("the queue is known");
+    pause(&service.running, &queue).await;
     service.send("later").await;
     let report = service.running.stop().await;
     assert!(report.drained && report.counts.handled == 0, "{report}");
@@ -165,7 +171,7 @@ async fn a_paused_service_stops(backend: Backend) {
 async fn lag_equals_the_numbers_of_the_broker(backend: Backend) {
     let service = Service::start(backend).await;
     let queue = service.queue();
-    service.running.pause(&queue, "to let messages pile up").await.expect("the queue is known");
+    pause(&service.running, &queue).await;
     for _ in 0..3 {
         service.send("later").await;
     }
@@ -353,7 +359,7 @@ async fn pausing_works_while_the_broker_is_away_and_resuming_waits_for_it() {
     transport.away.store(true, Ordering::SeqCst);
     transport.inner.delete_queue(&queue).await.expect("the consumer is lost");
     eventually("not ready", || async { !service.running.is_ready() }).await;
-    service.running.pause(&queue, "paused by a test").await.expect("the queue is known");
+    pause(&service.running, &queue).await;
     let tries = transport.subscribed.load(Ordering::SeqCst);
     tokio::time::sleep(10 * MINUTE).await;
     assert_eq!(transport.subscribed.load(Ordering::SeqCst), tries, "a pause makes no attempts");

@@ -59,6 +59,12 @@ struct Answer {
     of: String,
 }
 
+/// A command that nobody takes.
+#[message(command, service = "nobody")]
+struct Unheard {
+    of: String,
+}
+
 /// The visible effect of a message.
 #[message(event, aggregate = "soak", key = of)]
 struct Done {
@@ -109,6 +115,9 @@ async fn work(message: Work, context: Context, publisher: Publisher) -> Result<A
 async fn plain(message: Plain, context: Context, publisher: Publisher) -> Result<Answer> {
     let (of, attempt) = (message.id, context.attempt());
     fulfil(&of, &message.wish, attempt).await?;
+    if message.wish == "unbound" {
+        publisher.send(Unheard { of: of.clone() }).await?;
+    }
     publisher.publish(Done { of: of.clone(), attempt }).await?;
     Ok(Answer { of })
 }

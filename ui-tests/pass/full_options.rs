@@ -95,6 +95,18 @@ impl std::fmt::Display for OrderError {
 
 impl std::error::Error for OrderError {}
 
+const PLACES: u16 = 10;
+
+fn waits(attempt: u32) -> std::time::Duration {
+    std::time::Duration::from_secs(u64::from(attempt))
+}
+
+mod cache {
+    pub(super) async fn find_order(_: super::FindOrder) -> super::Result<super::OrderPlaced> {
+        Ok(super::OrderPlaced { order_id: "cached".to_owned() })
+    }
+}
+
 /// Places orders.
 #[handler(queue = "cmd.orders.create", topic = "cmd.orders.*", dead_letter = "dlq.orders", concurrency = 16,
           prefetch = PREFETCH, timeout = "30s", queue_type = classic, max_priority = 9,
@@ -110,12 +122,13 @@ async fn send_confirmation(OrderCreated { order_id }: OrderCreated, ctx: Context
     Ok(())
 }
 
-#[handler(broadcast, retry(backoff = fixed("1s")))]
+#[handler(broadcast, breaker, rate(1, per = "1d"), bulkhead("mail", 1), retry(backoff = fixed("1s")))]
 async fn forget(event: mmate::contract::Envelope<OrderCreated>) {
     let _ = event;
 }
 
-#[handler]
+#[handler(breaker(failures = 3, reset = "1m", probes = 2, name = "orders"), rate(100, per = "1s", burst = 10),
+          bulkhead("db", PLACES), fallback = cache::find_order, retry(backoff = custom(waits)))]
 async fn find_order(_: FindOrder) -> Result<OrderPlaced> {
     Ok(OrderPlaced { order_id: String::new() })
 }
@@ -155,6 +168,7 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     assert_eq!((entry.name, entry.docs), ("create_order", "Places orders."));
     assert_eq!(entry.message.name, "Create");
     assert_eq!(entry.options.prefetch, Some(64));
+    limits();
     assert_eq!(mmate::handler::registered_handlers().len(), 4);
     assert_eq!(mmate::handler::registered_providers().len(), 2);
     assert_eq!(mmate::contract::registered_messages().len(), 5);
@@ -167,6 +181,23 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     errors();
     let _ = (Size::Small, Size::Large, Page { items: vec![1] });
     Ok(())
+}
+
+fn limits() {
+    use mmate::handler::{Bulkhead, Handler};
+    use mmate::reliability::{BreakerPolicy, RatePolicy};
+    let options = find_order::ENTRY.options;
+    assert_eq!(options.breaker, Some(BreakerPolicy::new(3, 60_000, 2)));
+    assert_eq!(options.breaker_name, Some("orders"));
+    assert_eq!(options.rate, Some(RatePolicy::new(100, 1_000).burst(10)));
+    assert_eq!(options.bulkhead, Some(Bulkhead::new("db", 10)));
+    assert_eq!(options.fallback.map(|fallback| fallback.name), Some("find_order"));
+    let backoff = options.retry.unwrap().backoff;
+    assert_eq!(backoff.wait(7), std::time::Duration::from_secs(7));
+    let options = forget::ENTRY.options;
+    assert_eq!(options.breaker, Some(BreakerPolicy::DEFAULT));
+    assert_eq!(options.rate, Some(RatePolicy::new(1, 86_400_000)));
+    assert!(options.breaker_name.is_none() && options.fallback.is_none());
 }
 
 fn errors() {

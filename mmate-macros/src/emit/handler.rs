@@ -8,7 +8,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{FnArg, Type};
 
 use super::{conditions, location, spelled};
-use crate::model::{Backoff, FnItem, HandlerArgs, QueueType, RetryArgs};
+use crate::model::{Backoff, BreakerArgs, FnItem, HandlerArgs, QueueType, RateArgs, RetryArgs};
 use crate::parse::args::Keyed;
 use crate::parse::docs::docs;
 
@@ -19,7 +19,7 @@ pub(crate) fn handler(args: &HandlerArgs, item: &FnItem) -> TokenStream {
     // The type's place is the attribute, so that editors go to the function when asked for the name.
     let mut type_name = name.clone();
     type_name.set_span(Span::call_site());
-    let shims = shims(item);
+    let shims = shims(args, item);
     let entry = entry(args, item);
     let conditions = conditions(&item.attrs);
     quote! {
@@ -56,10 +56,10 @@ pub(super) fn parameter_types(item: &FnItem) -> Vec<&Type> {
         .collect()
 }
 
-/// Names for the arguments, at the place of the function's name, so that an error about the whole call
-/// stands there.
-pub(super) fn argument_names(item: &FnItem) -> Vec<syn::Ident> {
-    let span = item.sig.ident.span().resolved_at(Span::mixed_site());
+/// Names for the arguments, at the place of the called function's name, so that an error about the whole
+/// call stands there.
+pub(super) fn argument_names(item: &FnItem, called: Span) -> Vec<syn::Ident> {
+    let span = called.resolved_at(Span::mixed_site());
     (0..item.sig.inputs.len()).map(|index| format_ident!("__{index}", span = span)).collect()
 }
 
@@ -71,8 +71,34 @@ pub(super) fn return_type(item: &FnItem) -> TokenStream {
     }
 }
 
-fn shims(item: &FnItem) -> TokenStream {
+fn shims(args: &HandlerArgs, item: &FnItem) -> TokenStream {
     let name = &item.sig.ident;
+    let local = Span::mixed_site();
+    let start = shim(&quote_spanned!(local=> __mmate_start), &quote!(#name), name.span(), item);
+    // A fallback is called the same way, so its types are checked against the handler's own.
+    let fallback = args.fallback.as_ref().map(|Keyed { value: path, .. }| {
+        let span = path.segments.last().map_or(name.span(), |last| last.ident.span());
+        shim(&quote_spanned!(local=> __mmate_fallback), &quote!(#path), span, item)
+    });
+    let types = parameter_types(item);
+    let needs = types
+        .iter()
+        .skip(1)
+        .map(|ty| quote_spanned!(local=> (__mmate::argument::<#ty>().requires)(needs);));
+    let (needs_param, needs) = if types.len() < 2 {
+        (quote!(_), quote!())
+    } else {
+        (quote_spanned!(local=> needs), quote!(#(#needs)*))
+    };
+    quote_spanned! {local=>
+        #start
+        #fallback
+        fn __mmate_requires(#needs_param: &mut __mmate::Requirements) { #needs }
+    }
+}
+
+/// The function that takes the arguments and calls `called`, which stands at `span`.
+fn shim(shim: &TokenStream, called: &TokenStream, span: Span, item: &FnItem) -> TokenStream {
     let types = parameter_types(item);
     let (message, further) = match types.split_first() {
         Some((message, further)) => (quote!(#message), further),
@@ -80,32 +106,23 @@ fn shims(item: &FnItem) -> TokenStream {
     };
     let returned = return_type(item);
     let local = Span::mixed_site();
-    let names = argument_names(item);
+    let names = argument_names(item, span);
     let (first, others) = match names.split_first() {
         Some((first, others)) => (quote!(#first), others),
         None => (quote!(_), [].as_slice()),
     };
-    let running = quote_spanned!(name.span()=> #name(#(#names),*));
+    let running = quote_spanned!(span=> #called(#(#names),*));
     // A future that is not `Send` is blamed here, so it stands at the function's name, too.
-    let future = quote_spanned!(name.span()=> _);
-    let needs = further
-        .iter()
-        .map(|ty| quote_spanned!(local=> (__mmate::argument::<#ty>().requires)(needs);));
-    let (needs_param, needs) = if further.is_empty() {
-        (quote!(_), quote!())
-    } else {
-        (quote_spanned!(local=> needs), quote!(#(#needs)*))
-    };
+    let future = quote_spanned!(span=> _);
     // Hygienic locals: the user's function may be called `message` or `call`.
     quote_spanned! {local=>
-        fn __mmate_start(call: &__mmate::Call<'_>) -> __mmate::Started {
+        fn #shim(call: &__mmate::Call<'_>) -> __mmate::Started {
             use __mmate::{RunsAnything as _, RunsHandler as _};
             let message = __mmate::incoming::<#message>();
             let #first = (message.take)(call)?;
             #(let #others = (__mmate::argument::<#further>().take)(call)?;)*
             ::core::result::Result::Ok(message.run::<#returned, #future>(#running))
         }
-        fn __mmate_requires(#needs_param: &mut __mmate::Requirements) { #needs }
     }
 }
 
@@ -149,11 +166,47 @@ fn options(args: &HandlerArgs) -> TokenStream {
         .map(|policy| quote!(.retry(#policy)));
     let broadcast = args.broadcast.as_ref().map(|_| quote!(.broadcast()));
     let queue_kind = queue_kind(args);
+    let limits = limits(args);
     let max_priority = args.max_priority.as_ref().map(|level| {
         let level = Literal::u64_unsuffixed(level.value);
         quote!(.max_priority(#level))
     });
-    quote!(#queue #topic #group #dead_letter #concurrency #prefetch #timeout #retry #broadcast #queue_kind #max_priority)
+    quote!(#queue #topic #group #dead_letter #concurrency #prefetch #timeout #retry #broadcast #queue_kind #max_priority #limits)
+}
+
+/// Rate, bulkhead, breaker and fallback.
+fn limits(args: &HandlerArgs) -> TokenStream {
+    let rate = args.rate.as_ref().map(|rate| rate_policy(&rate.value));
+    let bulkhead = args.bulkhead.as_ref().map(|bulkhead| {
+        let (name, places) = (&bulkhead.value.name, &bulkhead.value.places);
+        quote!(.bulkhead(__mmate::Bulkhead::new(#name, #places)))
+    });
+    let breaker = args.breaker.as_ref().map(|breaker| breaker_policy(&breaker.value));
+    let fallback = args.fallback.as_ref().map(|fallback| {
+        let name = fallback.value.segments.last().map(|last| spelled(&last.ident));
+        quote!(.fallback(__mmate::Fallback::new(#name, __mmate_fallback)))
+    });
+    quote!(#rate #bulkhead #breaker #fallback)
+}
+
+fn rate_policy(rate: &RateArgs) -> TokenStream {
+    let calls = Literal::u64_unsuffixed(rate.calls);
+    let per = Literal::u64_unsuffixed(rate.per.map_or(0, |per| per.value));
+    let burst = number_setter("burst", rate.burst);
+    quote!(.rate(__mmate::RatePolicy::new(#calls, #per) #burst))
+}
+
+fn breaker_policy(breaker: &BreakerArgs) -> TokenStream {
+    let failures = number_setter("failures", breaker.failures);
+    let reset = number_setter("reset_ms", breaker.reset.map(|reset| reset.value));
+    let probes = number_setter("probes", breaker.probes);
+    let name = breaker.name.as_ref().map(|name| quote!(.breaker_name(#name)));
+    quote!(.breaker(__mmate::BreakerPolicy::DEFAULT #failures #reset #probes) #name)
+}
+
+fn number_setter(name: &str, value: Option<u64>) -> Option<TokenStream> {
+    let (name, value) = (format_ident!("{name}"), Literal::u64_unsuffixed(value?));
+    Some(quote!(.#name(#value)))
 }
 
 /// Priorities are there on classic queues alone, so they choose the kind if the user did not.
@@ -173,8 +226,10 @@ fn retry_policy(retry: &RetryArgs) -> TokenStream {
             quote!(#attempts)
         },
     );
-    let backoff =
-        retry.backoff.map_or_else(|| quote!(__mmate::RetryPolicy::DEFAULT.backoff), backoff);
+    let backoff = retry
+        .backoff
+        .as_ref()
+        .map_or_else(|| quote!(__mmate::RetryPolicy::DEFAULT.backoff), backoff);
     let jitter = retry.jitter.map(|jitter| {
         let jitter = Literal::f64_unsuffixed(jitter);
         quote!(.jitter(#jitter))
@@ -182,8 +237,9 @@ fn retry_policy(retry: &RetryArgs) -> TokenStream {
     quote!(__mmate::RetryPolicy::new(#attempts, #backoff) #jitter)
 }
 
-fn backoff(backoff: Backoff) -> TokenStream {
+fn backoff(backoff: &Backoff) -> TokenStream {
     let (name, waits) = match backoff {
+        Backoff::Custom(path) => return quote!(__mmate::Backoff::custom(#path)),
         Backoff::Fixed(wait) => ("fixed_ms", vec![wait]),
         Backoff::Linear(step, cap) => ("linear_ms", vec![step, cap]),
         Backoff::Exponential(base, cap) => ("exponential_ms", vec![base, cap]),

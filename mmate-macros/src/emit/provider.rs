@@ -16,7 +16,7 @@ pub(crate) fn provider(root: &Root, item: &FnItem) -> TokenStream {
     let types = parameter_types(item);
     let returned = return_type(item);
     let local = Span::mixed_site();
-    let names = argument_names(item);
+    let names = argument_names(item, item.sig.ident.span());
     let call = quote_spanned!(name.span()=> #name(#(#names),*));
     let build = if item.sig.asyncness.is_some() { quote!(build) } else { quote!(done) };
     let value = if can_fail(&item.sig.output) { quote!(fallible) } else { quote!(infallible) };

@@ -6,6 +6,7 @@ use syn::parse::ParseStream;
 use syn::{Lit, LitStr, Token};
 
 use super::args::{Key, KnownKey, Table, read_args, read_list};
+use super::limits;
 use super::values::{self, Millis};
 use crate::diagnostics::{Errors, nearest};
 use crate::model::{Backoff, HandlerArgs, QueueType, RetryArgs};
@@ -25,6 +26,10 @@ const KEYS: Table = Table {
             name: "retry",
             example: "retry(attempts = 5, backoff = exponential(\"100ms\", \"30s\"))",
         },
+        KnownKey { name: "breaker", example: "breaker(failures = 5, reset = \"30s\")" },
+        KnownKey { name: "rate", example: "rate(100, per = \"1s\")" },
+        KnownKey { name: "bulkhead", example: "bulkhead(\"db\", 10)" },
+        KnownKey { name: "fallback", example: "fallback = cached_price" },
         KnownKey { name: "broadcast", example: "broadcast" },
         KnownKey { name: "queue_type", example: "queue_type = classic" },
         KnownKey { name: "max_priority", example: "max_priority = 9" },
@@ -87,6 +92,16 @@ fn read_key(
             args.timeout = Some(values::duration(&key, input).map(|value| key.with(value))?)
         }
         "retry" => args.retry = Some(retry(&key, input, errors).map(|value| key.with(value))?),
+        "breaker" => {
+            args.breaker = Some(limits::breaker(&key, input, errors).map(|value| key.with(value))?)
+        }
+        "rate" => args.rate = Some(limits::rate(&key, input, errors).map(|value| key.with(value))?),
+        "bulkhead" => {
+            args.bulkhead = Some(limits::bulkhead(&key, input).map(|value| key.with(value))?)
+        }
+        "fallback" => {
+            args.fallback = Some(limits::fallback(&key, input).map(|value| key.with(value))?)
+        }
         "broadcast" => args.broadcast = Some(values::flag(&key, input).map(|()| key.with(()))?),
         "queue_type" => {
             args.queue_type = Some(queue_type(&key, input).map(|value| key.with(value))?)
@@ -154,11 +169,11 @@ fn jitter(key: &Key, input: ParseStream<'_>) -> syn::Result<f64> {
     }
 }
 
-const BACKOFFS: [&str; 3] = ["exponential", "linear", "fixed"];
+const BACKOFFS: [&str; 4] = ["exponential", "linear", "fixed", "custom"];
 
 fn backoff(key: &Key, input: ParseStream<'_>) -> syn::Result<Backoff> {
     values::equals(key, input)?;
-    let help = "help: write `exponential(\"100ms\", \"30s\")`, `linear(\"1s\", \"30s\")` or `fixed(\"1s\")`";
+    let help = "help: write `exponential(\"100ms\", \"30s\")`, `linear(\"1s\", \"30s\")`, `fixed(\"1s\")` or `custom(waits)`";
     if !input.peek(syn::Ident::peek_any) {
         return Err(input.error(format!("`backoff` is the growth of the waits\n{help}")));
     }
@@ -178,6 +193,9 @@ fn backoff(key: &Key, input: ParseStream<'_>) -> syn::Result<Backoff> {
     }
     let content;
     syn::parenthesized!(content in input);
+    if spelled == "custom" {
+        return custom(&content, &word);
+    }
     let waits = waits(&content, &spelled)?;
     match (spelled.as_str(), waits.as_slice()) {
         ("fixed", [wait]) => Ok(Backoff::Fixed(*wait)),
@@ -194,6 +212,20 @@ fn backoff(key: &Key, input: ParseStream<'_>) -> syn::Result<Backoff> {
                 "`{spelled}` takes the first wait and the longest\nhelp: write `{spelled}(\"1s\", \"30s\")`"
             ),
         )),
+    }
+}
+
+/// The function that says how long to wait.
+fn custom(input: ParseStream<'_>, word: &syn::Ident) -> syn::Result<Backoff> {
+    let path = syn::Path::parse_mod_style(input);
+    match path {
+        Ok(path) if input.is_empty() => Ok(Backoff::Custom(path)),
+        _ => {
+            input.parse::<TokenStream>()?;
+            let text = "`custom` takes the name of a function\nhelp: write `custom(waits)` with `fn waits(attempt: u32) -> \
+                        Duration`";
+            Err(syn::Error::new(word.span(), text))
+        }
     }
 }
 

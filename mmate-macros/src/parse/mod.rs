@@ -6,6 +6,7 @@ pub(crate) mod docs;
 pub(crate) mod error;
 pub(crate) mod handler;
 pub(crate) mod item;
+mod limits;
 pub(crate) mod message;
 pub(crate) mod program;
 pub(crate) mod values;

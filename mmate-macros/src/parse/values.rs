@@ -255,6 +255,17 @@ pub(crate) fn ident(key: &Key, input: ParseStream<'_>) -> syn::Result<Ident> {
     Err(wrong_kind(key, input, "the name of a field, without quotes"))
 }
 
+/// The path of a function.
+pub(crate) fn path(key: &Key, input: ParseStream<'_>, wanted: &str) -> syn::Result<syn::Path> {
+    equals(key, input)?;
+    let ahead = input.fork();
+    // `f()`, `|x| y` and `f::<T>` are expressions, which no shim could name.
+    match syn::Path::parse_mod_style(&ahead) {
+        Ok(_) if ahead.is_empty() || ahead.peek(Token![,]) => syn::Path::parse_mod_style(input),
+        _ => Err(wrong_kind(key, input, wanted)),
+    }
+}
+
 /// The path of the crate `mmate`.
 pub(crate) fn root(key: &Key, input: ParseStream<'_>) -> syn::Result<crate::paths::Root> {
     equals(key, input)?;

@@ -94,6 +94,21 @@ fn handlers() {
         max_priority = 9
     );
     check("handler", expand::handler(args, item));
+    let args = quote!(
+        breaker(failures = 3, reset = "10s", name = "payments"),
+        rate(100, per = "1s", burst = 10),
+        bulkhead("db", 10),
+        fallback = prices::cached,
+        retry(backoff = custom(waits)),
+    );
+    let item = quote!(
+        async fn price(query: Price, db: State<Db>) -> Result<Priced> {}
+    );
+    check("handler_limits", expand::handler(args, item));
+    let item = quote!(
+        async fn on(event: E) {}
+    );
+    check("handler_breaker", expand::handler(quote!(breaker), item));
     let item = quote!(
         pub async fn forget(OrderCreated { id }: OrderCreated) {}
     );

@@ -36,6 +36,15 @@ fn a_correct_use_has_no_mistakes() {
     assert_eq!(message(quote!(event, key = order_id, version = 2,)), [""; 0]);
     assert_eq!(handler(quote!(queue = "q", concurrency = LIMIT * 2, prefetch = 64)), [""; 0]);
     assert_eq!(handler(quote!(retry(attempts = 1, backoff = fixed("0ms"), jitter = 0))), [""; 0]);
+    assert_eq!(handler(quote!(breaker, rate(1, per = "1s"), bulkhead("db", LIMIT))), [""; 0]);
+    let limits = quote!(
+        rate(100, per = "1s", burst = 10,),
+        breaker(name = "payments", failures = 1, reset = "7d", probes = 1),
+        bulkhead("db", 10,),
+        fallback = crate::prices::cached,
+        retry(backoff = custom(waits::of)),
+    );
+    assert_eq!(handler(limits), [""; 0]);
     assert_eq!(
         handler_fn(quote!(
             async fn on((a, b): Pair, _: &'static str) -> Result {}
@@ -84,11 +93,68 @@ fn after_a_mistake_the_next_key_is_read() {
             "`attempts` is at least 1",
             "`retry(..)` has no key `jiter`; it has `attempts`, `backoff` and `jitter`",
             "`#[handler]` has no key `queu`; it has `queue`, `topic`, `group`, `dead_letter`, `concurrency`, \
-         `prefetch`, `timeout`, `retry`, `broadcast`, `queue_type`, `max_priority` and `crate`",
+         `prefetch`, `timeout`, `retry`, `breaker`, `rate`, `bulkhead`, `fallback`, `broadcast`, `queue_type`, \
+         `max_priority` and `crate`",
             "`prefetch` is from 1 to 65535",
             "`group` takes a text in quotes",
         ]
     );
+}
+
+#[test]
+fn each_mistake_in_a_limit_is_one_error() {
+    let of = |args: TokenStream| {
+        let errors = handler(args.clone());
+        assert_eq!(errors.len(), 1, "{args}: {errors:#?}");
+        errors[0].clone()
+    };
+    assert_eq!(of(quote!(breaker = 5)), "`breaker` takes its own keys, or stands alone");
+    assert_eq!(of(quote!(breaker())), "`breaker()` says nothing");
+    assert_eq!(of(quote!(breaker(failures = 0))), "`failures` is from 1 to 1000000");
+    assert_eq!(of(quote!(breaker(probes = 0))), "`probes` is from 1 to 1000000");
+    assert_eq!(of(quote!(breaker(reset = "30"))), "not a duration");
+    assert_eq!(of(quote!(breaker(reset = "8d"))), "`reset` is at most 7 days");
+    assert_eq!(of(quote!(breaker(name = ""))), "`name` is empty");
+    assert!(of(quote!(breaker(retries = 1))).starts_with("`breaker(..)` has no key `retries`"));
+    for rate in [quote!(rate), quote!(rate = 100)] {
+        assert_eq!(of(rate), "`rate` takes its values in parentheses");
+    }
+    for rate in [quote!(rate()), quote!(rate(per = "1s")), quote!(rate("100", per = "1s"))] {
+        assert_eq!(of(rate), "`rate` begins with the number of calls");
+    }
+    assert_eq!(of(quote!(rate(0, per = "1s"))), "the number of calls is from 1 to 1000000");
+    assert_eq!(of(quote!(rate(100))), "`rate` says per which time with `per`");
+    assert_eq!(of(quote!(rate(100, burst = 3))), "`rate` says per which time with `per`");
+    assert_eq!(
+        of(quote!(rate(100, pre = "1s"))),
+        "`rate(..)` has no key `pre`; it has `per` and `burst`"
+    );
+    assert_eq!(of(quote!(rate(100, per = "1s", burst = 0))), "`burst` is from 1 to 1000000");
+    for bulkhead in [quote!(bulkhead), quote!(bulkhead = "db")] {
+        assert_eq!(of(bulkhead), "`bulkhead` takes a name and a number of places");
+    }
+    for bulkhead in [quote!(bulkhead()), quote!(bulkhead(10)), quote!(bulkhead(db, 10))] {
+        assert_eq!(of(bulkhead), "`bulkhead` begins with its name, a text in quotes");
+    }
+    assert_eq!(of(quote!(bulkhead("", 10))), "`bulkhead` is empty");
+    for bulkhead in [quote!(bulkhead("db")), quote!(bulkhead("db",))] {
+        assert_eq!(of(bulkhead), "`bulkhead` says how many places there are");
+    }
+    assert_eq!(of(quote!(bulkhead("db", 0))), "the number of places is from 1 to 65535");
+    assert_eq!(of(quote!(bulkhead("db", "10"))), "`bulkhead` takes a whole number or a constant");
+    assert_eq!(of(quote!(bulkhead("db", 10, 11))), "`bulkhead` takes a name and a number");
+    assert_eq!(of(quote!(fallback)), "`fallback` needs a value");
+    for fallback in
+        [quote!(fallback = "cached"), quote!(fallback = cached()), quote!(fallback = |e| e)]
+    {
+        assert_eq!(of(fallback), "`fallback` takes the name of an async function");
+    }
+    assert_eq!(of(quote!(fallback = on_created)), "handler `on_created` is its own fallback");
+    for custom in [quote!(custom("1s")), quote!(custom()), quote!(custom(a, b))] {
+        assert_eq!(of(quote!(retry(backoff = #custom))), "`custom` takes the name of a function");
+    }
+    // What comes after a mistake is read all the same.
+    assert_eq!(handler(quote!(rate("x"), bulkhead("db"), prefetch = 0)).len(), 3);
 }
 
 #[test]

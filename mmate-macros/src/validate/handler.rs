@@ -21,6 +21,20 @@ pub(crate) fn check(args: &HandlerArgs, item: &FnItem, errors: &mut Errors) {
     broadcast_pairs(args, errors);
     queue_pairs(args, errors);
     more_at_a_time_than_at_hand(args, errors);
+    own_fallback(args, item, errors);
+}
+
+/// What failed for good would be called once more.
+fn own_fallback(args: &HandlerArgs, item: &FnItem, errors: &mut Errors) {
+    if let Some(fallback) = &args.fallback
+        && fallback.value.is_ident(&item.sig.ident)
+    {
+        let name = &item.sig.ident;
+        let text = format!(
+            "handler `{name}` is its own fallback\nhelp: name another function, or remove `fallback`"
+        );
+        errors.on(&fallback.value, text);
+    }
 }
 
 /// With `broadcast` every instance has a queue of its own, which the framework makes.

@@ -1,5 +1,7 @@
 //! A queue's consumer: subscribes, runs the flow, and does both again after every loss.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,6 +200,34 @@ impl Consumer {
             biased;
             end = flow.run(stopping.clone(), self.pause.subscribe()) => end,
             error = stalled => End::Lost(error),
+            never = self.show_waits() => match never {},
+        }
+    }
+
+    /// Shows whether messages wait for circuit breakers, as long as it is polled.
+    async fn show_waits(&self) -> Infallible {
+        let Some(waits) = self.worker.dispatcher.waits() else { return pending().await };
+        loop {
+            // Before the look: a change between look and wait is not missed.
+            let changed = waits.changed();
+            let wait = waits.look(usize::from(self.options.concurrency));
+            let until = wait.and_then(|wait| wait.until);
+            let state = wait.map_or(Readiness::Consuming, |wait| {
+                Readiness::Waiting(self.worker.settler.describe(wait))
+            });
+            self.readiness.send_if_modified(|shown| {
+                let news = *shown != state;
+                *shown = state;
+                news
+            });
+            // With nobody who asks, an open breaker stays open after its time; it is ready all the same.
+            match until {
+                None => changed.await,
+                Some(until) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(until) => {}
+                },
+            }
         }
     }
 

@@ -58,11 +58,24 @@ pub(super) fn error_text(error: &HandlerError) -> String {
     shorten(&error.chain())
 }
 
+/// Both errors of a message whose fallback failed, too; a long one does not push out the other.
+pub(super) fn both_error_texts(
+    original: &HandlerError,
+    fallback: &str,
+    error: &HandlerError,
+) -> String {
+    let half = |error: &HandlerError| shorten_to(&error.chain(), ERROR_BYTES_MAX / 3);
+    format!("{}; then its fallback `{fallback}` failed: {}", half(original), half(error))
+}
+
 fn shorten(text: &str) -> String {
+    shorten_to(text, ERROR_BYTES_MAX)
+}
+
+fn shorten_to(text: &str, bytes_max: usize) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() > ERROR_BYTES_MAX {
-        let cut =
-            (0..=ERROR_BYTES_MAX - 3).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+    if line.len() > bytes_max {
+        let cut = (0..=bytes_max - 3).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
         line.truncate(cut);
         line.push('…');
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
+use super::age::Age;
 use super::consumer::ConsumerOptions;
 use super::handle::Pause;
 use super::job::{Finished, Job, Leaving, Worker};
@@ -44,6 +45,7 @@ pub(super) struct Flow<'a> {
     /// Messages whose wait is over while all places are taken.
     due: Vec<Job<'a>>,
     activity: &'a Activity,
+    age: Age,
     concurrency: usize,
     prefetch: usize,
     drain_timeout: Duration,
@@ -81,6 +83,7 @@ impl<'a> Flow<'a> {
             waiting: FuturesUnordered::new(),
             due: Vec::new(),
             activity,
+            age: Age::new(options.subscribe.prefetch),
             concurrency: usize::from(options.concurrency.max(1)),
             prefetch: usize::from(options.subscribe.prefetch),
             drain_timeout: options.drain_timeout,
@@ -178,12 +181,18 @@ impl<'a> Flow<'a> {
         match poll_intake(&mut *self.subscription, has_room, draining, cx) {
             Poll::Ready(Intake::Delivery(delivery)) => {
                 self.received = true;
-                self.start(Job::new(delivery, self.worker), cx);
+                let since = self.age.of_next();
+                self.start(Job::new(delivery, since, self.worker), cx);
                 Step::Done
             }
             Poll::Ready(Intake::Lost(error)) => Step::Lost(error),
             Poll::Ready(Intake::Ended) => Step::Done,
-            Poll::Pending => Step::Idle,
+            Poll::Pending => {
+                if has_room {
+                    self.age.nothing_left();
+                }
+                Step::Idle
+            }
         }
     }
 

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use super::replay::{forget_death, replayed_from};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
 use super::settle::{Decision, Failure, Settler, id_of};
 use crate::contract::headers::names;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatched, Dispatcher, Hold};
 use crate::handler::HandlerError;
 use crate::observability::{Account, Fate, Note};
 use crate::transport::{Delivery, Settlement, Tag};
@@ -20,6 +23,8 @@ use crate::transport::{Delivery, Settlement, Tag};
 pub(super) struct Job<'a> {
     delivery: Delivery,
     attempt: u32,
+    /// When it came, or any time before.
+    since: Instant,
     worker: &'a Worker,
     settled: bool,
 }
@@ -59,6 +64,8 @@ pub(super) struct Worker {
     /// How often the broker may deliver a message that never ends an attempt.
     pub(super) redeliveries_max: u32,
     leaving: AtomicU8,
+    /// True while nothing new is begun: messages that wait for a limit of their handler go back.
+    halted: watch::Sender<bool>,
 }
 
 impl<'a> Job<'a> {
@@ -67,7 +74,7 @@ impl<'a> Job<'a> {
     ///
     /// A message that was sent back from the dead-letter queue begins anew: nobody downstream sees what
     /// its earlier life wrote, and no copy carries it on.
-    pub(super) fn new(mut delivery: Delivery, worker: &'a Worker) -> Self {
+    pub(super) fn new(mut delivery: Delivery, since: Instant, worker: &'a Worker) -> Self {
         if replayed_from(&delivery.properties.headers, worker.settler.dead_letter_queue()) {
             forget_death(&mut delivery.properties.headers);
         }
@@ -78,7 +85,7 @@ impl<'a> Job<'a> {
         let made = || number(names::SIBLING_ATTEMPTS).map(|made| made.saturating_add(1));
         let first = number(names::ATTEMPT).or_else(made).unwrap_or(1).max(1);
         let attempt = first.saturating_add(delivery.earlier_deliveries());
-        Self { delivery, attempt, worker, settled: false }
+        Self { delivery, attempt, since, worker, settled: false }
     }
 }
 
@@ -91,22 +98,21 @@ impl Drop for Job<'_> {
 }
 
 impl Worker {
-    pub(super) const fn new(
-        dispatcher: Dispatcher,
-        settler: Settler,
-        redeliveries_max: u32,
-    ) -> Self {
+    pub(super) fn new(dispatcher: Dispatcher, settler: Settler, redeliveries_max: u32) -> Self {
         Self {
             dispatcher,
             settler,
             redeliveries_max,
             leaving: AtomicU8::new(Leaving::CutOff as u8),
+            halted: watch::Sender::new(false),
         }
     }
 
     /// Says why what is dropped from now on is left.
     pub(super) fn leave(&self, why: Leaving) {
         self.leaving.store(why as u8, Ordering::Relaxed);
+        let halted = matches!(why, Leaving::Stopping | Leaving::Paused | Leaving::DrainTimeout);
+        self.halted.send_replace(halted);
     }
 
     #[cold]
@@ -160,8 +166,33 @@ impl Worker {
         if let Some(wait) = self.settler.wait_left(delivery) {
             return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
         }
-        let handled = self.dispatcher.dispatch(delivery, attempt).await;
-        self.settler.finish(queue, delivery, handled, attempt).await
+        let hold = Hold { since: job.since, halted: &self.halted };
+        let dispatched = self.dispatcher.dispatch(delivery, attempt, hold);
+        let handled = match dispatched.await {
+            Dispatched::Handled(handled) => handled,
+            Dispatched::Left => return Decision::Leave,
+            // With the number of this attempt: it was not made.
+            Dispatched::Late(wait) => {
+                return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
+            }
+        };
+        match self.settler.finish(queue, delivery, handled, attempt).await {
+            Ok(decision) => decision,
+            Err(spent) => Box::pin(self.fall_back(queue, delivery, attempt, spent)).await,
+        }
+    }
+
+    /// The attempts are spent, and there is a fallback. Crash window: the process ends before the message
+    /// is settled. The redelivery calls the handler once more, then the fallback again.
+    async fn fall_back(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        attempt: u32,
+        error: HandlerError,
+    ) -> Decision {
+        let handled = self.dispatcher.fall_back(delivery, attempt, error).await;
+        self.settler.finish_instead(queue, delivery, handled, attempt).await
     }
 
     /// A message that kills every process that takes it would otherwise go round for ever.

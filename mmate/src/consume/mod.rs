@@ -4,6 +4,7 @@
 //! [`Consumer`] per queue; it runs until the app stops and re-establishes itself after every loss.
 
 mod activity;
+mod age;
 mod alert;
 mod consumer;
 mod dead_letter;

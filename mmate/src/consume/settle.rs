@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::alert::{Alert, Alerts};
-use super::dead_letter::{Death, error_text};
+use super::dead_letter::{Death, both_error_texts, error_text};
 use super::postpone;
 use super::status::Counters;
 use crate::contract::DecodeError;
-use crate::dispatch::{Handled, Panicked, TimedOut};
+use crate::contract::envelope::format_timestamp;
+use crate::dispatch::{BreakerOpen, Handled, Panicked, Route, TimedOut, Wait};
 use crate::handler::{Answer, HandlerError, Outcome};
 use crate::observability::{Account, Fate, Note};
 use crate::publish::{Outbox, Publisher, erased};
-use crate::reliability::{
-    Backoff, ErrorClass, Reject, RetryPolicy, RetrySettings, Step, Verdict, classify,
-};
+use crate::reliability::{Backoff, ErrorClass, Reject, RetrySettings, Step, Verdict, classify};
 use crate::transport::{
     Delivery, Outgoing, PublishError, PublishErrorKind, Queue, Settlement, Topology, Transport,
 };
@@ -102,14 +102,20 @@ impl Settler {
     }
 
     /// Finishes an attempt.
+    ///
+    /// # Errors
+    /// The failure that used up the attempts, if the handler has a fallback: its turn has come.
     pub(super) async fn finish(
         &self,
         queue: &str,
         delivery: &Delivery,
         handled: Handled,
         attempt: u32,
-    ) -> Decision {
-        let Handled { outcome, route, outbox, reply_to } = handled;
+    ) -> Result<Decision, HandlerError> {
+        if handled.instead_of.is_some() {
+            return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
+        }
+        let Handled { outcome, route, outbox, reply_to, .. } = handled;
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let reply = reply_to.as_deref().zip(outbox.as_deref());
@@ -120,15 +126,49 @@ impl Settler {
                 // Crash window: counted and not acknowledged. The redelivery counts it again, with the
                 // same id, and a full ledger shows both. The other order would lose what was handled.
                 account.record(Fate::Handled, Note::new(id_of(delivery), attempt));
-                return Decision::Settle(Settlement::Ack);
+                return Ok(Decision::Settle(Settlement::Ack));
             }
             Err(error) => error,
         };
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
-        let policy = route.as_ref().and_then(|route| route.retry);
         let failure = Failure { queue, delivery, handler, attempt, error, account };
         // Boxed, as all that few messages need: every message makes room for what is not.
-        Box::pin(self.failed(failure, policy, reply)).await
+        Box::pin(self.failed(failure, route.as_deref(), reply)).await
+    }
+
+    /// Finishes the call of a fallback: there is no further attempt.
+    pub(super) async fn finish_instead(
+        &self,
+        queue: &str,
+        delivery: &Delivery,
+        handled: Handled,
+        attempt: u32,
+    ) -> Decision {
+        let Handled { outcome, route, outbox, reply_to, instead_of } = handled;
+        let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
+        let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
+        let completed = self.complete(outcome, messages, reply).await;
+        let (handler, fallback) = route.as_ref().map_or(("-", "-"), |route| {
+            let fallback = route.entry.options.fallback;
+            (route.entry.name, fallback.map_or("-", |fallback| fallback.name))
+        });
+        let original =
+            instead_of.unwrap_or_else(|| HandlerError::msg("the handler was not called"));
+        let reason = reason_of(&original, ErrorClass::Unknown);
+        match completed {
+            Ok(()) => {
+                let (message_id, error) = (id_of(delivery), error_text(&original));
+                tracing::info!(queue, handler, fallback, message_id, attempt, %error, "handled by the fallback");
+                account.record(Fate::FellBack, Note::new(message_id, attempt).because(reason));
+                Decision::Settle(Settlement::Ack)
+            }
+            Err(failed) => {
+                let error = HandlerError::msg(both_error_texts(&original, fallback, &failed));
+                let failure = Failure { queue, delivery, handler, attempt, error, account };
+                self.dead_letter(&failure, reason).await
+            }
+        }
     }
 
     /// What follows a success, in an order in which a crash leads to redelivery and never to loss.
@@ -171,15 +211,17 @@ impl Settler {
     async fn failed(
         &self,
         failure: Failure<'_>,
-        policy: Option<RetryPolicy>,
+        route: Option<&Route>,
         reply: Option<(&str, &Outbox)>,
-    ) -> Decision {
+    ) -> Result<Decision, HandlerError> {
         let error = failure.error.as_error();
         if let Some(undecodable) = error.downcast_ref::<DecodeError>() {
-            return self.dead_letter(&failure, undecodable.reason().as_str()).await;
+            return Ok(self.dead_letter(&failure, undecodable.reason().as_str()).await);
         }
+        let policy = route.and_then(|route| route.retry);
+        let falls_back = route.is_some_and(|route| route.entry.options.fallback.is_some());
         let own = classify(error);
-        match self.retry.judge(own, failure.handler, || failure.error.chain()) {
+        Ok(match self.retry.judge(own, failure.handler, || failure.error.chain()) {
             Verdict::Reject(reject) => self.reject(&failure, &reject, reply).await,
             Verdict::DeadLetter => self.dead_letter(&failure, "asked_by_handler").await,
             Verdict::Discard => {
@@ -199,8 +241,32 @@ impl Settler {
                         let Failure { queue, delivery, attempt, .. } = failure;
                         self.postpone(queue, delivery, attempt + 1, wait).await
                     }
-                    Step::GiveUp => self.dead_letter(&failure, failure.reason(class)).await,
+                    // What no attempt can help, a fallback cannot handle either: the message is wrong.
+                    Step::GiveUp
+                        if falls_back
+                            && !matches!(class, ErrorClass::Invalid | ErrorClass::Permanent) =>
+                    {
+                        return Err(failure.error);
+                    }
+                    Step::GiveUp => {
+                        self.dead_letter(&failure, reason_of(&failure.error, class)).await
+                    }
                 }
+            }
+        })
+    }
+
+    /// What messages wait for, in words and with the time of day.
+    pub(super) fn describe(&self, wait: Wait) -> String {
+        let Wait { breaker, handler, until, .. } = wait;
+        let which = format!("circuit breaker `{breaker}` of handler `{handler}`");
+        match until {
+            None => format!("every place waits for {which}, which is being probed"),
+            Some(until) => {
+                let wait = until.saturating_duration_since(Instant::now());
+                let now = self.publisher.encoder().source.now();
+                let at = format_timestamp(postpone::moment(now, wait));
+                format!("{which} is open; it tries again at {at}")
             }
         }
     }
@@ -394,23 +460,6 @@ impl Failure<'_> {
         Decision::Settle(Settlement::Ack)
     }
 
-    /// The word for the dead letter of an error that used up its attempts.
-    fn reason(&self, class: ErrorClass) -> &'static str {
-        let error = self.error.as_error();
-        if error.is::<Panicked>() {
-            "panic"
-        } else if error.is::<TimedOut>() {
-            "timeout"
-        } else if error.is::<PublishError>() {
-            "publish_failed"
-        } else {
-            match class {
-                ErrorClass::Invalid | ErrorClass::Permanent => class.as_str(),
-                _ => "retries_exhausted",
-            }
-        }
-    }
-
     fn log(&self, what: &str) {
         let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
         tracing::warn!(queue, handler, message_id, attempt = self.attempt, error = %error_text(&self.error), "{what}");
@@ -420,5 +469,24 @@ impl Failure<'_> {
         let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
         let (class, error) = (class.as_str(), error_text(&self.error));
         tracing::warn!(queue, handler, message_id, attempt = self.attempt, class, ?wait, %error, "failed, will be retried");
+    }
+}
+
+/// The word for the dead letter of an error that used up its attempts.
+fn reason_of(error: &HandlerError, class: ErrorClass) -> &'static str {
+    let error = error.as_error();
+    if error.is::<Panicked>() {
+        "panic"
+    } else if error.is::<TimedOut>() {
+        "timeout"
+    } else if error.is::<PublishError>() {
+        "publish_failed"
+    } else if error.is::<BreakerOpen>() {
+        "breaker_open"
+    } else {
+        match class {
+            ErrorClass::Invalid | ErrorClass::Permanent => class.as_str(),
+            _ => "retries_exhausted",
+        }
     }
 }

@@ -14,6 +14,9 @@ pub enum Readiness {
     Starting,
     /// Confirmed by the broker.
     Consuming,
+    /// Confirmed by the broker, but messages wait in this process because the circuit breaker of a
+    /// handler is open; with the breaker, the handler and when it tries again.
+    Waiting(String),
     /// Not consuming, with the reason; it is being re-established.
     Unready(String),
     /// Not consuming because somebody asked for it, with the reason; what comes waits in the queue.
@@ -27,6 +30,7 @@ impl fmt::Display for Readiness {
         match self {
             Self::Starting => f.write_str("not yet confirmed by the broker"),
             Self::Consuming => f.write_str("consuming"),
+            Self::Waiting(reason) => write!(f, "waiting: {reason}"),
             Self::Unready(reason) => write!(f, "not consuming: {reason}"),
             Self::Paused(reason) => write!(f, "paused: {reason}"),
             Self::Stopped => f.write_str("stopped"),
@@ -50,6 +54,8 @@ pub struct Counts {
     pub handled: u64,
     /// Failed attempts after which another follows.
     pub retried: u64,
+    /// Handled by the fallback of their handler.
+    pub fallen_back: u64,
     /// Refused by the business and acknowledged.
     pub rejected: u64,
     /// Acknowledged and forgotten at the handler's wish.
@@ -91,6 +97,7 @@ impl Counters {
         Counts {
             handled: get(Fate::Handled),
             retried: get(Fate::Retried),
+            fallen_back: get(Fate::FellBack),
             rejected: get(Fate::Rejected),
             discarded: get(Fate::Discarded),
             dead_lettered: get(Fate::DeadLettered) + get(Fate::Moved),
@@ -107,6 +114,7 @@ impl std::ops::Add for Counts {
         Self {
             handled: self.handled + other.handled,
             retried: self.retried + other.retried,
+            fallen_back: self.fallen_back + other.fallen_back,
             rejected: self.rejected + other.rejected,
             discarded: self.discarded + other.discarded,
             dead_lettered: self.dead_lettered + other.dead_lettered,

@@ -1,11 +1,13 @@
 //! Delivery -> envelope -> route -> outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::invoke::invoke;
+use super::invoke::{Target, invoke};
+use super::limits::{Admitted, Hold, Waits};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
@@ -45,6 +47,20 @@ pub struct Handled {
     pub outbox: Option<Arc<Outbox>>,
     /// Where an answer goes.
     pub reply_to: Option<String>,
+    /// Why the fallback was called instead of the handler, if it was.
+    pub instead_of: Option<HandlerError>,
+}
+
+/// Whether a delivery was handled.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Dispatched {
+    /// A handler, its fallback or nobody could take it.
+    Handled(Handled),
+    /// Nothing was called: the consumer was halted first.
+    Left,
+    /// Nothing was called: the handler's limits made it wait too long. It is to come again after this time.
+    Late(Duration),
 }
 
 impl Dispatcher {
@@ -66,21 +82,74 @@ impl Dispatcher {
         self.routes.find(delivery.properties.message_type.as_deref()?)
     }
 
-    /// Handles a delivery for the given time (from 1).
-    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32) -> Handled {
+    /// What may keep messages of the queue waiting.
+    #[must_use]
+    pub fn waits(&self) -> Option<Waits> {
+        self.routes.waits()
+    }
+
+    /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it.
+    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32, hold: Hold<'_>) -> Dispatched {
         let (opened, route, reply_to) = match self.open(delivery) {
             Ok(found) => found,
-            Err(error) => return Handled::unreadable(error),
+            Err(error) => return Dispatched::Handled(Handled::unreadable(error)),
+        };
+        let ticket = match &route.limits {
+            None => None,
+            // Boxed, like all that few handlers need.
+            Some(limits) => match Box::pin(limits.admit(hold)).await {
+                Admitted::Call(ticket) => Some(ticket),
+                Admitted::Left => return Dispatched::Left,
+                Admitted::Late(wait) => return Dispatched::Late(wait),
+                Admitted::FallBack(open) => {
+                    let instead = self.fall_back(delivery, attempt, open.into());
+                    return Dispatched::Handled(Box::pin(instead).await);
+                }
+            },
         };
         let (meta, payload) = opened.into_parts();
-        let context = self.context(delivery, meta, reply_to, &route, attempt);
+        let target = Target::from(route.entry);
+        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(&route, call).await;
-        Handled { outcome, route: Some(route), outbox: Some(outbox), reply_to }
+        let outcome = match route.fault(self.queue()) {
+            Some(error) => Outcome::Failed(error),
+            None => invoke(target, route.timeout, call).await,
+        };
+        if let Some(ticket) = ticket {
+            ticket.end(route.entry.name, &outcome);
+        }
+        let route = Some(route);
+        let (outbox, instead_of) = (Some(outbox), None);
+        Dispatched::Handled(Handled { outcome, route, outbox, reply_to, instead_of })
+    }
+
+    /// Calls the fallback of the delivery's handler. It waits for none of the handler's limits: it is what
+    /// is left when they do not help.
+    pub async fn fall_back(
+        &self,
+        delivery: &Delivery,
+        attempt: u32,
+        instead_of: HandlerError,
+    ) -> Handled {
+        let (opened, route, reply_to) = match self.open(delivery) {
+            Ok(found) => found,
+            Err(error) => return Handled::unreadable(error),
+        };
+        let (meta, payload) = opened.into_parts();
+        let target = route.entry.options.fallback.map_or(Target::from(route.entry), Target::from);
+        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
+        let parts = context.parts();
+        let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
+        let call = Call::new(payload, &context);
+        #[cfg(feature = "validation")]
+        let call = call.validated_by(route.validator.as_ref());
+        let outcome = invoke(target, route.timeout, call).await;
+        let (route, outbox) = (Some(route), Some(outbox));
+        Handled { outcome, route, outbox, reply_to, instead_of: Some(instead_of) }
     }
 
     /// Everything that can be wrong with a message is found before its handler has an effect.
@@ -121,16 +190,19 @@ impl Dispatcher {
         delivery: &Delivery,
         mut meta: Meta,
         reply_to: Option<String>,
-        route: &Route,
+        (route, target): (&Route, Target),
         attempt: u32,
     ) -> Context {
         // The envelope is the truth; what stands beside it fills the gaps.
         meta.headers.fill_from(&delivery.properties.headers);
-        let origin = Origin::new(meta, route.entry.name);
+        // A fallback publishes under its own name: some of the handler's messages may have left already,
+        // and no other message may have their ids.
+        let origin = Origin::new(meta, target.name);
         Context::new(ContextParts {
             reply_to,
             queue: Arc::clone(&self.routes.queue),
-            handler: route.entry.name,
+            handler: target.name,
+            is_fallback: target.is_fallback,
             attempt,
             deadline: Instant::now() + route.timeout,
             resources: self.shared.resources.clone(),
@@ -147,6 +219,7 @@ impl Handled {
             route: None,
             outbox: None,
             reply_to: None,
+            instead_of: None,
         }
     }
 }

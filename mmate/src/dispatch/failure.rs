@@ -33,6 +33,28 @@ impl fmt::Display for Panicked {
 
 impl std::error::Error for Panicked {}
 
+/// The handler was not called: its circuit breaker is open.
+#[derive(Debug)]
+pub struct BreakerOpen {
+    pub(super) handler: &'static str,
+    pub(super) breaker: &'static str,
+}
+
+impl fmt::Display for BreakerOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handler, breaker } = self;
+        write!(f, "handler `{handler}` was not called: circuit breaker `{breaker}` is open")
+    }
+}
+
+impl std::error::Error for BreakerOpen {}
+
+impl MessageError for BreakerOpen {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Transient
+    }
+}
+
 /// The handler did not end in time and was cancelled.
 #[derive(Debug)]
 pub struct TimedOut {
@@ -69,5 +91,6 @@ impl MessageError for PublishError {
     }
 }
 
+inventory::submit!(ErrorEntry::of::<BreakerOpen>());
 inventory::submit!(ErrorEntry::of::<TimedOut>());
 inventory::submit!(ErrorEntry::of::<PublishError>());

@@ -8,12 +8,14 @@ mod failure;
 #[cfg(feature = "testing")]
 mod fault;
 mod invoke;
+mod limits;
 mod routes;
 
-pub use dispatcher::{Dispatcher, Handled, Shared};
-pub use failure::{Panicked, TimedOut};
+pub use dispatcher::{Dispatched, Dispatcher, Handled, Shared};
+pub use failure::{BreakerOpen, Panicked, TimedOut};
 #[cfg(feature = "testing")]
 pub(crate) use fault::Target;
 #[cfg(feature = "testing")]
 pub use fault::{HandlerFault, HandlerFaults};
+pub use limits::{Hold, Limits, SharedLimits, Wait, Waits};
 pub use routes::{QueueRoutes, Route};

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 #[cfg(feature = "testing")]
 use super::fault::HandlerFaults;
+use super::limits::{Limits, Waits};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
-use crate::handler::HandlerEntry;
+use crate::handler::{HandlerEntry, HandlerError};
 use crate::observability::Account;
 use crate::reliability::RetryPolicy;
 
@@ -22,6 +23,8 @@ pub struct Route {
     pub timeout: Duration,
     /// What the user said about retries.
     pub retry: Option<RetryPolicy>,
+    /// What a message waits for before the handler is called, if there is anything.
+    pub limits: Option<Limits>,
     /// Where the fates of its messages are counted.
     pub account: Arc<Account>,
     /// Checks payloads, where that is switched on.
@@ -40,12 +43,26 @@ impl Route {
             entry,
             timeout,
             retry: entry.options.retry,
+            limits: None,
             account,
             #[cfg(feature = "validation")]
             validator: None,
             #[cfg(feature = "testing")]
             faults: None,
         }
+    }
+
+    /// The failure that a test asks for instead of a call.
+    #[cfg(feature = "testing")]
+    pub(super) fn fault(&self, queue: &str) -> Option<HandlerError> {
+        self.faults.as_ref()?.take(self.entry, queue)
+    }
+
+    /// Nothing, where there are no tests.
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "as in the build for tests")]
+    pub(super) const fn fault(&self, _queue: &str) -> Option<HandlerError> {
+        None
     }
 }
 
@@ -77,6 +94,12 @@ impl QueueRoutes {
     #[must_use]
     pub fn find(&self, message_type: &str) -> Option<&Arc<Route>> {
         self.by_type.get(message_type)
+    }
+
+    /// What may keep messages of the queue waiting.
+    #[must_use]
+    pub fn waits(&self) -> Option<Waits> {
+        Waits::of(self.by_type.values().cloned())
     }
 
     /// The types that the queue's handlers take, in order, for an error.

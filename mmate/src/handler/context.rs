@@ -23,6 +23,7 @@ pub(crate) struct ContextParts {
     pub(crate) reply_to: Option<String>,
     pub(crate) queue: Arc<str>,
     pub(crate) handler: &'static str,
+    pub(crate) is_fallback: bool,
     pub(crate) attempt: u32,
     pub(crate) deadline: Instant,
     pub(crate) resources: Resources,
@@ -87,6 +88,12 @@ impl Context {
     #[must_use]
     pub fn handler(&self) -> &str {
         self.0.handler
+    }
+
+    /// True if the fallback is being called, in the place of its handler.
+    #[must_use]
+    pub fn is_fallback(&self) -> bool {
+        self.0.is_fallback
     }
 
     /// How many times the message was handed to a handler, this time included.

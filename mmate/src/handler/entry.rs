@@ -8,7 +8,7 @@ use super::error::HandlerError;
 use super::outcome::Outcome;
 use super::resources::{Requirements, Resources};
 use crate::contract::{Location, MessageInfo};
-use crate::reliability::RetryPolicy;
+use crate::reliability::{BreakerPolicy, RatePolicy, RetryPolicy};
 use crate::transport::QueueKind;
 
 /// A handler call that is under way.
@@ -43,6 +43,52 @@ pub struct HandlerOptions {
     pub queue_kind: Option<QueueKind>,
     /// The highest priority that the queue distinguishes.
     pub max_priority: Option<u8>,
+    /// When the handler is no longer called because its calls keep failing.
+    pub breaker: Option<BreakerPolicy>,
+    /// The breaker that it shares with other handlers of the process; without it, one of its own.
+    pub breaker_name: Option<&'static str>,
+    /// How many calls may begin in which time, per process.
+    pub rate: Option<RatePolicy>,
+    /// The places that it shares with other handlers of the process.
+    pub bulkhead: Option<Bulkhead>,
+    /// What is called instead once the attempts are spent, or while the breaker is open.
+    pub fallback: Option<Fallback>,
+}
+
+/// A number of places under a name: so many calls of all handlers with this bulkhead run at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bulkhead {
+    /// The name.
+    pub name: &'static str,
+    /// How many calls run at a time, per process; at least 1.
+    pub places: u16,
+}
+
+impl Bulkhead {
+    /// So many places under this name.
+    #[must_use]
+    pub const fn new(name: &'static str, places: u16) -> Self {
+        Self { name, places }
+    }
+}
+
+/// A function that takes what a handler takes and returns what it returns.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Fallback {
+    /// The function's name.
+    pub name: &'static str,
+    /// Decodes, extracts and calls.
+    pub start: fn(&Call<'_>) -> Started,
+}
+
+impl Fallback {
+    /// A function by its name and shim.
+    #[must_use]
+    pub const fn new(name: &'static str, start: fn(&Call<'_>) -> Started) -> Self {
+        Self { name, start }
+    }
 }
 
 /// A handler: its description, and the shim that calls the user's function.
@@ -87,6 +133,11 @@ impl HandlerEntry {
             dead_letter: None,
             queue_kind: None,
             max_priority: None,
+            breaker: None,
+            breaker_name: None,
+            rate: None,
+            bulkhead: None,
+            fallback: None,
         };
         Self { name, location, docs: "", message, options, requires, start }
     }
@@ -137,6 +188,16 @@ option_setters! {
     queue_kind: QueueKind;
     /// Sets the highest priority.
     max_priority: u8;
+    /// Sets the circuit breaker.
+    breaker: BreakerPolicy;
+    /// Names the circuit breaker, which handlers with this name share.
+    breaker_name: &'static str;
+    /// Sets the rate limit.
+    rate: RatePolicy;
+    /// Sets the bulkhead.
+    bulkhead: Bulkhead;
+    /// Sets the fallback.
+    fallback: Fallback;
 }
 
 impl HandlerEntry {

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Fate {
     /// The handler succeeded and everything that it published is confirmed.
     Handled,
+    /// The handler's fallback succeeded in its place, and everything that it published is confirmed.
+    FellBack,
     /// Refused by the business, answered where somebody waits, acknowledged.
     Rejected,
     /// Acknowledged and forgotten at the handler's wish.
@@ -43,8 +45,9 @@ pub enum Fate {
 
 impl Fate {
     /// All of them, in the order in which they are counted and listed.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Handled,
+        Self::FellBack,
         Self::Rejected,
         Self::Discarded,
         Self::DeadLettered,
@@ -64,6 +67,7 @@ impl Fate {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Handled => "handled",
+            Self::FellBack => "fell_back",
             Self::Rejected => "rejected",
             Self::Discarded => "discarded",
             Self::DeadLettered => "dead_lettered",
@@ -84,7 +88,12 @@ impl Fate {
     pub const fn is_end(self) -> bool {
         matches!(
             self,
-            Self::Handled | Self::Rejected | Self::Discarded | Self::DeadLettered | Self::Moved
+            Self::Handled
+                | Self::FellBack
+                | Self::Rejected
+                | Self::Discarded
+                | Self::DeadLettered
+                | Self::Moved
         )
     }
 

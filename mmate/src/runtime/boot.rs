@@ -12,7 +12,7 @@ use super::connect::connect;
 use super::plan::{Plan, QueuePlan};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::deadletter::DepthWatch;
-use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared};
+use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::observability::{Ledger, LedgerOptions};
@@ -50,11 +50,12 @@ impl Opened {
     /// Starts the consumers; ready when the broker has confirmed each of them.
     pub(super) async fn start(self) -> Result<Running> {
         let stopping = watch::Sender::new(false);
+        let mut limits = SharedLimits::default();
         let consumers: Vec<_> = self
             .plan
             .queues
             .iter()
-            .map(|queue| self.consumer(queue, &stopping))
+            .map(|queue| self.consumer(queue, &stopping, &mut limits))
             .collect::<Result<_>>()?;
         let dead_letters = self.plan.dead_letters();
         let watch = DepthWatch::new(
@@ -75,7 +76,12 @@ impl Opened {
         Ok(running)
     }
 
-    fn consumer(&self, queue: &QueuePlan, stopping: &watch::Sender<bool>) -> Result<Consumer> {
+    fn consumer(
+        &self,
+        queue: &QueuePlan,
+        stopping: &watch::Sender<bool>,
+        limits: &mut SharedLimits,
+    ) -> Result<Consumer> {
         let settings = &self.prepared.settings;
         let shared = Shared {
             resources: self.resources.clone(),
@@ -86,6 +92,7 @@ impl Opened {
             queue,
             settings,
             &self.ledger,
+            limits,
             #[cfg(feature = "testing")]
             &self.resources,
         )?;
@@ -125,6 +132,7 @@ fn routes(
     queue: &QueuePlan,
     settings: &Settings,
     ledger: &Ledger,
+    limits: &mut SharedLimits,
     #[cfg(feature = "testing")] resources: &Resources,
 ) -> Result<QueueRoutes, BootErrors> {
     let mut routes = QueueRoutes::new(&queue.queue.name);
@@ -133,7 +141,8 @@ fn routes(
     for entry in &queue.handlers {
         let timeout =
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
-        let route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
+        let mut route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
+        route.limits = limits.of(entry, settings.hold_max);
         #[cfg(feature = "testing")]
         let route = Route { faults: faults.clone(), ..route };
         #[cfg(feature = "validation")]

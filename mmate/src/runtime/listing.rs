@@ -48,7 +48,27 @@ fn options(queue: &QueuePlan, entry: &HandlerEntry) -> String {
     if entry.options.broadcast {
         parts.push("broadcast".to_owned());
     }
+    parts.extend(limits(entry));
     parts.join(", ")
+}
+
+fn limits(entry: &HandlerEntry) -> Vec<String> {
+    let options = &entry.options;
+    let rate = options.rate.map(|rate| {
+        format!("rate {} per {:?} (burst {})", rate.calls, rate.per, rate.burst_size())
+    });
+    let bulkhead = options
+        .bulkhead
+        .map(|bulkhead| format!("bulkhead `{}` of {}", bulkhead.name, bulkhead.places));
+    let breaker = options.breaker.map(|breaker| {
+        let name = options.breaker_name.map(|name| format!(" `{name}`")).unwrap_or_default();
+        format!(
+            "breaker{name} ({} failures, reset {:?}, {} probes)",
+            breaker.failures, breaker.reset, breaker.probes
+        )
+    });
+    let fallback = options.fallback.map(|fallback| format!("fallback `{}`", fallback.name));
+    [rate, bulkhead, breaker, fallback].into_iter().flatten().collect()
 }
 
 /// Exchanges, queues and bindings as they would be declared.

@@ -78,6 +78,7 @@ impl Plan {
         for queue in &mut plan.queues {
             queue.topology = topology(&queue.queue, &queue.dead_letter, &queue.handlers, settings);
         }
+        check_shared(handlers, &mut errors);
         for queue in &plan.queues {
             merge(&mut plan.topology, &queue.topology);
         }
@@ -296,6 +297,47 @@ fn check_handlers(
     }
     for entry in entries {
         check_capabilities(entry, capabilities, errors);
+    }
+}
+
+/// What handlers share by name is one thing, so they must agree on it.
+fn check_shared(handlers: &[&'static HandlerEntry], errors: &mut BootErrors) {
+    let mut breakers = BTreeMap::new();
+    let mut bulkheads = BTreeMap::new();
+    for entry in handlers {
+        let options = &entry.options;
+        if let (Some(name), Some(policy)) = (options.breaker_name, options.breaker) {
+            breakers.entry(name).or_insert_with(Vec::new).push((policy, *entry));
+        }
+        if let Some(bulkhead) = options.bulkhead {
+            bulkheads.entry(bulkhead.name).or_insert_with(Vec::new).push((bulkhead, *entry));
+            if bulkhead.places == 0 {
+                errors.push(format!(
+                    "bulkhead `{}` has no places, so nothing would ever be handled; it has at least 1\n{}",
+                    bulkhead.name,
+                    places(&[entry])
+                ));
+            }
+        }
+    }
+    agree("circuit breaker", "figures", &breakers, errors);
+    agree("bulkhead", "sizes", &bulkheads, errors);
+}
+
+fn agree<T: PartialEq>(
+    what: &str,
+    of: &str,
+    by_name: &BTreeMap<&str, Vec<(T, &'static HandlerEntry)>>,
+    errors: &mut BootErrors,
+) {
+    for (name, said) in by_name {
+        if said.iter().any(|(value, _)| *value != said[0].0) {
+            let entries: Vec<_> = said.iter().map(|(_, entry)| *entry).collect();
+            errors.push(format!(
+                "{what} `{name}` has different {of}; handlers that share it say the same, or give it another name\n{}",
+                places(&entries)
+            ));
+        }
     }
 }
 

@@ -33,8 +33,16 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { handled, retried, rejected, discarded, dead_lettered, abandoned, left } =
-            self.counts;
+        let Counts {
+            handled,
+            retried,
+            fallen_back,
+            rejected,
+            discarded,
+            dead_lettered,
+            abandoned,
+            left,
+        } = self.counts;
         let again = abandoned + left;
         let how = if self.drained {
             "everything in flight has ended"
@@ -43,8 +51,8 @@ impl fmt::Display for ShutdownReport {
         };
         write!(
             f,
-            "stopped in {:.1} s, {how}: {handled} handled, {retried} retried, {rejected} rejected, {discarded} discarded, \
-             {dead_lettered} dead-lettered, {again} left for redelivery",
+            "stopped in {:.1} s, {how}: {handled} handled, {fallen_back} fallen back, {retried} retried, {rejected} rejected, \
+             {discarded} discarded, {dead_lettered} dead-lettered, {again} left for redelivery",
             self.took.as_secs_f64()
         )?;
         match self.unpublished {

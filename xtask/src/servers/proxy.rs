@@ -45,8 +45,8 @@ pub struct Moment {
     pub sender: Sender,
     /// The method.
     pub method: Method,
-    /// The start of the routing key, for publishes.
-    pub routing_key: Option<&'static str>,
+    /// How exchange and routing key begin, for publishes.
+    pub address: Option<(&'static str, &'static str)>,
     /// How many such frames pass before.
     pub skip: u32,
 }
@@ -55,14 +55,16 @@ impl Moment {
     /// The next frame with this method.
     #[must_use]
     pub const fn of(sender: Sender, method: Method) -> Self {
-        Self { sender, method, routing_key: None, skip: 0 }
+        Self { sender, method, address: None, skip: 0 }
     }
 
     fn is(&self, sender: Sender, frame: &Frame) -> bool {
         self.sender == sender
             && frame.method() == Some(self.method)
-            && self.routing_key.is_none_or(|start| {
-                frame.routing_key().is_some_and(|key| key.starts_with(start.as_bytes()))
+            && self.address.is_none_or(|(exchange, key)| {
+                frame.address().is_some_and(|(to, with)| {
+                    to.starts_with(exchange.as_bytes()) && with.starts_with(key.as_bytes())
+                })
             })
     }
 }
@@ -385,15 +387,18 @@ impl Frame {
         is_method.then(|| Some((self.number(at)?, self.number(at + 2)?))).flatten()
     }
 
-    /// The routing key of a publish: behind class, method, a reserved number and the exchange's name.
-    fn routing_key(&self) -> Option<&[u8]> {
+    /// Exchange and routing key of a publish: behind class, method and a reserved number.
+    fn address(&self) -> Option<(&[u8], &[u8])> {
         if self.method() != Some(methods::PUBLISH) {
             return None;
         }
+        let text = |at: usize| {
+            let len = usize::from(*self.bytes.get(at)?);
+            self.bytes.get(at + 1..at + 1 + len)
+        };
         let exchange_at = FRAME_HEADER_LEN + 6;
-        let key_at = exchange_at + 1 + usize::from(*self.bytes.get(exchange_at)?);
-        let len = usize::from(*self.bytes.get(key_at)?);
-        self.bytes.get(key_at + 1..key_at + 1 + len)
+        let exchange = text(exchange_at)?;
+        Some((exchange, text(exchange_at + 1 + exchange.len())?))
     }
 }
 
@@ -459,17 +464,17 @@ mod tests {
     }
 
     #[test]
-    fn a_publish_shows_its_routing_key() {
+    fn a_publish_shows_its_address() {
         let mut payload = vec![0, 60, 0, 40, 0, 0];
         payload.extend(b"\x03abc\x05dlq.x\0");
         let publish = frame(3, &payload);
         assert_eq!((publish.channel(), publish.method()), (3, Some(methods::PUBLISH)));
-        assert_eq!(publish.routing_key(), Some(&b"dlq.x"[..]));
+        assert_eq!(publish.address(), Some((&b"abc"[..], &b"dlq.x"[..])));
         let mut moment = Moment::of(Sender::Client, methods::PUBLISH);
         assert!(moment.is(Sender::Client, &publish) && !moment.is(Sender::Broker, &publish));
-        moment.routing_key = Some("dlq.");
+        moment.address = Some(("", "dlq."));
         assert!(moment.is(Sender::Client, &publish));
-        moment.routing_key = Some("evt.");
+        moment.address = Some(("abcd", "dlq."));
         assert!(!moment.is(Sender::Client, &publish));
     }
 

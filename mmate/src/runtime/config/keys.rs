@@ -33,6 +33,9 @@ pub(super) const KEYS: &[Key] = &[
     key("consume.redeliveries_max", "20"),
     // Without a message for so long while the queue holds some, the broker has forgotten the consumer.
     key("consume.stall_after", "60s"),
+    // So long after it came a message no longer waits in the process for a limit of its handler. Below the
+    // time after which the broker takes away what is not acknowledged (RabbitMQ: 30 min).
+    key("consume.hold_max", "25m"),
     key("consume.validate", "true"),
     key("publish.timeout", "30s"),
     key("publish.validate", "false"),

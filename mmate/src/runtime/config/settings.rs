@@ -32,6 +32,8 @@ pub struct Settings {
     pub redeliveries_max: u32,
     /// Without a message for so long while the queue holds some, a consumer subscribes anew.
     pub stall_after: Duration,
+    /// How long after it came a message goes back to the broker that still waits for a limit of its handler.
+    pub hold_max: Duration,
     /// Whether payloads are checked against their schema before the handler.
     pub validate_consumed: bool,
     /// Whether payloads are checked against their schema before they leave.
@@ -95,6 +97,7 @@ impl Settings {
             handler_timeout: read.duration("consume.timeout"),
             redeliveries_max: read.get("consume.redeliveries_max"),
             stall_after: read.duration("consume.stall_after"),
+            hold_max: read.duration("consume.hold_max"),
             validate_consumed: read.get("consume.validate"),
             validate_published: read.get("publish.validate"),
             publish_timeout: read.duration("publish.timeout"),

@@ -106,6 +106,8 @@ mod tests {
         answer: Sender<Verdict>,
     }
 
+    type OnWire = (u64, u32, Arc<Mutex<bool>>);
+
     /// A channel as `Lane` uses it, with the model's locks.
     #[derive(Default)]
     struct Lane {
@@ -113,7 +115,7 @@ mod tests {
         gone: AtomicBool,
         board: Mutex<Board<Slot>>,
         /// Sent and not seen by the broker: number and slot's flag.
-        wire: Mutex<VecDeque<(u64, u32, Arc<Mutex<bool>>)>>,
+        wire: Mutex<VecDeque<OnWire>>,
         woken: Mutex<Vec<u64>>,
         signal: Condvar,
     }

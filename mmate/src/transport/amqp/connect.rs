@@ -21,6 +21,8 @@ pub(super) struct Established {
     pub(super) connection: Connection,
     /// Host and port that it leads to.
     pub(super) place: Arc<str>,
+    /// The virtual host.
+    pub(super) vhost: Arc<str>,
     /// Which of the URL's brokers that is, see [`Brokers`](super::failover::Brokers).
     pub(super) at: usize,
 }

@@ -13,6 +13,9 @@ use crate::transport::{
     Binding, Exchange, ExchangeKind, Queue, QueueKind, TransportError, TransportErrorKind,
 };
 
+/// Where a person sees what is asked for.
+const LISTING: &str = "help: the command `topology` lists everything that this service declares";
+
 /// One thing to declare.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item<'a> {
@@ -76,11 +79,13 @@ async fn one_by_one(
     }
     match mismatches.as_slice() {
         [] => Ok(()),
-        [one] => Err(TransportError::new(TransportErrorKind::Mismatch, one.clone())),
+        [one] => {
+            Err(TransportError::new(TransportErrorKind::Mismatch, format!("{one}\n{LISTING}")))
+        }
         many => Err(TransportError::new(
             TransportErrorKind::Mismatch,
             format!(
-                "{} declarations do not fit what exists on the broker:\n- {}",
+                "{} declarations do not fit what exists on the broker:\n- {}\n{LISTING}",
                 many.len(),
                 many.join("\n- ")
             ),

@@ -21,7 +21,8 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection};
 
 use super::failure::within;
-use crate::transport::TransportError;
+use super::mismatch::describe;
+use crate::transport::{TransportError, TransportErrorKind};
 
 /// What the names of the queues, and of the exchanges before them, begin with.
 pub(super) const PREFIX: &str = "mmate.delay.";
@@ -80,7 +81,13 @@ impl DelayQueues {
             let channel = connection.create_channel().await?;
             declare(&channel, &name, step.millis()).await
         };
-        within(limit, &format!("declare the delay queue `{name}`"), make).await?;
+        let made = within(limit, &format!("declare the delay queue `{name}`"), make).await;
+        made.map_err(|error| match error.kind() {
+            kind @ TransportErrorKind::Mismatch => {
+                TransportError::new(kind, describe(&format!("queue `{name}`"), &error.to_string()))
+            }
+            _ => error,
+        })?;
         self.0.fetch_or(1 << step.0, Ordering::AcqRel);
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Several brokers behind one URL: tried in turn, at the boot from the first, after a loss from the
 //! one behind the lost one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::AmqpConfig;
@@ -59,8 +58,8 @@ impl Brokers {
             let target = &self.targets[at];
             match target.establish(role).await {
                 Ok(connection) => {
-                    let place = Arc::from(target.place());
-                    return Ok(Established { connection, place, at });
+                    let (place, vhost) = (target.place().into(), target.vhost().into());
+                    return Ok(Established { connection, place, vhost, at });
                 }
                 Err(error) => failures.push(error),
             }

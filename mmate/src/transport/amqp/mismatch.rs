@@ -46,10 +46,15 @@ fn way_out(what: &str, argument: &str) -> String {
     let matching = match argument {
         "x-queue-type" => "declare the queue with the kind that it has",
         "x-max-priority" => "declare the highest priority that it has",
-        "x-max-length" | "x-overflow" => "declare the length limit that it has",
+        "x-max-length" => "declare the length limit that it has",
+        // The broker compares this before the kind, and tells of one difference: between a quorum queue and
+        // a classic one it is this.
+        "x-overflow" => "declare the kind (quorum or classic) and the length limit that it has",
         "x-dead-letter-exchange" | "x-dead-letter-routing-key" | "x-dead-letter-strategy" => {
             "declare the dead-letter queue that it has"
         }
+        "x-message-ttl" => "declare the time to live that it has",
+        "x-delivery-limit" => "declare the delivery limit that it has",
         "exclusive" | "auto_delete" | "durable" => "use another name",
         "type" => "declare the exchange with the type that it has",
         _ => "declare it as it is",

@@ -12,7 +12,7 @@ use super::exclusive::Remembered;
 use super::failure::{short, within};
 use super::link::Link;
 use super::subscription::{AmqpSubscription, Parts};
-use crate::transport::{SubscribeOptions, TransportError};
+use crate::transport::{SubscribeOptions, TransportError, TransportErrorKind};
 
 /// Consumes a queue. `owned` is the queue's description if it belongs to this connection alone.
 pub(super) async fn subscribe(
@@ -45,7 +45,14 @@ pub(super) async fn subscribe(
         Ok((channel, consumer))
     };
     let doing = format!("consume queue `{queue}`");
-    let (channel, consumer) = within(config.call_timeout, &doing, start).await?;
+    let started = within(config.call_timeout, &doing, start).await;
+    let (channel, consumer) = started.map_err(|error| match error.kind() {
+        kind @ TransportErrorKind::Timeout => {
+            let hint = leaderless(&established.vhost, &queue);
+            TransportError::new(kind, format!("{error}; {hint}"))
+        }
+        _ => error,
+    })?;
     tracing::debug!(broker = %place, %queue, prefetch, "consuming");
     Ok(AmqpSubscription::new(Parts {
         consumer,
@@ -59,6 +66,15 @@ pub(super) async fn subscribe(
     }))
 }
 
+/// What an operator does about a queue that never answers while others do.
+fn leaderless(vhost: &str, queue: &str) -> String {
+    // As RabbitMQ names the process of a quorum queue.
+    let vhost = if vhost == "/" { "%2F" } else { vhost };
+    format!(
+        "if this goes on and other queues are consumed, it is a quorum queue without a leader: restart the broker's node, or run `rabbitmqctl eval \"ra:trigger_election({{'{vhost}_{queue}', node()}}).\"` on it"
+    )
+}
+
 /// The consumer's name, as much of it as fits.
 fn consumer_tag(name: &str) -> ShortString {
     let mut end = name.len().min(255);
@@ -66,4 +82,16 @@ fn consumer_tag(name: &str) -> ShortString {
         end -= 1;
     }
     ShortString::from(&name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_out_of_a_queue_without_a_leader_can_be_copied() {
+        let hint = leaderless("/", "cmd.shop.Pay");
+        assert!(hint.contains("ra:trigger_election({'%2F_cmd.shop.Pay', node()})."), "{hint}");
+        assert!(leaderless("orders", "q").contains("{'orders_q', node()}"));
+    }
 }

@@ -61,6 +61,16 @@ impl Installation {
         Some(Self { scripts, epmd })
     }
 
+    /// A RabbitMQ whose `rabbitmq-server`, `rabbitmqctl` and `epmd` are in one folder: another version than
+    /// the machine's, for example scripts that enter a chroot.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Option<Self> {
+        let scripts = fs::canonicalize(folder).ok()?;
+        let there = |name| scripts.join(name).is_file();
+        let complete = ["rabbitmq-server", "rabbitmqctl", "epmd"].into_iter().all(there);
+        complete.then(|| Self { epmd: scripts.join("epmd"), scripts })
+    }
+
     /// Finds RabbitMQ, else installs it if `policy` lets it.
     pub fn find_or_install(policy: InstallPolicy) -> Availability<Self> {
         if let Some(found) = Self::find() {

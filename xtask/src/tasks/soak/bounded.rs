@@ -5,17 +5,18 @@ use std::thread;
 use std::time::Duration;
 
 use xtask::servers::rabbitmq::InstallPolicy;
-use xtask::servers::{Availability, ForeignClient};
+use xtask::servers::{Availability, ForeignClient, Installation};
 
-use super::faults::FAULTS;
+use super::faults::{CLUSTER_FAULTS, FAULTS, Fault};
 use super::round::{self, Pace, Row};
-use super::scene::{Props, Scene};
+use super::scene::{Props, Scene, Stage};
 use super::{defects, finish, props, table};
 use crate::interrupt;
 use crate::tasks::results::Counts;
 use crate::tasks::steps::Verdict;
 
 const RATE: u32 = 40;
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 const FREEZE: Duration = Duration::from_secs(8);
 /// A run that fails can be repeated.
 const SEED: u64 = 20_261;
@@ -30,7 +31,10 @@ pub(crate) fn check(policy: InstallPolicy) -> (Verdict, Counts) {
         Availability::Ready(client) => client,
         Availability::Skipped { reason } => return (Verdict::Skipped(reason), Counts::default()),
     };
-    let rows = match props(client, policy, FREEZE, SEED).and_then(|props| all(&props)) {
+    let props = Installation::find_or_install(policy)
+        .required()
+        .and_then(|installation| props(client, installation, FREEZE, SEED));
+    let rows = match props.and_then(|props| all(&props)) {
         Ok(rows) => rows,
         Err(error) => return (Verdict::Failed(error.to_string()), Counts::default()),
     };
@@ -38,9 +42,11 @@ pub(crate) fn check(policy: InstallPolicy) -> (Verdict, Counts) {
     rows.iter().for_each(|row| println!("{}", table::lines(row)));
     let count = |passed| rows.iter().filter(|row| row.passed() == passed).count() as u64;
     let counts = Counts { passed: count(true), failed: count(false), skipped: 0 };
-    let rest: Vec<&str> =
-        FAULTS.iter().map(|fault| fault.name).filter(|name| is_left(name)).collect();
+    let names = |faults: &'static [Fault]| faults.iter().map(|fault| fault.name);
+    let rest: Vec<&str> = names(FAULTS).filter(|name| is_left(name)).collect();
     println!("only in `cargo xtask soak`: {}", rest.join(", "));
+    let cluster: Vec<&str> = names(CLUSTER_FAULTS).collect();
+    println!("only in `cargo xtask soak --cluster`: {}", cluster.join(", "));
     match counts.failed {
         0 if !interrupt::is_requested() => (Verdict::Passed, counts),
         0 => (Verdict::Failed("interrupted".to_owned()), counts),
@@ -57,7 +63,7 @@ fn all(props: &Props) -> io::Result<Vec<Row>> {
     let scenes: [Box<dyn Fn() -> io::Result<Vec<Row>> + Sync>; 3] = [
         Box::new(|| turn(props, "quorum", QUORUM)),
         Box::new(|| turn(props, "classic", CLASSIC)),
-        Box::new(|| defects::find_all(&mut Scene::start(props, "classic")?)),
+        Box::new(|| defects::find_all(&mut Scene::start(props, Stage::Node, "classic")?)),
     ];
     let outcomes: Vec<io::Result<Vec<Row>>> = thread::scope(|scope| {
         let running: Vec<_> = scenes.iter().map(|scene| scope.spawn(scene)).collect();
@@ -74,13 +80,18 @@ fn all(props: &Props) -> io::Result<Vec<Row>> {
 }
 
 fn turn(props: &Props, queue_type: &'static str, names: &[&str]) -> io::Result<Vec<Row>> {
-    let mut scene = Scene::start(props, queue_type)?;
+    let mut scene = Scene::start(props, Stage::Node, queue_type)?;
     let mut rows = Vec::new();
     for fault in FAULTS.iter().filter(|fault| names.contains(&fault.name)) {
         if interrupt::is_requested() {
             return Ok(rows);
         }
-        rows.push(round::run(&mut scene, *fault, Pace::new(RATE, true))?);
+        let pace = Pace { settle_timeout: SETTLE_TIMEOUT, ..Pace::new(RATE, true) };
+        rows.push(round::run(&mut scene, *fault, pace)?);
+        // What follows would fail for the same reason, slowly.
+        if rows.last().is_some_and(|row| !row.passed()) {
+            break;
+        }
     }
     finish(scene, &mut rows)?;
     Ok(rows)

@@ -19,6 +19,10 @@ const SLOW_ANSWER: Duration = Duration::from_secs(12);
 const ALARM: Duration = Duration::from_secs(4);
 /// More than twice the heartbeat of the scene.
 const SILENCE: Duration = Duration::from_secs(6);
+/// How long a node of a cluster stays dead: long enough for an election.
+const DEAD: Duration = Duration::from_secs(3);
+/// After a minute of silence the nodes of a cluster part for good, which no client can mend.
+const LEADER_FREEZE_MAX: Duration = Duration::from_secs(30);
 const KILLS: u32 = 4;
 const RESETS: u32 = 6;
 
@@ -71,6 +75,16 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("cut-shutdown", Manner::Twice, cut_shutdown),
 ];
 
+/// Those of a cluster.
+pub(super) const CLUSTER_FAULTS: &[Fault] = &[
+    fault("none", Manner::Orderly, nothing),
+    fault("rolling-cluster", Manner::Itself, rolling_cluster),
+    fault("kill-leader", Manner::Twice, kill_leader),
+    fault("freeze-leader", Manner::Twice, freeze_leader),
+    fault("kill-service", Manner::Itself, kill_service),
+    fault("rolling-services", Manner::Orderly, rolling_services),
+];
+
 /// The load alone: what does not work without a fault says nothing about faults.
 fn nothing(scene: &mut Scene) -> io::Result<()> {
     scene.let_pass(Duration::from_secs(1));
@@ -79,20 +93,21 @@ fn nothing(scene: &mut Scene) -> io::Result<()> {
 
 /// As a power cut would.
 fn kill_broker(scene: &mut Scene) -> io::Result<()> {
-    scene.wait_until_queues_are_registered()?;
-    scene.node.kill()?;
-    scene.node.start_again()
+    // A queue that is a second old may lose everything when its broker is killed, whatever clients do.
+    scene.broker.node().wait_until_all_registered()?;
+    scene.broker.node().kill()?;
+    scene.broker.node().start_again()
 }
 
 fn restart_broker(scene: &mut Scene) -> io::Result<()> {
-    scene.node.restart()
+    scene.broker.node().restart()
 }
 
 /// Connections stay open, and nobody answers.
 fn freeze_broker(scene: &mut Scene) -> io::Result<()> {
-    scene.node.pause()?;
+    scene.broker.node().pause()?;
     scene.let_pass(scene.props.freeze);
-    scene.node.resume()
+    scene.broker.node().resume()
 }
 
 const CLIENT_STEPS: [(&str, (u16, u16)); 12] = [
@@ -198,16 +213,46 @@ fn delete_queues(scene: &mut Scene) -> io::Result<()> {
         {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, N)),
         {ok, _} = rabbit_amqqueue:delete(Q, false, false, <<"operator">>)
     end || N <- [<<"cmd.soak.Work">>, <<"cmd.soak.Timed">>, <<"qry.soak.Ask">>, <<"evt.soak.Happened.soak">>]]."#;
-    scene.node.ctl(&["eval", delete])?;
+    scene.broker.node().ctl(&["eval", delete])?;
     Ok(())
 }
 
 /// The broker takes nothing from publishers.
 fn memory_alarm(scene: &mut Scene) -> io::Result<()> {
-    scene.node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MiB"])?;
+    scene.broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1MiB"])?;
     scene.let_pass(ALARM);
-    scene.node.ctl(&["set_vm_memory_high_watermark", "absolute", "512MiB"])?;
+    scene.broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "512MiB"])?;
     Ok(())
+}
+
+/// All nodes are restarted in order, one after the other, as an upgrade does.
+fn rolling_cluster(scene: &mut Scene) -> io::Result<()> {
+    for index in 0..scene.broker.nodes().len() {
+        let node = &scene.broker.nodes()[index];
+        node.restart()?;
+        node.ctl(&["await_online_nodes", "3", "--timeout", "60"])?;
+        // The next node goes only when the queues can do without it.
+        scene.wait_until_quorum_holds()?;
+        scene.wait_until_healthy(MOMENT_TIMEOUT)?;
+    }
+    Ok(())
+}
+
+/// The node that leads the busiest queue dies and comes back.
+fn kill_leader(scene: &mut Scene) -> io::Result<()> {
+    let leader = scene.leader()?;
+    scene.broker.nodes()[leader].wait_until_all_registered()?;
+    scene.broker.nodes()[leader].kill()?;
+    scene.let_pass(DEAD);
+    scene.broker.nodes()[leader].start_again()
+}
+
+/// The node that leads the busiest queue does not answer, and nobody is told.
+fn freeze_leader(scene: &mut Scene) -> io::Result<()> {
+    let leader = scene.leader()?;
+    scene.broker.nodes()[leader].pause()?;
+    scene.let_pass(scene.props.freeze.min(LEADER_FREEZE_MAX));
+    scene.broker.nodes()[leader].resume()
 }
 
 /// At random moments, also while it boots.
@@ -226,22 +271,30 @@ fn kill_service(scene: &mut Scene) -> io::Result<()> {
 
 /// The service is killed in every gap between an effect and its ack.
 fn crash_windows(scene: &mut Scene) -> io::Result<()> {
-    let publish =
-        |key| Moment { routing_key: Some(key), ..Moment::of(Sender::Client, methods::PUBLISH) };
+    let publish = |exchange, key| Moment {
+        address: Some((exchange, key)),
+        ..Moment::of(Sender::Client, methods::PUBLISH)
+    };
+    let (result, reply) = (publish("mmate.events", "evt."), publish("", "soak.replies"));
+    let (dead, later) = (publish("", "dlq."), publish("mmate.delay", ""));
+    let own = publish("mmate.commands", "cmd.soak.Plain");
     let (confirm, ack) =
         (Moment::of(Sender::Broker, methods::ACK), Moment::of(Sender::Client, methods::ACK));
     // What passes first, if anything; then where it dies.
     let windows = [
-        ("handled, results not published", None, publish("evt.")),
-        ("results published, not confirmed to it", Some(publish("evt.")), confirm.clone()),
-        ("results confirmed, not answered", None, publish("soak.replies")),
-        ("answered, not confirmed to it", Some(publish("soak.replies")), confirm.clone()),
+        ("handled, results not published", None, result.clone()),
+        ("results published, not confirmed to it", Some(result), confirm.clone()),
+        ("results confirmed, not answered", None, reply.clone()),
+        ("answered, not confirmed to it", Some(reply), confirm.clone()),
         ("everything left, not acknowledged", None, ack.clone()),
-        ("failed, dead letter not published", None, publish("dlq.")),
-        ("dead letter published, not confirmed to it", Some(publish("dlq.")), confirm.clone()),
-        ("dead letter published, not acknowledged", Some(publish("dlq.")), ack),
-        ("own publish not sent", None, publish("cmd.soak.Plain")),
-        ("own publish not confirmed to it", Some(publish("cmd.soak.Plain")), confirm),
+        ("failed, retry not published", None, later.clone()),
+        ("retry published, not confirmed to it", Some(later.clone()), confirm.clone()),
+        ("retry published, not acknowledged", Some(later), ack.clone()),
+        ("failed, dead letter not published", None, dead.clone()),
+        ("dead letter published, not confirmed to it", Some(dead.clone()), confirm.clone()),
+        ("dead letter published, not acknowledged", Some(dead), ack),
+        ("own publish not sent", None, own.clone()),
+        ("own publish not confirmed to it", Some(own), confirm),
     ];
     for (name, before, moment) in windows {
         if !scene.wait_until_healthy(MOMENT_TIMEOUT)? {

@@ -21,14 +21,18 @@ use std::{env, fs, io};
 use xtask::servers::rabbitmq::InstallPolicy;
 use xtask::servers::{ForeignClient, Installation};
 
-use self::faults::{FAULTS, Fault};
+use self::faults::{CLUSTER_FAULTS, FAULTS, Fault};
 use self::programs::lock;
 use self::round::{Pace, Row};
-use self::scene::{Props, Scene};
+use self::scene::{Props, Scene, Stage};
 use super::Failure;
 use super::command::{self, COMMAND_TIMEOUT, cargo};
 use crate::interrupt;
 
+/// When a queue loses its leader while it dead-letters, RabbitMQ waits three minutes for the confirm that went
+/// with it before it moves the message again (`dead_letter_worker_publisher_confirm_timeout`). A retry that
+/// waits in a delay queue is then so much later.
+const CLUSTER_SETTLE_TIMEOUT: Duration = Duration::from_secs(240);
 /// How long the collector gets for what the last service left.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const QUEUE_TYPES: [&str; 2] = ["quorum", "classic"];
@@ -41,6 +45,8 @@ struct Options {
     rate: u32,
     twice: bool,
     defects: bool,
+    stage: Stage,
+    rabbitmq: Option<PathBuf>,
     freeze: Duration,
     seed: u64,
 }
@@ -52,7 +58,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     build()?;
     let client = ForeignClient::find_or_install().required()?;
-    let props = props(client, InstallPolicy::Install, options.freeze, options.seed)?;
+    let installation = match &options.rabbitmq {
+        None => Installation::find_or_install(InstallPolicy::Install).required()?,
+        Some(folder) => Installation::in_folder(folder).ok_or_else(|| {
+            Failure::task("failed to find rabbitmq-server, rabbitmqctl and epmd in that folder")
+        })?,
+    };
+    let props = props(client, installation, options.freeze, options.seed)?;
     println!("seed {}", options.seed);
     println!("programs write to {}", props.folder.display());
     let mut rows = Vec::new();
@@ -71,12 +83,15 @@ fn soak(
 ) -> io::Result<()> {
     let time = options.time / u32::try_from(options.queue_types.len()).unwrap_or(1);
     let begun = Instant::now();
-    let mut scene = Scene::start(props, queue_type)?;
+    let mut scene = Scene::start(props, options.stage, queue_type)?;
     if options.defects {
         rows.extend(defects::find_all(&mut scene)?);
         return Ok(());
     }
-    let pace = Pace::new(options.rate, options.twice);
+    let mut pace = Pace::new(options.rate, options.twice);
+    if options.stage == Stage::Cluster {
+        pace.settle_timeout = CLUSTER_SETTLE_TIMEOUT;
+    }
     println!("{}", table::HEADING);
     let first = rows.len();
     while rows.len() == first || begun.elapsed() < time {
@@ -107,7 +122,11 @@ fn finish(mut scene: Scene, rows: &mut [Row]) -> io::Result<()> {
 }
 
 fn chosen(options: &Options) -> Vec<Fault> {
-    let all = FAULTS.iter().copied();
+    let all = match options.stage {
+        Stage::Node => FAULTS,
+        Stage::Cluster => CLUSTER_FAULTS,
+    };
+    let all = all.iter().copied();
     all.filter(|fault| options.faults.is_empty() || options.faults.contains(&fault.name)).collect()
 }
 
@@ -131,6 +150,8 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         rate: 60,
         twice: true,
         defects: false,
+        stage: Stage::Node,
+        rabbitmq: None,
         freeze: Duration::from_secs(90),
         seed: u64::from(std::process::id()),
     };
@@ -154,8 +175,9 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             }
             "--fault" => {
                 let name = value("the name of a fault")?;
-                let known = FAULTS.iter().find(|fault| fault.name == name);
-                let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+                let all = || FAULTS.iter().chain(CLUSTER_FAULTS);
+                let known = all().find(|fault| fault.name == name);
+                let names: Vec<&str> = all().map(|fault| fault.name).collect();
                 let known = known.ok_or(format!("--fault takes one of {}", names.join(", ")))?;
                 options.faults.push(known.name);
             }
@@ -165,6 +187,12 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             }
             "--once" => options.twice = false,
             "--defects" => options.defects = true,
+            "--rabbitmq" => options.rabbitmq = Some(value("a folder")?.into()),
+            "--cluster" => {
+                // A classic queue lives on one node; what happens to that one is the other stage.
+                options.stage = Stage::Cluster;
+                options.queue_types = vec!["quorum"];
+            }
             other => return Err(format!("unknown option `{other}`; try `cargo xtask help`")),
         }
     }
@@ -183,7 +211,7 @@ fn build() -> Result<(), Failure> {
 
 fn props(
     client: ForeignClient,
-    policy: InstallPolicy,
+    installation: Installation,
     freeze: Duration,
     seed: u64,
 ) -> io::Result<Props> {
@@ -193,7 +221,7 @@ fn props(
     Ok(Props {
         service: target.join("debug/soak-service"),
         client,
-        installation: Installation::find_or_install(policy).required()?,
+        installation,
         folder,
         heartbeat_seconds: 2,
         freeze,

@@ -110,7 +110,16 @@ pub(super) fn run(scene: &mut Scene, fault: Fault, pace: Pace) -> io::Result<Row
 
 /// Waits until what was confirmed has ended. What has not by then is lost.
 fn settle(scene: &Scene, round: usize, pace: Pace) {
-    scene.wait_for(pace.settle_timeout, |scene| lock(&scene.ledger).open(round) == 0);
+    if !scene.wait_for(pace.settle_timeout, |scene| lock(&scene.ledger).open(round) == 0) {
+        // Whose fault it may be; it is an incident all the same.
+        let leaderless = scene.leaderless_queues();
+        let mut ledger = lock(&scene.ledger);
+        match leaderless {
+            Ok(queues) if queues.is_empty() => {}
+            Ok(queues) => ledger.incident(format!("the broker has no leader for {queues}")),
+            Err(error) => ledger.incident(format!("the broker does not answer: {error}")),
+        }
+    }
 }
 
 impl Row {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use xtask::servers::process::wait_until;
 use xtask::servers::proxy::FaultProxy;
-use xtask::servers::{ForeignClient, Guard, Installation, RabbitNode, StartOptions};
+use xtask::servers::{ForeignClient, Guard, Installation, RabbitCluster, RabbitNode, StartOptions};
 
 use super::ledger::Ledger;
 use super::programs::{Collector, Program, Service, ServicePlan, WORK_QUEUES, lock, publisher};
@@ -16,6 +16,7 @@ use crate::interrupt;
 
 /// After so long without readiness the operator restarts a broker that has no leader for its queues.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(30);
+const QUORUM_TIMEOUT: Duration = Duration::from_secs(60);
 const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 const OPERATOR_RESTARTS_MAX: u32 = 3;
 /// A ready service with waiting messages that begins nothing for so long is green and idle.
@@ -37,6 +38,51 @@ pub(super) struct Props {
     pub(super) seed: u64,
 }
 
+/// What a scene is played against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// One node, behind the proxy.
+    Node,
+    /// Three nodes, which the service knows by their own addresses.
+    Cluster,
+}
+
+/// The broker of a scene.
+#[derive(Debug)]
+pub(super) enum Broker {
+    Node(Box<RabbitNode>),
+    Cluster(RabbitCluster),
+}
+
+impl Broker {
+    fn start(stage: Stage, options: &StartOptions) -> io::Result<Self> {
+        match stage {
+            Stage::Node => RabbitNode::start(options).map(|node| Self::Node(Box::new(node))),
+            Stage::Cluster => RabbitCluster::start(options).map(Self::Cluster),
+        }
+    }
+
+    pub(super) fn nodes(&self) -> &[RabbitNode] {
+        match self {
+            Self::Node(node) => std::slice::from_ref(node),
+            Self::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
+    /// The only node, or the first.
+    pub(super) fn node(&self) -> &RabbitNode {
+        match self {
+            Self::Node(node) => node,
+            Self::Cluster(cluster) => &cluster.nodes()[0],
+        }
+    }
+
+    /// Where clients connect that know all nodes: URLs with commas between them.
+    fn urls(&self) -> String {
+        self.nodes().iter().map(RabbitNode::amqp_url).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// A stage on which faults happen.
 #[derive(Debug)]
 pub(super) struct Scene {
@@ -45,7 +91,7 @@ pub(super) struct Scene {
     collector: Collector,
     idle_since: Mutex<Option<Instant>>,
     pub(super) proxy: FaultProxy,
-    pub(super) node: RabbitNode,
+    pub(super) broker: Broker,
     guard: Arc<Guard>,
     pub(super) props: Props,
     pub(super) plan: ServicePlan,
@@ -56,18 +102,21 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Starts everything and waits until it works.
-    pub(super) fn start(props: &Props, queue_type: &'static str) -> io::Result<Self> {
+    pub(super) fn start(props: &Props, stage: Stage, queue_type: &'static str) -> io::Result<Self> {
         let options = StartOptions {
             installation: Some(props.installation.clone()),
             ..StartOptions::default()
         };
-        let node = RabbitNode::start(&options)?;
-        let proxy = FaultProxy::start(node.port())?;
+        let broker = Broker::start(stage, &options)?;
+        let proxy = FaultProxy::start(broker.node().port())?;
         let guard = Guard::new(None)?;
         let ledger = Arc::new(Mutex::new(Ledger::new()));
         let plan = ServicePlan {
             program: props.service.clone(),
-            url: proxy.amqp_url(props.heartbeat_seconds),
+            url: match stage {
+                Stage::Node => proxy.amqp_url(props.heartbeat_seconds),
+                Stage::Cluster => broker.urls(),
+            },
             queue_type,
             defect: None,
             own_every_ms: Some(100),
@@ -76,7 +125,7 @@ impl Scene {
         let collector = Collector::start(
             &guard,
             &props.client,
-            &node.amqp_url(),
+            &broker.urls(),
             queue_type,
             &props.folder.join(format!("collector-{queue_type}.log")),
             &ledger,
@@ -87,7 +136,7 @@ impl Scene {
             collector,
             idle_since: Mutex::default(),
             proxy,
-            node,
+            broker,
             guard,
             props: props.clone(),
             plan,
@@ -102,18 +151,35 @@ impl Scene {
         Err(io::Error::other(format!("failed to set the scene: {}", scene.complaint())))
     }
 
-    /// What the broker itself would lose no client can keep: see [`RabbitNode::wait_until_registered`].
-    pub(super) fn wait_until_queues_are_registered(&self) -> io::Result<()> {
-        if self.plan.queue_type != "quorum" {
-            return Ok(());
+    /// Queues of the broker without a leader: nothing is confirmed to or taken from them.
+    pub(super) fn leaderless_queues(&self) -> io::Result<String> {
+        let ask = "[N || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_quorum_queue, \
+             {resource, _, _, N} <- [amqqueue:get_name(Q)], \
+             ra_leaderboard:lookup_leader(element(1, amqqueue:get_pid(Q))) =:= undefined].";
+        let answer = self.broker.node().ctl(&["eval", ask])?;
+        Ok(answer.trim().trim_matches(['[', ']']).to_owned())
+    }
+
+    /// The node that leads the busiest queue.
+    pub(super) fn leader(&self) -> io::Result<usize> {
+        match &self.broker {
+            Broker::Node(_) => Ok(0),
+            Broker::Cluster(cluster) => cluster.leader_of(WORK_QUEUES[0]),
         }
-        for queue in WORK_QUEUES {
-            self.node.wait_until_registered(queue)?;
-            self.node.wait_until_registered(&format!("dlq.{queue}"))?;
+    }
+
+    /// Waits until every queue of the cluster can do without any one node.
+    pub(super) fn wait_until_quorum_holds(&self) -> io::Result<()> {
+        let ask = "length(rabbit_quorum_queue:list_with_minimum_quorum()).";
+        for node in self.broker.nodes() {
+            let holds = wait_until(QUORUM_TIMEOUT, || {
+                Ok((node.ctl(&["eval", ask])?.trim() == "0").then_some(()))
+            })?;
+            if holds.is_none() {
+                lock(&self.ledger).incident("the queues do not get their quorum back");
+            }
         }
-        ["soak.out", "soak.replies"]
-            .iter()
-            .try_for_each(|queue| self.node.wait_until_registered(queue))
+        Ok(())
     }
 
     /// Replaces the service by one with a planted defect.
@@ -140,7 +206,7 @@ impl Scene {
         mix: &str,
     ) -> io::Result<Program> {
         let arguments = [
-            self.node.amqp_url(),
+            self.broker.urls(),
             prefix.to_owned(),
             rate.to_string(),
             count.to_string(),
@@ -168,7 +234,7 @@ impl Scene {
             {
                 self.operator_restarts += 1;
                 println!("    the operator restarts the broker: {}", self.complaint());
-                self.node.restart()?;
+                self.broker.nodes().iter().try_for_each(RabbitNode::restart)?;
                 since = Instant::now();
             }
             thread::sleep(Duration::from_millis(20));

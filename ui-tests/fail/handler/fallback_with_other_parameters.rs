@@ -1,0 +1,15 @@
+use mmate::{handler, message};
+
+#[message(event)]
+pub struct OrderCreated {
+    pub order_id: String,
+}
+
+async fn cached(_: OrderCreated, _: u32) {}
+
+#[handler(fallback = cached)]
+async fn on_created(event: OrderCreated) {
+    let _ = event;
+}
+
+fn main() {}
