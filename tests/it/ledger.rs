@@ -221,6 +221,29 @@ on_every_transport! {
     what_is_cut_off_is_left_and_handled_by_the_next_process
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_when_the_connection_was_lost_is_left_and_comes_again() {
+    let probe = Probe::default();
+    let app = TestApp::builder().name("lost").handler::<book>().provide(probe.clone());
+    let app = app.start().await.expect("boots");
+    app.send(BookTicket { end: "hang".to_owned() }).await.expect("taken");
+    probe.wait_for(1).await;
+    app.drop_connection("cmd.lost.BookTicket");
+    app.send(BookTicket { end: "well".to_owned() }).await.expect("taken");
+    app.settle().await;
+    let sums = app.ledger().sums();
+    let of = |fate: Fate| {
+        let found = sums.iter().filter(|sum| sum.fate == fate);
+        found.map(|sum| (sum.reason.as_deref(), sum.count)).collect::<Vec<_>>()
+    };
+    // The one that hangs is cut off in its first attempt and spends its second one; the other one was
+    // handled before its ack was lost, and is handled again.
+    assert_eq!(of(Fate::Left), [(Some("connection_lost"), 1)], "{sums:?}");
+    assert_eq!(of(Fate::Handled), [(None, 2)], "{sums:?}");
+    assert_eq!(of(Fate::DeadLettered), [(Some("timeout"), 1)], "{sums:?}");
+    assert_eq!(app.counts().left, 1);
+}
+
 /// The folder of [`a_process_that_is_killed_leaves_a_readable_ledger`], for its child.
 const CHILD: &str = "MMATE_TEST_LEDGER_DIR";
 

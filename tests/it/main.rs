@@ -7,6 +7,7 @@ mod architecture;
 mod bad_input;
 mod boot;
 mod build_schemas;
+mod capabilities;
 mod classes;
 mod conformance;
 mod consume;

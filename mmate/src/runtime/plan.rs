@@ -351,8 +351,10 @@ fn check_capabilities(entry: &HandlerEntry, capabilities: Capabilities, errors: 
     for (capability, asked, key) in needs {
         if asked && !capabilities.has(capability) {
             errors.push(format!(
-                "handler `{}` asks for `{key}`, and this transport has no {capability}\n{}",
-                entry.name, entry.location
+                "handler `{}` asks for `{key}`, and this transport has no {capability}\nhelp: {}\n{}",
+                entry.name,
+                capability.fallback(),
+                entry.location
             ));
         }
     }

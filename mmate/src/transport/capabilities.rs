@@ -33,6 +33,61 @@ pub enum Capability {
     Durable,
 }
 
+impl Capability {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 12] = [
+        Self::TopicPatterns,
+        Self::CompetingConsumers,
+        Self::Broadcast,
+        Self::Priority,
+        Self::Ttl,
+        Self::DeadLetter,
+        Self::Delay,
+        Self::Confirms,
+        Self::Mandatory,
+        Self::LengthLimit,
+        Self::DeliveryCount,
+        Self::Durable,
+    ];
+
+    /// What to do on a transport without it, or what Mmate does then by itself.
+    #[must_use]
+    pub const fn fallback(self) -> &'static str {
+        match self {
+            Self::TopicPatterns => {
+                "leave out `topic`: the queue is bound by the type of the message"
+            }
+            Self::CompetingConsumers => {
+                "run one instance of the service and raise its `concurrency`"
+            }
+            Self::Broadcast => {
+                "run the instances under names of their own (`service.name`): each name has its own queue"
+            }
+            Self::Priority => {
+                "leave out `max_priority`, and give urgent messages a type, and so a queue, of their own"
+            }
+            Self::Ttl => "compare the message's timestamp in the handler and return `Discard`",
+            Self::DeadLetter => {
+                "nothing: Mmate's own dead letters are confirmed copies; what expires is not kept"
+            }
+            Self::Delay => {
+                "nothing: waits between attempts stay in the process and hold a place of the prefetch"
+            }
+            Self::Confirms => {
+                "send what matters again until its effect is seen; a publish may be lost without a word"
+            }
+            Self::Mandatory => {
+                "check with `topology` that a queue is bound; an unroutable publish is not noticed"
+            }
+            Self::LengthLimit => "watch the length of the queue; nothing keeps it from growing",
+            Self::DeliveryCount => {
+                "nothing: a redelivery counts as one attempt, however often the message came before"
+            }
+            Self::Durable => "use it for tests; what is in it ends with the process",
+        }
+    }
+}
+
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
