@@ -57,7 +57,7 @@ async fn hear(event: RoomBooked, context: Context, probe: State<Probe>) -> Resul
 #[derive(Debug)]
 struct Test(String);
 
-#[handler(retry(attempts = 1))]
+#[handler(retry(attempts = 1), fallback = book_elsewhere)]
 async fn book(
     command: Book,
     publisher: Publisher,
@@ -66,10 +66,25 @@ async fn book(
 ) -> Result<Booked> {
     let event = RoomBooked { room: command.room, test: test.0.clone() };
     let published = publisher.publish(event).await?;
+    if command.room == 14 {
+        return Err(std::io::Error::other("no answer").into());
+    }
     probe.note(published.id);
     if command.room == 13 {
         return Err(DeadLetter("there is no such room".to_owned()).into());
     }
+    Ok(Booked { room: command.room })
+}
+
+/// Takes the place of `book` where that has no attempt left.
+async fn book_elsewhere(
+    command: Book,
+    publisher: Publisher,
+    probe: State<Probe>,
+    test: State<Test>,
+) -> Result<Booked> {
+    let event = RoomBooked { room: command.room, test: test.0.clone() };
+    probe.note(publisher.publish(event).await?.id);
     Ok(Booked { room: command.room })
 }
 
@@ -318,6 +333,16 @@ async fn ended_before_the_ack_was_written(backend: Backend) {
     scene.clear().await;
 }
 
+async fn ended_before_the_ack_of_a_fallback_was_written(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    scene.crash_and_recover(14, Cut::Ack).await;
+    let notes = scene.probe.notes();
+    assert_eq!(scene.events(2).await, notes, "the fallback's own, and none of the handler's");
+    assert_eq!(notes[0], notes[1], "the redelivery publishes the same id");
+    scene.replies(2).await;
+    scene.clear().await;
+}
+
 async fn ended_before_the_dead_letter_left(backend: Backend) {
     let scene = Scene::set(backend).await;
     scene.crash_and_recover(13, Cut::Publish("dlq.")).await;
@@ -379,5 +404,6 @@ on_every_transport! {
     ended_before_the_messages_left
     ended_before_the_reply_left
     ended_before_the_ack_was_written
+    ended_before_the_ack_of_a_fallback_was_written
     ended_before_the_dead_letter_left
 }

@@ -285,3 +285,30 @@ fn only_a_dead_letter_queue_of_one_lasting_queue_has_a_way_back() {
     assert_eq!(found[*shown].queue.dead_letter, None);
     assert!(found[*shown].answers_to(shown.strip_prefix("dlq.").expect("the default name")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_test_app_has_the_tools_and_hears_the_alerts() {
+    let (carrier, probe) = (Arc::new(Carrier(AtomicU32::new(1))), Probe::default());
+    let alerts = Alerted::default();
+    let hook = Arc::clone(&alerts);
+    let app = TestApp::builder()
+        .name("depot")
+        .handler::<ship>()
+        .provide(Arc::clone(&carrier))
+        .provide(probe.clone())
+        .config("dead_letters.alert_at", 1)
+        .on_alert(move |alert| hook.lock().unwrap().push(alert.clone()))
+        .start()
+        .await
+        .expect("boots");
+    app.send(Ship { parcel: 1 }).await.expect("taken");
+    app.settle().await;
+    assert_eq!(app.dead_letters("cmd.depot.Ship").len(), 1);
+    app.advance(Duration::from_secs(2)).await;
+    assert_eq!(alerts.lock().unwrap().len(), 1);
+    carrier.0.store(0, Ordering::Relaxed);
+    let tools = app.dead_letter_tools("cmd.depot.Ship").expect("its queue");
+    assert_eq!(tools.replay(&Selection::all()).await.expect("replayed").moved, 1);
+    app.settle().await;
+    assert_eq!((app.counts().handled, app.dead_letters("cmd.depot.Ship").len()), (1, 0));
+}

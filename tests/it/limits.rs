@@ -60,6 +60,7 @@ struct Inner {
     began: Instant,
     away: AtomicBool,
     calls: Mutex<Vec<(Duration, String)>>,
+    ids: Mutex<Vec<String>>,
     now: AtomicUsize,
     most: AtomicUsize,
 }
@@ -70,6 +71,7 @@ impl Outside {
             began: Instant::now(),
             away: AtomicBool::new(away),
             calls: Mutex::default(),
+            ids: Mutex::default(),
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         }))
@@ -95,6 +97,15 @@ impl Outside {
 
     fn note(&self, who: &str) {
         self.0.calls.lock().unwrap().push((self.0.began.elapsed(), who.to_owned()));
+    }
+
+    fn id(&self, id: &str) {
+        self.0.ids.lock().unwrap().push(id.to_owned());
+    }
+
+    /// The ids of what handlers and fallbacks published, in order.
+    fn ids(&self) -> Vec<String> {
+        self.0.ids.lock().unwrap().clone()
     }
 
     /// The most calls that were under way at a time.

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use super::replay::{forget_death, replayed_from};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::replay::{forget_death, replayed_from};
 use super::settle::{Decision, Failure, Settler, id_of};
 use crate::contract::headers::names;
 use crate::dispatch::{Dispatched, Dispatcher, Hold};

@@ -80,13 +80,14 @@ impl Look {
     /// looked at, so that whoever looks at the queue's consumers sees that somebody is at it.
     pub(super) async fn wait_until(&mut self, moment: Instant) -> Result<(), TransportError> {
         let Some(subscription) = &mut self.subscription else { return Ok(()) };
-        loop {
+        while moment > Instant::now() {
             match tokio::time::timeout_at(moment, subscription.next()).await {
                 Ok(Intake::Delivery(_)) => self.held += 1,
                 Ok(Intake::Lost(error)) => return Err(error),
-                Ok(Intake::Ended) | Err(_) => return Ok(()),
+                Ok(Intake::Ended) | Err(_) => break,
             }
         }
+        Ok(())
     }
 
     /// Decides the fate of one message, and waits until that is written.

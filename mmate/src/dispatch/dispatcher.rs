@@ -15,6 +15,7 @@ use crate::contract::headers::names;
 use crate::contract::{DecodeError, HeaderValue, Meta, Reason};
 use crate::handler::{Call, Context, ContextParts, HandlerError, Outcome, Resources};
 use crate::publish::{Origin, Outbox};
+use crate::reliability::RetrySettings;
 use crate::transport::Delivery;
 
 /// What all dispatchers of an app share.
@@ -26,6 +27,8 @@ pub struct Shared {
     pub stopping: watch::Receiver<bool>,
     /// The largest body that is opened, in bytes.
     pub body_bytes_max: usize,
+    /// What configuration says about the classes of errors.
+    pub retry: Arc<RetrySettings>,
 }
 
 /// Finds and calls the handlers of one queue.
@@ -120,7 +123,7 @@ impl Dispatcher {
             None => invoke(target, route.timeout, call).await,
         };
         if let Some(ticket) = ticket {
-            ticket.end(route.entry.name, &outcome);
+            ticket.end(route.entry.name, &outcome, &self.shared.retry);
         }
         let route = Some(route);
         let (outbox, instead_of) = (Some(outbox), None);

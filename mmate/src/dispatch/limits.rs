@@ -30,8 +30,8 @@ use super::routes::Route;
 use crate::contract::DecodeError;
 use crate::handler::{HandlerEntry, Outcome};
 use crate::reliability::{
-    BreakerPolicy, CallEnd, Change, CircuitBreaker, ErrorClass, Permit, RateLimiter, Refusal, Role,
-    Verdict, classify,
+    BreakerPolicy, CallEnd, Change, CircuitBreaker, ErrorClass, Permit, RateLimiter, Refusal,
+    RetrySettings, Role, Verdict, classify,
 };
 
 /// The shortest time for which a message that waited too long stays away.
@@ -197,9 +197,9 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// Tells the breaker how the call ended.
-    pub(super) fn end(self, handler: &'static str, outcome: &Outcome) {
+    pub(super) fn end(self, handler: &'static str, outcome: &Outcome, retry: &RetrySettings) {
         if let Some(held) = self.held
-            && let Some(end) = call_end(outcome)
+            && let Some(end) = call_end(outcome, handler, retry)
         {
             held.record(handler, end);
         }
@@ -207,15 +207,18 @@ impl Ticket {
 }
 
 /// What an outcome says of whatever is behind the handler; nothing where the handler did not end by itself.
-fn call_end(outcome: &Outcome) -> Option<CallEnd> {
-    let error = match outcome {
-        Outcome::Failed(error) => error.as_error(),
+///
+/// The class is the one that decides about retries, rules of the configuration included.
+fn call_end(outcome: &Outcome, handler: &str, retry: &RetrySettings) -> Option<CallEnd> {
+    let failed = match outcome {
+        Outcome::Failed(failed) => failed,
         Outcome::Done | Outcome::Answered(_) => return Some(CallEnd::Success),
     };
+    let error = failed.as_error();
     if error.is::<DecodeError>() || error.is::<Panicked>() {
         return None;
     }
-    Some(match classify(error) {
+    Some(match retry.judge(classify(error), handler, || failed.chain()) {
         Verdict::Policy(ErrorClass::Transient | ErrorClass::Throttle | ErrorClass::System, _) => {
             CallEnd::Failure
         }

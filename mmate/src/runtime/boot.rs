@@ -83,10 +83,12 @@ impl Opened {
         limits: &mut SharedLimits,
     ) -> Result<Consumer> {
         let settings = &self.prepared.settings;
+        let retry = Arc::new(settings.retry.clone());
         let shared = Shared {
             resources: self.resources.clone(),
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
+            retry: Arc::clone(&retry),
         };
         let routes = routes(
             queue,
@@ -108,7 +110,7 @@ impl Opened {
         )
         .delays(can_delay(&*self.transport, queue))
         .alerts(self.prepared.alerts.clone())
-        .retry(Arc::new(settings.retry.clone()));
+        .retry(retry);
         let name = format!("{}.{}", settings.service, self.prepared.instance);
         let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
         let mut options = ConsumerOptions::new(

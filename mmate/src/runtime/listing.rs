@@ -141,3 +141,34 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Kind, Location, MessageInfo};
+    use crate::handler::{Bulkhead, Fallback, Outcome};
+    use crate::reliability::{BreakerPolicy, RatePolicy};
+
+    const HERE: Location = Location { module: "listing", file: "listing.rs", line: 1 };
+    static ASKED: MessageInfo = MessageInfo::new::<String>(Kind::Query, "AskPrice", HERE);
+
+    #[test]
+    fn limits_stand_among_the_options() {
+        let fallback = Fallback::new("cached", |_| Ok(Box::pin(async { Outcome::Done })));
+        let entry = HandlerEntry::new("price", HERE, &ASKED, |_| (), fallback.start)
+            .rate(RatePolicy::new(100, 1_000).burst(10))
+            .bulkhead(Bulkhead::new("db", 10))
+            .breaker(BreakerPolicy::DEFAULT)
+            .breaker_name("payments")
+            .fallback(fallback);
+        assert_eq!(
+            limits(&entry),
+            [
+                "rate 100 per 1s (burst 10)",
+                "bulkhead `db` of 10",
+                "breaker `payments` (5 failures, reset 30s, 3 probes)",
+                "fallback `cached`",
+            ]
+        );
+    }
+}

@@ -212,6 +212,8 @@ async fn queues_that_are_deleted() {
         })
         .await;
     }
+    // Made again, and bound as well.
+    within("readiness", service.running.until_ready()).await;
     service.serves("after the queues were deleted twice").await;
 }
 

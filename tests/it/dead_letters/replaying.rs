@@ -1,11 +1,13 @@
 //! Sending back and throwing away, between two queues without a service.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mmate::contract::headers::names;
 use mmate::deadletter::{DeadLetterQueue, DeadLetters, Selection};
+use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::memory::MemoryTransport;
 use mmate::transport::{
     Capabilities, Outgoing, Properties, PublishError, Queue, QueueStats, SubscribeOptions,
@@ -14,6 +16,7 @@ use mmate::transport::{
 use mmate_tests::{
     Backend, eventually, on_every_transport, publish_raw, take, unique, wait_for_ready,
 };
+use xtask::servers::{RabbitNode, StartOptions};
 
 /// Two queues without a service, and dead letters with whatever headers a test wants.
 struct Yard {
@@ -335,4 +338,53 @@ async fn a_replay_keeps_its_rate() {
         .await
         .expect("replayed");
     assert_eq!(began.elapsed().as_millis(), 2_000, "2 per second");
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("no panic")
+}
+
+/// The broker moves a message at least once: what it had not written down it moves again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_killed_during_a_replay_loses_nothing() {
+    let node =
+        Arc::new(blocking(|| RabbitNode::start(&StartOptions::default())).await.expect("a node"));
+    let connect = || async {
+        let config = AmqpConfig::new(node.amqp_url());
+        let transport: Arc<dyn Transport> =
+            Arc::new(AmqpTransport::connect(config).await.expect("the broker is up"));
+        transport
+    };
+    let yard = yard(connect().await).await;
+    let fresh = Arc::clone(&node);
+    blocking(move || fresh.write_down()).await.expect("the queues are written down");
+    let ids: BTreeSet<String> = (100..200).map(|number| format!("m{number}")).collect();
+    for id in &ids {
+        yard.park(id, &[]).await;
+    }
+    let tools = yard.tools.clone().rate_per_second(100);
+    let replay = tokio::spawn(async move { tools.replay(&Selection::all()).await });
+    eventually("the replay is on its way", || async {
+        matches!(yard.transport.queue_stats(&yard.origin).await, Ok(Some(stats)) if stats.ready > 20)
+    })
+    .await;
+    let killed = Arc::clone(&node);
+    blocking(move || killed.kill().and_then(|()| killed.start_again())).await.expect("again");
+    let error = replay.await.expect("no panic").expect_err("it was cut off");
+    let text = error.to_string();
+    assert!(text.contains(" of 100 dead letters: ") && text.contains("do it again"), "{text}");
+    let transport = connect().await;
+    let tools = DeadLetters::new(Arc::clone(&transport), yard.tools.queue().clone());
+    let tools = tools.rate_per_second(1_000);
+    let mut arrived = BTreeSet::new();
+    eventually("every message is back", || async {
+        // An election may be on: the tools say so, and are used again.
+        let _ = tools.replay(&Selection::all()).await;
+        matches!(transport.queue_stats(&yard.parked.name).await, Ok(Some(stats)) if stats.ready == 0)
+            && matches!(transport.queue_stats(&yard.origin).await, Ok(Some(stats)) if stats.ready >= 100)
+    })
+    .await;
+    let stats = transport.queue_stats(&yard.origin).await.expect("asked").expect("there");
+    arrived.extend(drain(&transport, &yard.origin, stats.ready).await);
+    assert_eq!(arrived, ids);
 }

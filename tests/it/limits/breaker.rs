@@ -280,3 +280,14 @@ async fn a_queue_whose_places_all_wait_for_a_probe_elsewhere_says_so() {
     assert_eq!(of("cmd.shop.CallBankBack"), Readiness::Consuming);
     assert_eq!(app.counts().handled, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_of_the_configuration_decides_also_for_the_breaker() {
+    let outside = Outside::new(false);
+    let app = TestApp::builder().handler::<charge_once>().provide(outside.clone());
+    let app = app.config("retry.rules", "[{ error = 'no class', class = 'transient' }]");
+    let app = app.start().await.expect("the app starts");
+    send(&app, &["unclassified", "unclassified", "ok"]).await;
+    app.settle().await;
+    assert_eq!(outside.times(), [(0, 2), (30_000, 1)]);
+}

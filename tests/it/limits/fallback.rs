@@ -27,7 +27,7 @@ async fn price(
     publisher: Publisher,
 ) -> Result<PriceQuoted> {
     outside.note(&format!("price {}", context.attempt()));
-    publisher.publish(PriceAsked { by: "price".to_owned() }).await?;
+    outside.id(&publisher.publish(PriceAsked { by: "price".to_owned() }).await?.id);
     trouble(query.end.split(',').next().unwrap_or_default())?;
     Ok(PriceQuoted { cents: 100 })
 }
@@ -40,7 +40,7 @@ async fn cached_price(
 ) -> Result<PriceQuoted> {
     assert!(context.is_fallback() && context.handler() == "cached_price");
     outside.note(&format!("cached {}", context.attempt()));
-    publisher.publish(PriceAsked { by: "cached_price".to_owned() }).await?;
+    outside.id(&publisher.publish(PriceAsked { by: "cached_price".to_owned() }).await?.id);
     match query.end.split(',').nth(1) {
         Some("hang") => std::future::pending().await,
         Some("panic") => panic!("the cache is broken"),
@@ -88,6 +88,12 @@ async fn when_the_attempts_are_spent_the_fallback_handles_the_message() {
         app.published::<PriceAsked>().one().message.by,
         "cached_price",
         "the handler's are dropped"
+    );
+    let ids = outside.ids();
+    assert_eq!((&ids[0], &ids[1]), (&ids[1], &ids[2]), "attempts publish the same ids");
+    assert_ne!(
+        ids[2], ids[3],
+        "some of the handler's may have left: no other message has their ids"
     );
     let report = app.stop().await.to_string();
     assert!(report.contains("0 handled, 1 fallen back"), "{report}");

@@ -351,12 +351,12 @@ fn outcome(what: &str, outcome: &Outcome, json: bool) -> String {
 fn shown_text(shown: &ShownLetter, body: bool) -> String {
     let mut text = String::new();
     for (name, value) in letter_json(&shown.letter) {
-        let value = value.as_str().map_or_else(|| value.to_string(), printable);
+        let value = plain(&value);
         let _ = writeln!(text, "{name}: {value}");
     }
     text.push_str("headers:\n");
     for (name, value) in headers_json(&shown.properties.headers) {
-        let value = value.as_str().map_or_else(|| value.to_string(), printable);
+        let value = plain(&value);
         let _ = writeln!(text, "  {}: {value}", printable(&name));
     }
     if body {
@@ -436,6 +436,10 @@ fn shortened(text: &str) -> String {
     }
 }
 
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| printable(&value.to_string()), printable)
+}
+
 /// Without what a terminal would obey.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -509,6 +513,7 @@ mod tests {
         let shown = headers_json(&headers);
         assert_eq!((&shown["Authorization"], &shown["tenant"]), (&json!("***"), &json!("a")));
         assert_eq!(printable("a\u{1b}[2J\nb"), "a [2J b");
+        assert_eq!(plain(&json!(["a\u{9b}2J"])), r#"["a 2J"]"#);
         assert_eq!(hex(&[0, 255]), "00ff");
     }
 }
