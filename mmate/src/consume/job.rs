@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::failure::{Failure, id_of};
 use super::replay::{forget_death, replayed_from};
-use super::settle::{Decision, Failure, Settler, id_of};
+use super::settle::{Decision, Settler};
 use crate::contract::headers::names;
 use crate::dispatch::{Dispatched, Dispatcher, Hold};
 use crate::handler::HandlerError;

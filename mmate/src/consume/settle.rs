@@ -6,23 +6,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::alert::{Alert, Alerts};
-use super::dead_letter::{Death, both_error_texts, error_text};
+use super::alert::Alerts;
+use super::dead_letter::{both_error_texts, error_text};
+use super::failure::{Failure, id_of, reason_of};
+use super::park::Parking;
 use super::postpone;
 use super::status::Counters;
 use crate::contract::DecodeError;
 use crate::contract::envelope::format_timestamp;
-use crate::dispatch::{BreakerOpen, Handled, Panicked, Route, TimedOut, Wait};
+use crate::dispatch::{Handled, Route, Wait};
 use crate::handler::{Answer, HandlerError, Outcome};
 use crate::observability::{Account, Fate, Note};
 use crate::publish::{Outbox, Publisher, erased};
-use crate::reliability::{Backoff, ErrorClass, Reject, RetrySettings, Step, Verdict, classify};
-use crate::transport::{
-    Delivery, Outgoing, PublishError, PublishErrorKind, Queue, Settlement, Topology, Transport,
-};
-
-/// Waits between attempts to reach the dead-letter queue.
-const DEAD_LETTER_BACKOFF: Backoff = Backoff::exponential_ms(100, 30_000);
+use crate::reliability::{ErrorClass, Reject, RetrySettings, Step, Verdict, classify};
+use crate::transport::{Delivery, Outgoing, PublishError, Queue, Settlement, Transport};
 
 /// What follows an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +36,10 @@ pub(super) enum Decision {
 #[derive(Clone, Debug)]
 pub struct Settler {
     publisher: Publisher,
-    transport: Arc<dyn Transport>,
     counters: Arc<Counters>,
-    dead_letter: Queue,
+    parking: Parking,
     retry: Arc<RetrySettings>,
     delays: bool,
-    alerts: Alerts,
-    stopping: watch::Receiver<bool>,
 }
 
 impl Settler {
@@ -58,16 +52,15 @@ impl Settler {
         dead_letter: Queue,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self {
-            publisher,
+        let alerts = Alerts::default();
+        let parking = Parking {
+            publisher: publisher.clone(),
             transport,
-            counters,
-            dead_letter,
-            delays: false,
-            alerts: Alerts::default(),
-            retry: Arc::default(),
+            queue: dead_letter,
+            alerts,
             stopping,
-        }
+        };
+        Self { publisher, counters, parking, retry: Arc::default(), delays: false }
     }
 
     /// Says what configuration says about failures.
@@ -87,13 +80,22 @@ impl Settler {
     /// Says who hears that a message cannot be dead-lettered.
     #[must_use]
     pub fn alerts(mut self, alerts: Alerts) -> Self {
-        self.alerts = alerts;
+        self.parking.alerts = alerts;
         self
     }
 
     /// Where failed messages go.
     pub(super) fn dead_letter_queue(&self) -> &str {
-        &self.dead_letter.name
+        &self.parking.queue.name
+    }
+
+    /// Moves a message to the dead-letter queue.
+    pub(super) async fn dead_letter(
+        &self,
+        failure: &Failure<'_>,
+        reason: &'static str,
+    ) -> Decision {
+        self.parking.dead_letter(failure, reason).await
     }
 
     /// Where messages without a handler are counted.
@@ -331,162 +333,5 @@ impl Settler {
             }
         }
         failure.settled(Fate::Rejected)
-    }
-
-    /// Moves a message to the dead-letter queue: the copy is confirmed before the original is
-    /// acknowledged. Crash window: both exist for a moment; the redelivery is dead-lettered again.
-    pub(super) async fn dead_letter(
-        &self,
-        failure: &Failure<'_>,
-        reason: &'static str,
-    ) -> Decision {
-        let service = &self.publisher.encoder().service;
-        let death = Death {
-            reason,
-            error: error_text(&failure.error),
-            attempts: failure.attempt,
-            queue: failure.queue,
-            handler: &format!("{service}.{}", failure.handler),
-            time: self.publisher.encoder().source.now(),
-        };
-        let copy = death.copy(failure.delivery, &self.dead_letter.name);
-        match self.park(failure, copy).await {
-            Parked::Yes => {}
-            Parked::Stopped => return Decision::Leave,
-            Parked::Never => {
-                self.alerts.parked();
-                failure.record(Fate::Moved, Some(reason));
-                return Decision::Settle(Settlement::Reject);
-            }
-        }
-        tracing::error!(
-            queue = failure.queue,
-            dead_letter_queue = %self.dead_letter.name,
-            message_id = failure.message_id(),
-            reason,
-            attempts = failure.attempt,
-            error = %death.error,
-            "dead-lettered"
-        );
-        failure.record(Fate::DeadLettered, Some(reason));
-        self.alerts.parked();
-        Decision::Settle(Settlement::Ack)
-    }
-
-    /// Publishes the copy, however long it takes: the original stays unacknowledged meanwhile.
-    async fn park(&self, failure: &Failure<'_>, copy: Outgoing) -> Parked {
-        let mut stopping = self.stopping.clone();
-        for attempt in 1.. {
-            let Err(error) = self.publisher.forward(copy.clone()).await else { return Parked::Yes };
-            tracing::warn!(
-                queue = failure.queue,
-                dead_letter_queue = %self.dead_letter.name,
-                message_id = failure.message_id(),
-                %error,
-                "could not be dead-lettered; the message stays unacknowledged until it is"
-            );
-            if attempt == 1 {
-                self.alerts.raise(&Alert::ParkingFails {
-                    queue: failure.queue.to_owned(),
-                    dead_letter_queue: self.dead_letter.name.clone(),
-                    message_id: failure.message_id().to_owned(),
-                    error: error.to_string(),
-                });
-            }
-            match error.kind() {
-                PublishErrorKind::Unroutable => self.declare_dead_letter_queue().await,
-                // Trying again cannot help: headers that fit no frame any more, a body over a limit. The
-                // broker moves the message itself, without our headers.
-                PublishErrorKind::TooLarge | PublishErrorKind::Invalid => return Parked::Never,
-                _ => {}
-            }
-            let wait = tokio::time::sleep(DEAD_LETTER_BACKOFF.wait(attempt));
-            tokio::select! {
-                () = wait => {}
-                _ = stopping.wait_for(|stop| *stop) => return Parked::Stopped,
-            }
-        }
-        Parked::Stopped
-    }
-
-    /// Somebody deleted the queue: without it failed messages would pile up unacknowledged.
-    async fn declare_dead_letter_queue(&self) {
-        let mut topology = Topology::default();
-        topology.queue(self.dead_letter.clone());
-        if let Err(error) = self.transport.declare(&topology).await {
-            tracing::error!(dead_letter_queue = %self.dead_letter.name, %error, "could not be declared again");
-        }
-    }
-}
-
-/// What became of a copy for the dead-letter queue.
-enum Parked {
-    /// The broker has it.
-    Yes,
-    /// The app stops first.
-    Stopped,
-    /// It cannot be published, now or later.
-    Never,
-}
-
-/// A failed attempt.
-#[derive(Debug)]
-pub(super) struct Failure<'a> {
-    pub(super) queue: &'a str,
-    pub(super) delivery: &'a Delivery,
-    pub(super) handler: &'a str,
-    pub(super) attempt: u32,
-    pub(super) error: HandlerError,
-    pub(super) account: &'a Account,
-}
-
-/// The message's id for logs and the ledger; `-` where it has none.
-pub(super) fn id_of(delivery: &Delivery) -> &str {
-    delivery.properties.message_id.as_deref().unwrap_or("-")
-}
-
-impl Failure<'_> {
-    fn message_id(&self) -> &str {
-        id_of(self.delivery)
-    }
-
-    fn record(&self, fate: Fate, reason: Option<&'static str>) {
-        self.account.record(fate, Note { id: self.message_id(), attempt: self.attempt, reason });
-    }
-
-    /// Acknowledged: recorded first, for the same reason as a success is.
-    fn settled(&self, fate: Fate) -> Decision {
-        self.record(fate, None);
-        Decision::Settle(Settlement::Ack)
-    }
-
-    fn log(&self, what: &str) {
-        let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
-        tracing::warn!(queue, handler, message_id, attempt = self.attempt, error = %error_text(&self.error), "{what}");
-    }
-
-    fn log_retry(&self, class: ErrorClass, wait: Duration) {
-        let (queue, handler, message_id) = (self.queue, self.handler, self.message_id());
-        let (class, error) = (class.as_str(), error_text(&self.error));
-        tracing::warn!(queue, handler, message_id, attempt = self.attempt, class, ?wait, %error, "failed, will be retried");
-    }
-}
-
-/// The word for the dead letter of an error that used up its attempts.
-fn reason_of(error: &HandlerError, class: ErrorClass) -> &'static str {
-    let error = error.as_error();
-    if error.is::<Panicked>() {
-        "panic"
-    } else if error.is::<TimedOut>() {
-        "timeout"
-    } else if error.is::<PublishError>() {
-        "publish_failed"
-    } else if error.is::<BreakerOpen>() {
-        "breaker_open"
-    } else {
-        match class {
-            ErrorClass::Invalid | ErrorClass::Permanent => class.as_str(),
-            _ => "retries_exhausted",
-        }
     }
 }
