@@ -29,9 +29,9 @@ use super::Failure;
 use super::command::{self, COMMAND_TIMEOUT, cargo};
 use crate::interrupt;
 
-/// When a queue loses its leader while it dead-letters, RabbitMQ waits three minutes for the confirm that went
-/// with it before it moves the message again (`dead_letter_worker_publisher_confirm_timeout`). A retry that
-/// waits in a delay queue is then so much later.
+/// When a queue loses its leader while it dead-letters, what it was moving may come minutes later (seen on 3.10
+/// with retries in delay queues). It fits RabbitMQ's wait of three minutes for a confirm that went with the
+/// leader (`dead_letter_worker_publisher_confirm_timeout`), and leaves room for it.
 const CLUSTER_SETTLE_TIMEOUT: Duration = Duration::from_secs(240);
 /// How long the collector gets for what the last service left.
 const LAST_WORDS: Duration = Duration::from_secs(2);
