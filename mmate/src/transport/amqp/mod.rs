@@ -17,6 +17,8 @@
 //!   (at most [`AmqpConfig::ack_delay`] and half the prefetch later): it comes again.
 
 mod ack;
+#[cfg(test)]
+mod ack_model;
 mod board;
 mod config;
 mod confirms;
