@@ -19,9 +19,10 @@ Tasks:
   build-cost [--handlers N]..
                         build time and binary size of a generated service, by number of handlers
   soak [--minutes N] [--rate N] [--queue-type quorum|classic] [--fault NAME].. [--once] [--seed N]
-       [--freeze SECONDS] [--cluster] [--defects] [--rabbitmq FOLDER]
+       [--publishers N] [--load SECONDS] [--freeze SECONDS] [--cluster] [--defects] [--rabbitmq FOLDER]
                         a service under load while broker, network and service are hurt, each
                         message followed to its end: N minutes, at least one turn of all faults;
+                        --load is how long each round goes on after the recovery;
                         --cluster hurts the nodes of a cluster of three;
                         --defects plants defects instead, each of which must be found;
                         --rabbitmq takes rabbitmq-server, rabbitmqctl and epmd from that folder

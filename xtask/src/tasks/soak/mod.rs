@@ -43,6 +43,8 @@ struct Options {
     queue_types: Vec<&'static str>,
     faults: Vec<&'static str>,
     rate: u32,
+    publishers: u32,
+    load: Duration,
     twice: bool,
     defects: bool,
     stage: Stage,
@@ -89,6 +91,7 @@ fn soak(
         return Ok(());
     }
     let mut pace = Pace::new(options.rate, options.twice);
+    (pace.publishers, pace.after) = (options.publishers, options.load);
     if options.stage == Stage::Cluster {
         pace.settle_timeout = CLUSTER_SETTLE_TIMEOUT;
     }
@@ -148,6 +151,8 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         queue_types: QUEUE_TYPES.to_vec(),
         faults: Vec::new(),
         rate: 60,
+        publishers: 1,
+        load: round::AFTER,
         twice: true,
         defects: false,
         stage: Stage::Node,
@@ -168,6 +173,10 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
                 options.time = Duration::from_secs(60) * number(value("a number of minutes")?)?;
             }
             "--rate" => options.rate = number(value("messages per second")?)?.max(1),
+            "--publishers" => options.publishers = number(value("a number")?)?.max(1),
+            "--load" => {
+                options.load = Duration::from_secs(number(value("seconds")?)?.into());
+            }
             "--queue-type" => {
                 let name = value("quorum or classic")?;
                 let known = QUEUE_TYPES.into_iter().find(|known| *known == name);

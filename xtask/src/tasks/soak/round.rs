@@ -13,8 +13,8 @@ const BEFORE: usize = 40;
 const BEFORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A recovery that takes longer is none.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(150);
-/// The load goes on for so long after the recovery: what was confirmed then must be handled too.
-const AFTER: Duration = Duration::from_secs(1);
+/// The load goes on for at least so long after the recovery: what was confirmed then must be handled too.
+pub(super) const AFTER: Duration = Duration::from_secs(1);
 /// How long the first fault is given to be noticed before the second one.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -29,8 +29,12 @@ const MIX: &str = "work:ok,event:ok,work:slow,plain:ok,work:ok,ask:ok,work:flaky
 /// How a round is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// Messages per second of the foreign publisher.
+    /// Messages per second of each foreign publisher.
     pub(super) rate: u32,
+    /// How many foreign publishers there are.
+    pub(super) publishers: u32,
+    /// How long the load goes on after the recovery.
+    pub(super) after: Duration,
     /// Whether a second fault of the same kind follows in the recovery from the first.
     pub(super) twice: bool,
     /// How long confirmed messages may take to end after the load has ended.
@@ -41,7 +45,8 @@ pub(super) struct Pace {
 impl Pace {
     /// For a sound service.
     pub(super) const fn new(rate: u32, twice: bool) -> Self {
-        Self { rate, twice, settle_timeout: SETTLE_TIMEOUT, mix: MIX }
+        let (publishers, after) = (1, AFTER);
+        Self { rate, publishers, after, twice, settle_timeout: SETTLE_TIMEOUT, mix: MIX }
     }
 }
 
@@ -89,7 +94,7 @@ pub(super) fn run(scene: &mut Scene, fault: Fault, pace: Pace) -> io::Result<Row
     if fault.manner == Manner::Resting {
         load = Load::start(scene, round, pace)?;
     }
-    scene.let_pass(AFTER);
+    scene.let_pass(pace.after);
     load.end(scene)?;
     settle(scene, round, pace);
     // What the service publishes of its own from here on belongs to no fault.
@@ -140,21 +145,26 @@ impl Row {
     }
 }
 
-/// The foreign publisher of a round.
+/// The foreign publishers of a round.
 struct Load {
-    program: Option<Program>,
+    programs: Vec<Program>,
 }
 
 impl Load {
     fn start(scene: &mut Scene, round: usize, pace: Pace) -> io::Result<Self> {
-        let prefix = format!("r{round}-{}", scene.random(1_000_000));
-        Ok(Self { program: Some(scene.publish(&prefix, pace.rate, 0, pace.mix)?) })
+        let mut programs = Vec::new();
+        for number in 0..pace.publishers {
+            let prefix = format!("r{round}-{number}-{}", scene.random(1_000_000));
+            programs.push(scene.publish(&prefix, pace.rate, 0, pace.mix)?);
+        }
+        Ok(Self { programs })
     }
 
     fn end(&mut self, scene: &Scene) -> io::Result<()> {
-        let Some(program) = self.program.take() else { return Ok(()) };
-        if !program.terminate()? {
-            lock(&scene.ledger).incident("the foreign publisher did not end well");
+        for program in self.programs.drain(..) {
+            if !program.terminate()? {
+                lock(&scene.ledger).incident("a foreign publisher did not end well");
+            }
         }
         Ok(())
     }
