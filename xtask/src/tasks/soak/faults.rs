@@ -94,6 +94,7 @@ fn nothing(scene: &mut Scene) -> io::Result<()> {
 /// As a power cut would.
 fn kill_broker(scene: &mut Scene) -> io::Result<()> {
     // A queue that is a second old may lose everything when its broker is killed, whatever clients do.
+    scene.broker.node().write_down()?;
     scene.broker.node().wait_until_all_registered()?;
     scene.broker.node().kill()?;
     scene.broker.node().start_again()

@@ -115,6 +115,9 @@ impl Service {
     ) -> io::Result<Self> {
         let mut command = guarded(&plan.program);
         command.env("MMATE_URL", &plan.url).env("MMATE_LOG", "info");
+        // A single fault may cut the connection 22 times under one slow message, which is no message that
+        // kills its process.
+        command.env("MMATE_CONSUME_REDELIVERIES_MAX", "200");
         if plan.queue_type != "quorum" {
             command.env("MMATE_QUEUES_TYPE", plan.queue_type);
         }
