@@ -1,14 +1,20 @@
 //! The broker, or the way to it, goes while requests wait for their replies.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mmate::App;
+use mmate::consume::Readiness;
 use mmate::prelude::*;
 use mmate::runtime::Running;
-use mmate::transport::Transport;
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::memory::MemoryTransport;
+use mmate::transport::{
+    Capabilities, Outgoing, PublishError, QueueStats, SubscribeOptions, Subscription, Topology,
+    Transport, TransportError, TransportErrorKind,
+};
 use mmate_tests::{Probe, eventually, rabbitmq, unique};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -85,7 +91,9 @@ async fn a_reply_that_comes_after_the_reply_queue_is_back_is_taken() {
         let asking = ask(&scene.asker, round, "gate", Duration::from_secs(20));
         scene.probe.wait_for(1 + round as usize).await;
         scene.proxy.kick();
-        eventually("the loss shows", || async { !scene.asker.is_ready() }).await;
+        // Of this consumer, not of a connection: the two that there are come back one by one.
+        let replies = || scene.asker.bridge().readiness();
+        eventually("the loss shows", || async { replies() != Some(Readiness::Consuming) }).await;
         scene.is_ready().await;
         scene.gate.add_permits(1);
         assert_eq!(asking.await.unwrap().0.expect("an answer").number, round * 2);
@@ -133,10 +141,8 @@ async fn without_a_broker_requests_end_in_time_and_say_whether_they_were_sent() 
     scene.end().await;
 }
 
-/// The broker takes the old connection for alive and keeps the reply queue's name for it: there is
-/// another one.
 #[tokio::test]
-async fn a_reply_queue_whose_name_is_held_gets_another_name() {
+async fn a_connection_that_is_half_open_keeps_nobody_from_being_answered() {
     let scene = Scene::set().await;
     let asking = ask(&scene.asker, 1, "gate", Duration::from_secs(15));
     scene.probe.wait_for(2).await;
@@ -214,6 +220,85 @@ async fn requests_on_a_quorum_queue_end_although_the_broker_is_killed_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_on_a_classic_queue_end_although_the_broker_is_killed_twice() {
     requests_end_although_the_broker_is_killed_twice("classic").await;
+}
+
+/// A broker in memory that keeps names of queues for somebody else, as RabbitMQ does for a connection
+/// from before an outage that it takes for alive.
+#[derive(Debug)]
+struct Holding {
+    inner: MemoryTransport,
+    held: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl Transport for Holding {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), TransportError> {
+        let held = self.held.lock().unwrap().clone();
+        if topology.queues.iter().any(|queue| held.contains(&queue.name)) {
+            return Err(TransportError::new(TransportErrorKind::Lost, "RESOURCE_LOCKED"));
+        }
+        self.inner.declare(topology).await
+    }
+
+    async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.inner.publish(outgoing).await
+    }
+
+    async fn subscribe(
+        &self,
+        options: SubscribeOptions,
+    ) -> Result<Box<dyn Subscription>, TransportError> {
+        self.inner.subscribe(options).await
+    }
+
+    async fn queue_stats(&self, queue: &str) -> Result<Option<QueueStats>, TransportError> {
+        self.inner.queue_stats(queue).await
+    }
+
+    async fn delete_queue(&self, queue: &str) -> Result<(), TransportError> {
+        self.inner.delete_queue(queue).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+fn reply_queue(memory: &MemoryTransport) -> Option<String> {
+    memory.queue_names().into_iter().find(|queue| queue.starts_with("rpl."))
+}
+
+#[tokio::test]
+async fn a_reply_queue_whose_name_is_held_gets_another_name() {
+    let memory = MemoryTransport::new();
+    let holding = Arc::new(Holding { inner: memory.clone(), held: Mutex::default() });
+    let transport: Arc<dyn Transport> = Arc::clone(&holding) as _;
+    let gate = Gate::new(Semaphore::new(0));
+    let service = App::builder().name("held").transport(transport).handler::<double>();
+    let service = service.provide(Probe::default()).provide(Gate::clone(&gate));
+    let running = service.start().await.expect("boots");
+    running.bridge().ask(asks(1, "well")).await.expect("an answer");
+    let asking = ask(&running, 2, "gate", Duration::from_secs(2));
+    eventually("it is asked", || async { running.bridge().pending() == 1 }).await;
+    let first = reply_queue(&memory).expect("a reply queue");
+    holding.held.lock().unwrap().insert(first.clone());
+    holding.delete_queue(&first).await.expect("deleted");
+    eventually("the loss shows", || async { !running.is_ready() }).await;
+    assert_eq!(running.bridge().ask(asks(3, "well")).await.expect("an answer").number, 6);
+    let second = reply_queue(&memory).expect("a reply queue");
+    assert_ne!(first, second);
+    gate.add_permits(1);
+    let (answer, _) = asking.await.unwrap();
+    assert_eq!(answer.expect_err("its address is gone").kind(), AskErrorKind::Unknown);
+    running.stop().await;
 }
 
 #[tokio::test]
