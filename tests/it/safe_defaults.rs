@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use mmate_tests::unique;
 use xtask::servers::process::{ChildGroup, Signal, guarded};
-use xtask::servers::{ForeignClient, Guard, RabbitNode, StartOptions};
+use xtask::servers::{ForeignClient, Guard, InstallPolicy, RabbitNode, StartOptions};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ impl Scene {
     fn set() -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique("defaults"));
         fs::create_dir_all(&folder).expect("a folder for logs");
-        let client = ForeignClient::find_or_install().required();
+        let client = ForeignClient::python(InstallPolicy::FindOnly).required();
         Self {
             guard: Guard::new(Some(&folder)).expect("a shell"),
             node: RabbitNode::start(&StartOptions::default()).expect("a broker"),
