@@ -27,18 +27,17 @@ enum Language {
 impl Language {
     const ALL: [Self; 2] = [Self::Python, Self::Node];
 
-    /// Looked for once: it takes a moment, and all tests need it.
+    /// Looked for once, also in vain: it takes a moment, and all tests need it.
     fn client(self) -> &'static ForeignClient {
-        static PYTHON: OnceLock<ForeignClient> = OnceLock::new();
-        static NODE: OnceLock<ForeignClient> = OnceLock::new();
-        let (found, find): (_, fn(_) -> _) = match self {
+        type Found = OnceLock<std::result::Result<ForeignClient, String>>;
+        static PYTHON: Found = OnceLock::new();
+        static NODE: Found = OnceLock::new();
+        let (found, find): (&Found, fn(_) -> _) = match self {
             Self::Python => (&PYTHON, ForeignClient::python),
             Self::Node => (&NODE, ForeignClient::node),
         };
-        found.get_or_init(|| {
-            let client = find(InstallPolicy::FindOnly).required();
-            client.expect("a client that knows nothing of Mmate")
-        })
+        let find = || find(InstallPolicy::FindOnly).required().map_err(|error| error.to_string());
+        found.get_or_init(find).as_ref().expect("a client that knows nothing of Mmate")
     }
 
     /// Starts a program of `tests/foreign`, named without its extension, on the broker of the test run.

@@ -14,7 +14,7 @@ use std::{env, fs, io};
 use super::Availability;
 use super::packages::{self, InstallPolicy};
 use super::process::{Guard, guarded};
-use super::programs::succeeds;
+use super::programs::{Prefer, find_program, succeeds};
 use super::scratch::random_u64;
 
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -84,28 +84,29 @@ impl ForeignClient {
 
     /// The client, or why there is none.
     fn find_or_add_library(language: &'static Language) -> Result<Self, String> {
-        let folder = libraries_folder(language)
-            .ok_or_else(|| "failed to find cargo's target folder".to_owned())?;
-        let libraries = folder.join(language.libraries);
-        let client = |interpreter: &str, libraries: Option<&PathBuf>| Self {
-            language,
-            interpreter: PathBuf::from(interpreter),
-            libraries: libraries.cloned(),
+        let folder = libraries_folder(language);
+        let added = folder.as_ref().map(|folder| folder.join(language.libraries));
+        let clients = |libraries: Option<PathBuf>| {
+            language.interpreters.iter().map(move |interpreter| {
+                let (interpreter, libraries) = (PathBuf::from(interpreter), libraries.clone());
+                Self { language, interpreter, libraries }
+            })
         };
-        for interpreter in language.interpreters {
-            for libraries in [None, Some(&libraries)] {
-                let client = client(interpreter, libraries);
-                if client.ends_well(language.loads) {
-                    return Ok(client);
-                }
-            }
+        let in_folder = added.iter().flat_map(|added| clients(Some(added.clone())));
+        let mut found = clients(None).chain(in_folder);
+        if let Some(client) = found.find(|client| client.ends_well(language.loads)) {
+            return Ok(client);
         }
+        let folder = folder.ok_or("failed to find cargo's target folder")?;
         let mut why = "failed to find the interpreter".to_owned();
-        for interpreter in language.interpreters {
-            let client = client(interpreter, Some(&libraries));
-            if !client.ends_well(language.runs) {
+        let mut tried = Vec::new();
+        for client in clients(added).filter(|client| client.ends_well(language.runs)) {
+            // The same program under another name would fail again, after as long a wait for the network.
+            let program = client.program();
+            if tried.contains(&program) {
                 continue;
             }
+            tried.push(program);
             match install(language, &client.interpreter, &folder) {
                 Ok(()) if client.ends_well(language.loads) => return Ok(client),
                 Ok(()) => why = "the library is installed and cannot be loaded".to_owned(),
@@ -122,6 +123,13 @@ impl ForeignClient {
         self.name_libraries(&mut command);
         command.args(self.language.options).arg(program);
         command
+    }
+
+    /// The file of the interpreter, whatever it is called by.
+    fn program(&self) -> Option<PathBuf> {
+        let name = self.interpreter.to_str()?;
+        let file = find_program(name, &[], Prefer::Path)?;
+        fs::canonicalize(file).ok()
     }
 
     fn ends_well(&self, arguments: &[&str]) -> bool {
