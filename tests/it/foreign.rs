@@ -1,21 +1,15 @@
 //! Requests and replies between Mmate and clients that share no code with it: Python's pika and Node's amqplib.
 
+mod clients;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use mmate::App;
-use mmate::prelude::*;
-use mmate::runtime::Running;
-use mmate_tests::{amqp_url, rabbitmq, unique};
-use serde_json::{Value, json};
+use mmate_tests::{amqp_url, unique};
 use xtask::servers::{ForeignClient, Guard, InstallPolicy};
 
 use super::program::{Program, foreign_program};
-
-const PLACES: [&str; 3] = ["payload", "envelope", "property"];
-const STYLES: [&str; 2] = ["queue", "direct"];
-const SECONDS_TO_REPLY: &str = "20";
 
 /// A client from elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +23,7 @@ impl Language {
 
     /// Looked for once, also in vain: it takes a moment, and all tests need it.
     fn client(self) -> &'static ForeignClient {
-        type Found = OnceLock<std::result::Result<ForeignClient, String>>;
+        type Found = OnceLock<Result<ForeignClient, String>>;
         static PYTHON: Found = OnceLock::new();
         static NODE: Found = OnceLock::new();
         let (found, find): (&Found, fn(_) -> _) = match self {
@@ -49,196 +43,17 @@ impl Language {
         let path = foreign_program(&format!("{program}.{extension}"));
         let mut command = self.client().command(&path);
         command.arg(amqp_url()).args(arguments);
-        Program::start(guard(), &mut command, &folder())
+        let (guard, logs) = guard();
+        Program::start(guard, &mut command, logs)
     }
 }
 
-/// One for all programs, because it has a process of its own.
-fn guard() -> &'static Arc<Guard> {
-    static GUARD: OnceLock<Arc<Guard>> = OnceLock::new();
-    GUARD.get_or_init(|| Guard::new(None).expect("a shell"))
-}
-
-fn folder() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("foreign");
-    fs::create_dir_all(&folder).expect("a folder for logs");
-    folder
-}
-
-/// What a foreign client asks.
-struct Request<'a> {
-    exchange: &'a str,
-    key: &'a str,
-    name: &'a str,
-    payload: Value,
-    place: &'a str,
-    style: &'a str,
-    correlation: &'a str,
-}
-
-impl Request<'_> {
-    /// The reply as the foreign client saw it: its properties, and the body as an envelope.
-    async fn asked_by(self, language: Language) -> Value {
-        let Self { exchange, key, name, payload, place, style, correlation } = self;
-        let payload = payload.to_string();
-        let arguments =
-            [exchange, key, name, &payload, place, style, correlation, SECONDS_TO_REPLY];
-        let mut asker = language.start("asker", &arguments);
-        let what = format!("the reply that {language:?} awaits, address in {place}, {style}");
-        // Beside the service, which needs this thread.
-        let waiting = tokio::task::spawn_blocking(move || asker.wait_for_json(&what));
-        let line = waiting.await.expect("a reply");
-        let mut reply: Value = serde_json::from_str(&line).expect("a line of JSON");
-        let body = reply["body"].as_str().expect("text").to_owned();
-        reply["body"] = serde_json::from_str(&body).expect("an envelope");
-        reply
-    }
-}
-
-impl Program {
-    fn wait_for_json(&mut self, what: &str) -> String {
-        self.wait_for(what, |line| line.starts_with('{')).1
-    }
-}
-
-/// Commands are addressed to a service by its name, so each test has its own.
-#[message(command, reply = SeatBooked)]
-struct BookSeat {
-    guest: String,
-    price: Decimal,
-}
-
-#[message(query, reply = SeatBooked)]
-struct FindSeat {
-    guest: String,
-}
-
-#[message(reply)]
-struct SeatBooked {
-    guest: String,
-    ticket: u64,
-}
-
-#[handler]
-async fn book_seat(command: BookSeat) -> Result<SeatBooked> {
-    if command.price > "100".parse()? {
-        return Err(Reject::new("LIMIT", "more than this card may pay").into());
-    }
-    Ok(SeatBooked { guest: command.guest.clone(), ticket: 9_007_199_254_740_993 })
-}
-
-#[handler]
-async fn find_seat(query: FindSeat) -> Result<SeatBooked> {
-    Ok(SeatBooked { guest: query.guest.clone(), ticket: 7 })
-}
-
-/// A Mmate service of the handlers above.
-struct Service {
-    name: String,
-    running: Running,
-}
-
-impl Service {
-    async fn start() -> Self {
-        let name = unique("foreign");
-        let app = App::builder().name(&name).transport(rabbitmq().await);
-        let app = app.handler::<book_seat>().handler::<find_seat>();
-        Self { running: app.start().await.expect("boots"), name }
-    }
-
-    fn book<'a>(&self, key: &'a mut String, price: &str, correlation: &'a str) -> Request<'a> {
-        *key = format!("cmd.{}.BookSeat", self.name);
-        Request {
-            exchange: "mmate.commands",
-            key,
-            name: "BookSeat",
-            payload: json!({ "guest": "o-1", "price": price, "targetService": self.name }),
-            place: "payload",
-            style: "queue",
-            correlation,
-        }
-    }
-
-    async fn stop(self) {
-        self.running.stop().await;
-        let transport = rabbitmq().await;
-        for queue in ["cmd.NAME.BookSeat", "qry.NAME.FindSeat"] {
-            let queue = queue.replace("NAME", &self.name);
-            transport.delete_queue(&queue).await.expect("removed");
-            transport.delete_queue(&format!("dlq.{queue}")).await.expect("removed");
-        }
-    }
-}
-
-/// What every reply has, whatever it says.
-fn assert_reply(reply: &Value, name: &str, correlation: &str) {
-    let body = &reply["body"];
-    assert_eq!((&body["type"], &reply["type"]), (&json!(name), &json!(name)), "{reply}");
-    assert_eq!(body["correlationId"], correlation, "{reply}");
-    assert_eq!(reply["correlation_id"], correlation, "{reply}");
-    assert_eq!(reply["content_type"], "application/json", "{reply}");
-}
-
-async fn is_answered_at_every_address(language: Language) {
-    let service = Service::start().await;
-    for place in PLACES {
-        for style in STYLES {
-            let (correlation, mut key) = (unique("flow"), String::new());
-            let request = service.book(&mut key, "19.99", &correlation);
-            let reply = Request { place, style, ..request }.asked_by(language).await;
-            assert_reply(&reply, "SeatBooked", &correlation);
-            let payload =
-                json!({ "guest": "o-1", "ticket": 9_007_199_254_740_993_u64, "success": true });
-            assert_eq!(reply["body"]["payload"], payload);
-        }
-    }
-    service.stop().await;
-}
-
-#[tokio::test]
-async fn a_command_from_python_is_answered_wherever_the_reply_address_is_written() {
-    is_answered_at_every_address(Language::Python).await;
-}
-
-#[tokio::test]
-async fn a_command_from_node_is_answered_wherever_the_reply_address_is_written() {
-    is_answered_at_every_address(Language::Node).await;
-}
-
-#[tokio::test]
-async fn a_query_from_either_is_answered() {
-    let service = Service::start().await;
-    for language in Language::ALL {
-        let correlation = unique("flow");
-        let request = Request {
-            exchange: "mmate.queries",
-            key: "qry.FindSeat",
-            name: "FindSeat",
-            payload: json!({ "guest": "o-2" }),
-            place: "property",
-            style: "direct",
-            correlation: &correlation,
-        };
-        let reply = request.asked_by(language).await;
-        assert_reply(&reply, "SeatBooked", &correlation);
-        let payload = json!({ "guest": "o-2", "ticket": 7, "success": true });
-        assert_eq!(reply["body"]["payload"], payload);
-    }
-    service.stop().await;
-}
-
-#[tokio::test]
-async fn a_refusal_reaches_either_with_its_code_and_text() {
-    let service = Service::start().await;
-    for (language, style) in Language::ALL.into_iter().zip(STYLES) {
-        let (correlation, mut key) = (unique("flow"), String::new());
-        let request = service.book(&mut key, "100.01", &correlation);
-        let reply = Request { style, ..request }.asked_by(language).await;
-        assert_reply(&reply, "ErrorReply", &correlation);
-        let text = "more than this card may pay";
-        let payload =
-            json!({ "success": false, "errorCode": "LIMIT", "errorMessage": text, "error": text });
-        assert_eq!(reply["body"]["payload"], payload);
-    }
-    service.stop().await;
+/// One for all programs, because it is a process of its own; with the folder of their logs, which it removes.
+fn guard() -> &'static (Arc<Guard>, PathBuf) {
+    static GUARD: OnceLock<(Arc<Guard>, PathBuf)> = OnceLock::new();
+    GUARD.get_or_init(|| {
+        let logs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique("foreign"));
+        fs::create_dir_all(&logs).expect("a folder for logs");
+        (Guard::new(Some(&logs)).expect("a shell"), logs)
+    })
 }
