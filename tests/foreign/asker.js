@@ -1,11 +1,11 @@
 // Asks a service with amqplib, as a sibling or a foreign client would, and prints the reply.
 //
 // Usage: asker.js URL EXCHANGE KEY TYPE PAYLOAD PLACE STYLE CORRELATION SECONDS
-// TYPE and PAYLOAD (a JSON object) make the message, CORRELATION is `ENVELOPE` or `ENVELOPE,PROPERTY`: the
-// correlation ids of the envelope and of the AMQP property. PLACE is where the reply address is written:
-// `payload` (payload.replyTo), `envelope` (replyTo) or `property` (reply_to). STYLE is `queue`, an exclusive
-// queue, or `direct`, RabbitMQ's direct reply-to; that needs the property as well, because that is where
-// the broker writes the address that leads back.
+// TYPE and PAYLOAD (a JSON object) make the message, CORRELATION is `ENVELOPE,PROPERTY`: the correlation ids
+// of the envelope and of the AMQP property, which is left out if empty. PLACE is where the reply address is
+// written: `payload` (payload.replyTo), `envelope` (replyTo) or `property` (reply_to). STYLE is `queue`, an
+// exclusive queue, or `direct`, RabbitMQ's direct reply-to; that needs the property as well, because that is
+// where the broker writes the address that leads back.
 // One line of JSON on standard output: body (as text), correlation_id, type and content_type of the reply.
 // Ends with 1 and a line that says why after SECONDS without a reply, or when nothing is bound.
 
@@ -22,17 +22,17 @@ function fail(why) {
 }
 
 function encode(name, payload, place, address, correlation) {
-  const ids = correlation.split(",");
+  const [flow, own] = correlation.split(",");
   const envelope = {
     id: randomUUID(),
     type: name,
     timestamp: new Date().toISOString(),
-    correlationId: ids[0],
+    correlationId: flow,
     payload,
   };
   const options = {
     messageId: envelope.id,
-    correlationId: ids[ids.length - 1],
+    correlationId: own || undefined,
     type: name,
     contentType: "application/json",
     persistent: true,

@@ -1,11 +1,11 @@
 """Asks a service with pika, as a sibling or a foreign client would, and prints the reply.
 
 Usage: asker.py URL EXCHANGE KEY TYPE PAYLOAD PLACE STYLE CORRELATION SECONDS
-TYPE and PAYLOAD (a JSON object) make the message, CORRELATION is `ENVELOPE` or `ENVELOPE,PROPERTY`: the
-correlation ids of the envelope and of the AMQP property. PLACE is where the reply address is written:
-`payload` (payload.replyTo), `envelope` (replyTo) or `property` (reply_to). STYLE is `queue`, an exclusive
-queue, or `direct`, RabbitMQ's direct reply-to; that needs the property as well, because that is where
-the broker writes the address that leads back.
+TYPE and PAYLOAD (a JSON object) make the message, CORRELATION is `ENVELOPE,PROPERTY`: the correlation ids
+of the envelope and of the AMQP property, which is left out if empty. PLACE is where the reply address is
+written: `payload` (payload.replyTo), `envelope` (replyTo) or `property` (reply_to). STYLE is `queue`, an
+exclusive queue, or `direct`, RabbitMQ's direct reply-to; that needs the property as well, because that is
+where the broker writes the address that leads back.
 One line of JSON on standard output: body (as text), correlation_id, type and content_type of the reply.
 Ends with 1 and a line that says why after SECONDS without a reply, or when nothing is bound.
 """
@@ -23,17 +23,17 @@ DIRECT = "amq.rabbitmq.reply-to"
 
 
 def encode(name, payload, place, address, correlation):
-    ids = correlation.split(",")
+    flow, own = correlation.split(",")
     envelope = {
         "id": str(uuid.uuid4()),
         "type": name,
         "timestamp": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
-        "correlationId": ids[0],
+        "correlationId": flow,
         "payload": payload,
     }
     properties = pika.BasicProperties(
         message_id=envelope["id"],
-        correlation_id=ids[-1],
+        correlation_id=own or None,
         type=name,
         content_type="application/json",
         delivery_mode=2,

@@ -20,16 +20,17 @@ struct Request<'a> {
     payload: Value,
     place: &'a str,
     style: &'a str,
-    correlation: &'a str,
+    /// The correlation id of the envelope, and that of the AMQP property; empty if there is none.
+    correlation: [&'a str; 2],
 }
 
 impl Request<'_> {
     /// The reply as the foreign client saw it: its properties, and the body as an envelope.
     async fn asked_by(self, language: Language) -> Value {
         let Self { exchange, key, name, payload, place, style, correlation } = self;
-        let payload = payload.to_string();
+        let (payload, correlation) = (payload.to_string(), correlation.join(","));
         let arguments =
-            [exchange, key, name, &payload, place, style, correlation, SECONDS_TO_REPLY];
+            [exchange, key, name, &payload, place, style, &correlation, SECONDS_TO_REPLY];
         let mut asker = language.start("asker", &arguments);
         let what = format!("the reply that {language:?} awaits, address in {place}, {style}");
         // Beside the service, which needs this thread.
@@ -89,7 +90,7 @@ impl Service {
         Self { running: app.start().await.expect("boots"), name }
     }
 
-    fn book<'a>(&self, key: &'a mut String, price: &str, correlation: &'a str) -> Request<'a> {
+    fn book<'a>(&self, key: &'a mut String, price: &str, correlation: [&'a str; 2]) -> Request<'a> {
         *key = format!("cmd.{}.BookSeat", self.name);
         Request {
             exchange: "mmate.commands",
@@ -113,12 +114,13 @@ impl Service {
     }
 }
 
-/// What every reply has, whatever it says.
-fn assert_reply(reply: &Value, name: &str, correlation: &str) {
+/// What every reply has, whatever it says: the envelope has the flow's id, and the property what the client
+/// wrote there, which is all that a foreign client looks at.
+fn assert_reply(reply: &Value, name: &str, [flow, own]: [&str; 2]) {
     let body = &reply["body"];
     assert_eq!((&body["type"], &reply["type"]), (&json!(name), &json!(name)), "{reply}");
-    assert_eq!(body["correlationId"], correlation, "{reply}");
-    assert_eq!(reply["correlation_id"], correlation, "{reply}");
+    assert_eq!(body["correlationId"], flow, "{reply}");
+    assert_eq!(reply["correlation_id"], own, "{reply}");
     assert_eq!(reply["content_type"], "application/json", "{reply}");
 }
 
@@ -126,10 +128,10 @@ async fn is_answered_at_every_address(language: Language) {
     let service = Service::start().await;
     for place in PLACES {
         for style in STYLES {
-            let (correlation, mut key) = (unique("flow"), String::new());
-            let request = service.book(&mut key, "19.99", &correlation);
+            let (flow, mut key) = (unique("flow"), String::new());
+            let request = service.book(&mut key, "19.99", [&flow, &flow]);
             let reply = Request { place, style, ..request }.asked_by(language).await;
-            assert_reply(&reply, "SeatBooked", &correlation);
+            assert_reply(&reply, "SeatBooked", [&flow, &flow]);
             let payload =
                 json!({ "guest": "o-1", "ticket": 9_007_199_254_740_993_u64, "success": true });
             assert_eq!(reply["body"]["payload"], payload);
@@ -152,7 +154,7 @@ async fn a_command_from_node_is_answered_wherever_the_reply_address_is_written()
 async fn a_query_from_either_is_answered() {
     let service = Service::start().await;
     for language in Language::ALL {
-        let correlation = unique("flow");
+        let flow = unique("flow");
         let request = Request {
             exchange: "mmate.queries",
             key: "qry.FindSeat",
@@ -160,10 +162,10 @@ async fn a_query_from_either_is_answered() {
             payload: json!({ "guest": "o-2" }),
             place: "property",
             style: "direct",
-            correlation: &correlation,
+            correlation: [&flow, &flow],
         };
         let reply = request.asked_by(language).await;
-        assert_reply(&reply, "SeatBooked", &correlation);
+        assert_reply(&reply, "SeatBooked", [&flow, &flow]);
         let payload = json!({ "guest": "o-2", "ticket": 7, "success": true });
         assert_eq!(reply["body"]["payload"], payload);
     }
@@ -174,14 +176,27 @@ async fn a_query_from_either_is_answered() {
 async fn a_refusal_reaches_either_with_its_code_and_text() {
     let service = Service::start().await;
     for (language, style) in Language::ALL.into_iter().zip(STYLES) {
-        let (correlation, mut key) = (unique("flow"), String::new());
-        let request = service.book(&mut key, "100.01", &correlation);
+        let (flow, mut key) = (unique("flow"), String::new());
+        let request = service.book(&mut key, "100.01", [&flow, &flow]);
         let reply = Request { style, ..request }.asked_by(language).await;
-        assert_reply(&reply, "ErrorReply", &correlation);
+        assert_reply(&reply, "ErrorReply", [&flow, &flow]);
         let text = "more than this card may pay";
         let payload =
             json!({ "success": false, "errorCode": "LIMIT", "errorMessage": text, "error": text });
         assert_eq!(reply["body"]["payload"], payload);
+    }
+    service.stop().await;
+}
+
+/// As the Go sibling, which writes no AMQP properties.
+#[tokio::test]
+async fn a_client_without_a_correlation_property_gets_the_id_of_its_envelope() {
+    let service = Service::start().await;
+    for (language, style) in Language::ALL.into_iter().zip(STYLES) {
+        let (flow, mut key) = (unique("flow"), String::new());
+        let request = service.book(&mut key, "19.99", [&flow, ""]);
+        let reply = Request { style, ..request }.asked_by(language).await;
+        assert_reply(&reply, "SeatBooked", [&flow, &flow]);
     }
     service.stop().await;
 }
