@@ -30,6 +30,7 @@
 //! - [`handler`](mod@handler): what a handler function may ask for and return.
 //! - [`dispatch`]: from a delivery to the right handler.
 //! - [`consume`]: the loop around a queue, and the only place that settles.
+//! - [`bridge`]: request and reply: a typed question, a typed answer.
 //! - [`deadletter`]: looking at dead letters, sending them back, throwing them away, and the alert.
 //! - [`runtime`]: configuration, boot, command line, shutdown.
 //! - `testing`: the whole app in memory on a virtual clock (feature `testing`).
@@ -40,6 +41,8 @@
 
 #[doc(hidden)]
 pub mod __private;
+#[cfg(feature = "runtime")]
+pub mod bridge;
 pub mod build;
 #[cfg(feature = "runtime")]
 pub mod consume;

@@ -1,5 +1,7 @@
 //! What every service writes.
 
+#[cfg(feature = "runtime")]
+pub use crate::bridge::{AskError, AskErrorKind, Bridge};
 pub use crate::contract::{Envelope, Headers, Message};
 #[cfg(feature = "runtime")]
 pub use crate::handler::{Context, HandlerError, HandlerResult as Result, State};

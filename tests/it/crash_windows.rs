@@ -350,7 +350,20 @@ async fn ended_before_the_dead_letter_left(backend: Backend) {
     assert_eq!(parked.properties.headers.text("x-death-reason"), Some("asked_by_handler"));
     // The process that ended used up an attempt: the broker says that it delivered before.
     assert_eq!(parked.properties.headers.get("x-death-attempts"), Some(&2.into()));
-    scene.replies(0).await;
+    // Whoever asked is told once, by the process that parked it.
+    scene.replies(1).await;
+    scene.clear().await;
+}
+
+/// Parked, and whoever asked not told: it is parked again, and told then.
+async fn ended_before_the_failure_was_answered(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    scene.crash_and_recover(13, Cut::Publish("crash-replies")).await;
+    let parked = format!("dlq.cmd.{}.Book", scene.name);
+    let first = take(&scene.transport, &parked).await;
+    let second = take(&scene.transport, &parked).await;
+    assert_eq!(first.properties.message_id, second.properties.message_id);
+    scene.replies(1).await;
     scene.clear().await;
 }
 
@@ -406,4 +419,5 @@ on_every_transport! {
     ended_before_the_ack_was_written
     ended_before_the_ack_of_a_fallback_was_written
     ended_before_the_dead_letter_left
+    ended_before_the_failure_was_answered
 }

@@ -6,6 +6,7 @@ mod amqp;
 mod architecture;
 mod bad_input;
 mod boot;
+mod bridge;
 mod build_schemas;
 mod capabilities;
 mod classes;

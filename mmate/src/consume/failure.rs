@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::dead_letter::error_text;
 use super::settle::Decision;
+use crate::contract::refusal::codes;
+use crate::contract::{DecodeError, Refusal};
 use crate::dispatch::{BreakerOpen, Panicked, TimedOut};
 use crate::handler::HandlerError;
 use crate::observability::{Account, Fate, Note};
@@ -39,6 +43,21 @@ impl Failure<'_> {
     pub(super) fn settled(&self, fate: Fate) -> Decision {
         self.record(fate, None);
         Decision::Settle(Settlement::Ack)
+    }
+
+    /// What whoever asked is told of a message that is parked. The error itself stays here: it is in the
+    /// dead letter, and may say more than a caller should know.
+    pub(super) fn refusal(&self, reason: &str) -> Refusal {
+        let Self { queue, handler, attempt, .. } = self;
+        if let Some(undecodable) = self.error.as_error().downcast_ref::<DecodeError>() {
+            let refusal = Refusal::new(codes::INVALID_REQUEST, undecodable.to_string());
+            return refusal.details(json!({ "reason": reason }));
+        }
+        let text = format!(
+            "`{handler}` of queue `{queue}` failed for good at attempt {attempt} ({reason}); the request is in its dead-letter queue"
+        );
+        let details = json!({ "reason": reason, "attempts": attempt });
+        Refusal::new(codes::REQUEST_FAILED, text).details(details)
     }
 
     pub(super) fn log(&self, what: &str) {

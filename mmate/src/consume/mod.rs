@@ -6,6 +6,7 @@
 mod activity;
 mod age;
 mod alert;
+mod answer;
 mod consumer;
 mod dead_letter;
 mod failure;

@@ -22,6 +22,8 @@ pub(crate) fn forget_death(headers: &mut Headers) {
         names::ATTEMPT,
         names::NOT_BEFORE,
         names::SIBLING_ATTEMPTS,
+        // Whoever asked has gone; somebody else wants it done now.
+        names::DEADLINE,
         names::DEATH_REASON,
         names::DEATH_ERROR,
         names::DEATH_QUEUE,

@@ -7,19 +7,21 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::alert::Alerts;
+use super::answer::{Caller, No};
 use super::dead_letter::{both_error_texts, error_text};
 use super::failure::{Failure, id_of, reason_of};
 use super::park::Parking;
 use super::postpone;
 use super::status::Counters;
-use crate::contract::DecodeError;
 use crate::contract::envelope::format_timestamp;
+use crate::contract::refusal::codes;
+use crate::contract::{DecodeError, Refusal};
 use crate::dispatch::{Handled, Route, Wait};
-use crate::handler::{Answer, HandlerError, Outcome};
+use crate::handler::{HandlerError, Outcome};
 use crate::observability::{Account, Fate, Note};
-use crate::publish::{Outbox, Publisher, erased};
+use crate::publish::{Outbox, Publisher};
 use crate::reliability::{ErrorClass, Reject, RetrySettings, Step, Verdict, classify};
-use crate::transport::{Delivery, Outgoing, PublishError, Queue, Settlement, Transport};
+use crate::transport::{Delivery, Outgoing, Queue, Settlement, Transport};
 
 /// What follows an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +119,13 @@ impl Settler {
         if handled.instead_of.is_some() {
             return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
         }
-        let Handled { outcome, route, outbox, reply_to, .. } = handled;
+        let Handled { outcome, route, outbox, reply_to, began, .. } = handled;
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
-        let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let place = (queue, delivery);
+        let caller = Caller::of(place, reply_to.as_deref(), outbox.as_deref(), began);
         let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
-        let error = match self.complete(outcome, messages, reply).await {
+        let error = match self.complete(outcome, messages, caller).await {
             Ok(()) => {
                 // Everything has left, so it is handled whatever comes; and only now is the ack handed on.
                 // Crash window: counted and not acknowledged. The redelivery counts it again, with the
@@ -135,7 +138,7 @@ impl Settler {
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
         let failure = Failure { queue, delivery, handler, attempt, error, account };
         // Boxed, as all that few messages need: every message makes room for what is not.
-        Box::pin(self.failed(failure, route.as_deref(), reply)).await
+        Box::pin(self.failed(failure, route.as_deref(), caller)).await
     }
 
     /// Finishes the call of a fallback: there is no further attempt.
@@ -146,11 +149,12 @@ impl Settler {
         handled: Handled,
         attempt: u32,
     ) -> Decision {
-        let Handled { outcome, route, outbox, reply_to, instead_of } = handled;
+        let Handled { outcome, route, outbox, reply_to, instead_of, began, .. } = handled;
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
-        let reply = reply_to.as_deref().zip(outbox.as_deref());
+        let place = (queue, delivery);
+        let caller = Caller::of(place, reply_to.as_deref(), outbox.as_deref(), began);
         let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
-        let completed = self.complete(outcome, messages, reply).await;
+        let completed = self.complete(outcome, messages, caller).await;
         let (handler, fallback) = route.as_ref().map_or(("-", "-"), |route| {
             let fallback = route.entry.options.fallback;
             (route.entry.name, fallback.map_or("-", |fallback| fallback.name))
@@ -168,7 +172,7 @@ impl Settler {
             Err(failed) => {
                 let error = HandlerError::msg(both_error_texts(&original, fallback, &failed));
                 let failure = Failure { queue, delivery, handler, attempt, error, account };
-                self.dead_letter(&failure, reason).await
+                self.park(&failure, reason, caller).await
             }
         }
     }
@@ -178,7 +182,7 @@ impl Settler {
         &self,
         outcome: Outcome,
         messages: Vec<Outgoing>,
-        reply: Option<(&str, &Outbox)>,
+        caller: Option<Caller<'_>>,
     ) -> Result<(), HandlerError> {
         let answer = match outcome {
             Outcome::Failed(error) => return Err(error),
@@ -193,41 +197,50 @@ impl Settler {
         }
         // Crash window 2: the messages are confirmed and the reply has not left. The redelivery
         // publishes the same ids again, which an idempotent consumer sees once.
-        if let Some((answer, (to, outbox))) = answer.zip(reply) {
-            Box::pin(self.answer(&answer, to, outbox)).await?;
+        if let Some(caller) = caller {
+            Box::pin(caller.answer(&self.publisher, answer.as_ref())).await?;
         }
         // Crash window 3: everything has left and the ack has not. As window 2, with a second reply.
         Ok(())
     }
 
-    async fn answer(&self, answer: &Answer, to: &str, outbox: &Outbox) -> Result<(), PublishError> {
-        let encoded = self.publisher.encoder().encode_reply(
-            answer.name,
-            &*answer.payload,
-            to,
-            outbox.origin(),
-        )?;
-        self.publisher.deliver(encoded).await.map(|_| ())
+    /// Parks a message, and tells whoever waits for its answer.
+    async fn park(
+        &self,
+        failure: &Failure<'_>,
+        reason: &'static str,
+        caller: Option<Caller<'_>>,
+    ) -> Decision {
+        let decision = self.dead_letter(failure, reason).await;
+        // Crash window: parked and not answered. The redelivery is parked and answered again.
+        if let (Some(caller), Decision::Settle(_)) = (caller, decision) {
+            caller.refuse(&self.publisher, No::Failed, failure.refusal(reason)).await;
+        }
+        decision
     }
 
     async fn failed(
         &self,
         failure: Failure<'_>,
         route: Option<&Route>,
-        reply: Option<(&str, &Outbox)>,
+        caller: Option<Caller<'_>>,
     ) -> Result<Decision, HandlerError> {
         let error = failure.error.as_error();
         if let Some(undecodable) = error.downcast_ref::<DecodeError>() {
-            return Ok(self.dead_letter(&failure, undecodable.reason().as_str()).await);
+            return Ok(self.park(&failure, undecodable.reason().as_str(), caller).await);
         }
         let policy = route.and_then(|route| route.retry);
         let falls_back = route.is_some_and(|route| route.entry.options.fallback.is_some());
         let own = classify(error);
         Ok(match self.retry.judge(own, failure.handler, || failure.error.chain()) {
-            Verdict::Reject(reject) => self.reject(&failure, &reject, reply).await,
-            Verdict::DeadLetter => self.dead_letter(&failure, "asked_by_handler").await,
+            Verdict::Reject(reject) => self.reject(&failure, reject, caller).await,
+            Verdict::DeadLetter => self.park(&failure, "asked_by_handler", caller).await,
             Verdict::Discard => {
                 failure.log("discarded at the handler's wish");
+                if let Some(caller) = caller {
+                    let refusal = Refusal::new(codes::DISCARDED, "the handler did not want it");
+                    caller.refuse(&self.publisher, No::Rejected, refusal).await;
+                }
                 failure.settled(Fate::Discarded)
             }
             Verdict::Policy(class, wait) => {
@@ -251,7 +264,7 @@ impl Settler {
                         return Err(failure.error);
                     }
                     Step::GiveUp => {
-                        self.dead_letter(&failure, reason_of(&failure.error, class)).await
+                        self.park(&failure, reason_of(&failure.error, class), caller).await
                     }
                 }
             }
@@ -315,22 +328,15 @@ impl Settler {
     async fn reject(
         &self,
         failure: &Failure<'_>,
-        reject: &Reject,
-        reply: Option<(&str, &Outbox)>,
+        reject: Reject,
+        caller: Option<Caller<'_>>,
     ) -> Decision {
         failure.log("refused by the handler, never retried");
-        if let Some((to, outbox)) = reply {
-            let refusal = erased::Refusal { code: &reject.code, message: &reject.message };
-            let encoded =
-                self.publisher.encoder().encode_reply("ErrorReply", &refusal, to, outbox.origin());
+        if let Some(caller) = caller {
+            let Reject { code, message, details } = reject;
+            let refusal = Refusal::new(code, message).details(details);
             // Crash window: answered and not acknowledged. The redelivery refuses and answers again.
-            let sent = match encoded {
-                Ok(outgoing) => self.publisher.deliver(outgoing).await.map(|_| ()),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = sent {
-                tracing::warn!(queue = failure.queue, %error, "a refusal could not be answered; the caller will time out");
-            }
+            caller.refuse(&self.publisher, No::Rejected, refusal).await;
         }
         failure.settled(Fate::Rejected)
     }

@@ -104,6 +104,8 @@ pub struct KindFields<'a> {
     pub error_code: Option<&'a str>,
     /// The text of a refusal; also written as `error`.
     pub error_message: Option<&'a str>,
+    /// What else a refusal says.
+    pub error_details: Option<&'a serde_json::Value>,
 }
 
 /// Serializes an envelope around `payload`.
@@ -195,6 +197,11 @@ fn add_kind_fields(
         {
             field(body, name, value)?;
         }
+    }
+    if let Some(details) = fields.error_details
+        && !has_field(&body[start..payload_end], "errorDetails")
+    {
+        field(body, "errorDetails", details)?;
     }
     body.push(b'}');
     Ok(())

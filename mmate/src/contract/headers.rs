@@ -14,6 +14,16 @@ pub mod names {
     /// Before this moment the message is not handed to a handler: milliseconds since 1970, UTC. A retry
     /// that waits at the broker carries it.
     pub const NOT_BEFORE: &str = "x-not-before";
+    /// When whoever asks stops to wait: milliseconds since 1970, UTC. A request carries it.
+    pub const DEADLINE: &str = "x-deadline";
+    /// Asks for a word on how the message ended, sent to its reply address.
+    pub const ACKNOWLEDGE: &str = "x-acknowledge";
+    /// Asks the responder to say who it is: several may answer.
+    pub const GATHER: &str = "x-gather";
+    /// Who answered, by the queue that it consumes; written into the answers of a gathering.
+    pub const RESPONDER: &str = "x-responder";
+    /// The id of the request that a reply answers, in the envelope's headers of the family's documents.
+    pub const REQUEST_ID: &str = "requestId";
     /// The contract's version, written where it is not 1.
     pub const SCHEMA_VERSION: &str = "x-schema-version";
     /// The id of the message that caused this one; stands in the envelope's headers.

@@ -5,6 +5,8 @@
 //! JSON schemas. Every other room calls this one; it calls none, does no I/O and needs no runtime,
 //! so a build script can use it alone.
 
+#[cfg(feature = "runtime")]
+pub mod acknowledgement;
 pub mod address;
 mod decode_error;
 pub mod envelope;
@@ -12,6 +14,7 @@ pub mod export;
 pub mod headers;
 mod info;
 mod kind;
+pub mod refusal;
 pub mod schema;
 mod sibling_retry;
 pub mod source;
@@ -21,11 +24,14 @@ pub mod validate;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "runtime")]
+pub use acknowledgement::{Acknowledgement, ProcessingOutcome};
 pub use decode_error::{DecodeError, Reason};
 pub use envelope::{Envelope, Meta};
 pub use headers::{HeaderValue, Headers};
 pub use info::{Location, MessageEntry, MessageInfo, registered_messages};
 pub use kind::{Command, Event, Kind, Query, Reply, Request};
+pub use refusal::Refusal;
 pub use source::Source;
 
 /// A value that travels between services in its own envelope.

@@ -13,7 +13,7 @@ use crate::contract::envelope::{self, Meta};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::contract::{DecodeError, Headers, Message};
-use crate::publish::Outbox;
+use crate::publish::{Origin, Outbox};
 
 /// Facts about the message being handled and about this attempt. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +25,9 @@ pub(crate) struct ContextParts {
     pub(crate) handler: &'static str,
     pub(crate) is_fallback: bool,
     pub(crate) attempt: u32,
+    pub(crate) began: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) request_deadline: Option<Instant>,
     pub(crate) resources: Resources,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -108,6 +110,17 @@ impl Context {
         self.0.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// How long whoever asked still waits for the answer; nothing if nobody asked, or did not say. Zero
+    /// once the time is over: the answer would be thrown away.
+    ///
+    /// What a handler asks of others with [`Bridge`](crate::bridge::Bridge) waits no longer than this
+    /// unless it says so.
+    #[must_use]
+    pub fn request_remaining(&self) -> Option<Duration> {
+        let deadline = self.0.request_deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// True once the service has begun to stop. A long loop looks at it and ends early with an error,
     /// so that the message comes again elsewhere.
     #[must_use]
@@ -124,6 +137,16 @@ impl Context {
 
     pub(crate) fn parts(&self) -> &ContextParts {
         &self.0
+    }
+
+    /// What the app offers.
+    pub(crate) fn resources(&self) -> &Resources {
+        &self.0.resources
+    }
+
+    /// What follows from the message.
+    pub(crate) fn origin(&self) -> &Origin {
+        self.0.outbox.origin()
     }
 
     /// Kept once, by the outbox: what is published takes after it too.

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::account::{Account, Place};
 use super::fate::Fate;
 use super::journal::{Journal, LedgerError, SNAPSHOT, Snapshot};
+use crate::contract::acknowledgement::ACKNOWLEDGEMENT;
 use crate::contract::envelope::format_timestamp;
+use crate::contract::refusal::ERROR_REPLY;
 use crate::contract::{Source, registered_messages};
 
 /// The type of publishes whose own type is not registered in this program.
 const OTHER_TYPES: &str = "-";
-/// The type of a refusal, which has no struct.
-const ERROR_REPLY: &str = "ErrorReply";
 
 /// Where a ledger is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,7 +127,8 @@ impl Ledger {
     fn with(options: LedgerOptions, source: Source, journal: Option<Arc<Journal>>) -> Self {
         let account = |name: &str| Account::new(Place::Type(name.to_owned()), journal.clone());
         let names = registered_messages().into_iter().map(|info| info.name);
-        let types = names.chain([ERROR_REPLY]).map(|name| (name, account(name))).collect();
+        let types =
+            names.chain([ERROR_REPLY, ACKNOWLEDGEMENT]).map(|name| (name, account(name))).collect();
         let other = account(OTHER_TYPES);
         Self(Arc::new(Inner { options, source, journal, routes: Mutex::default(), types, other }))
     }

@@ -79,16 +79,18 @@ impl Encoder {
         self.finish(None, Address::queue(to), meta, &options, body)
     }
 
+    /// The id of a new message.
+    pub(crate) fn next_id(&self, origin: Option<&Origin>) -> String {
+        origin.map_or_else(|| text(self.source.id()), Origin::next_id)
+    }
+
     fn meta(
         &self,
         name: &'static str,
         options: &mut PublishOptions,
         origin: Option<&Origin>,
     ) -> Result<Meta, PublishError> {
-        let id = options.message_id.take().unwrap_or_else(|| match origin {
-            Some(origin) => origin.next_id(),
-            None => text(self.source.id()),
-        });
+        let id = options.message_id.take().unwrap_or_else(|| self.next_id(origin));
         if let Some(mistake) = options.mistake.take() {
             return Err(invalid(&id, format!("`{name}` was not published: {mistake}")));
         }
@@ -235,8 +237,8 @@ fn unwritable(meta: &Meta, error: &serde_json::Error) -> PublishError {
 
 /// Answers whose type is known only to the handler that made them.
 pub(crate) mod erased {
-    use crate::contract::Reply;
     use crate::contract::envelope::{self, KindFields, Meta};
+    use crate::contract::{Acknowledgement, Refusal, Reply};
 
     /// A payload that can write itself into an envelope.
     pub(crate) trait Payload: Send + Sync {
@@ -250,18 +252,27 @@ pub(crate) mod erased {
         }
     }
 
-    /// An error reply as the family writes it.
-    pub(crate) struct Refusal<'a> {
-        pub(crate) code: &'a str,
-        pub(crate) message: &'a str,
+    /// A word on how a message ended.
+    pub(crate) struct Acknowledged<'a> {
+        pub(crate) acknowledgement: Acknowledgement,
+        pub(crate) message_type: &'a str,
     }
 
-    impl Payload for Refusal<'_> {
+    impl Payload for Acknowledged<'_> {
+        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
+            let payload = self.acknowledgement.to_wire(self.message_type);
+            envelope::encode(meta, &payload, &KindFields::default())
+        }
+    }
+
+    /// An error reply as the family writes it.
+    impl Payload for Refusal {
         fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
             let fields = KindFields {
                 success: Some(false),
-                error_code: Some(self.code),
-                error_message: Some(self.message),
+                error_code: Some(&self.code),
+                error_message: Some(&self.message),
+                error_details: self.details.as_ref(),
                 ..KindFields::default()
             };
             envelope::encode(meta, &serde_json::Map::new(), &fields)

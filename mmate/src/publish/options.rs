@@ -10,16 +10,16 @@ pub struct PublishOptions {
     pub(super) headers: Headers,
     pub(super) priority: Option<u8>,
     pub(super) ttl: Option<Duration>,
-    pub(super) correlation_id: Option<String>,
-    pub(super) reply_to: Option<String>,
-    pub(super) message_id: Option<String>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) message_id: Option<String>,
     pub(super) optional: bool,
     /// The first mistake in the options; reported when the publish is awaited.
-    pub(super) mistake: Option<String>,
+    pub(crate) mistake: Option<String>,
 }
 
 impl PublishOptions {
-    pub(super) fn set_header(&mut self, name: String, value: HeaderValue) {
+    pub(crate) fn set_header(&mut self, name: String, value: HeaderValue) {
         if name.is_empty() || name.len() > crate::contract::address::NAME_BYTES_MAX {
             let length = name.len();
             self.note(format!("a header's name has {length} bytes; from 1 to 255 are allowed"));
@@ -43,7 +43,7 @@ impl PublishOptions {
         }
     }
 
-    pub(super) fn set_priority(&mut self, priority: u8) {
+    pub(crate) fn set_priority(&mut self, priority: u8) {
         if priority <= 9 {
             self.priority = Some(priority);
         } else {
@@ -51,7 +51,7 @@ impl PublishOptions {
         }
     }
 
-    fn note(&mut self, mistake: String) {
+    pub(crate) fn note(&mut self, mistake: String) {
         self.mistake.get_or_insert(mistake);
     }
 }

@@ -1,7 +1,7 @@
 //! What a handler publishes, kept until the handler has succeeded.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ pub const OUTBOX_MESSAGES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Origin {
     meta: Meta,
+    queue: Arc<str>,
     handler: &'static str,
     /// Hashed at the first publish: most handlers publish nothing.
     namespace: OnceLock<Uuid>,
@@ -23,10 +24,11 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin for what `handler` publishes while it handles the message with this description.
+    /// The origin for what `handler` publishes while it handles the message with this description, which
+    /// came from `queue`.
     #[must_use]
-    pub const fn new(meta: Meta, handler: &'static str) -> Self {
-        Self { meta, handler, namespace: OnceLock::new(), position: AtomicU32::new(0) }
+    pub const fn new(meta: Meta, queue: Arc<str>, handler: &'static str) -> Self {
+        Self { meta, queue, handler, namespace: OnceLock::new(), position: AtomicU32::new(0) }
     }
 
     /// What is known about the message.
@@ -47,14 +49,17 @@ impl Origin {
         self.meta.correlation_id.as_deref().unwrap_or(&self.meta.id)
     }
 
-    /// The id of the next message: the same for the same message, handler and position, so that a
-    /// redelivery publishes the same ids again.
+    /// The id of the next message: the same for the same message, queue, handler and position, so that a
+    /// redelivery publishes the same ids again. The queue tells services apart: functions of one name in
+    /// two of them may handle the same event.
     pub(super) fn next_id(&self) -> String {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let namespace = self.namespace.get_or_init(|| {
             let message = Uuid::parse_str(self.id())
                 .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id().as_bytes()));
-            Uuid::new_v5(&message, self.handler.as_bytes())
+            // No queue's name holds a control character, so no two places run together.
+            let place = [self.queue.as_bytes(), self.handler.as_bytes()].join(&0);
+            Uuid::new_v5(&message, &place)
         });
         Uuid::new_v5(namespace, &position.to_be_bytes()).to_string()
     }

@@ -29,6 +29,28 @@ impl Outlet {
         Ok(Published { id })
     }
 
+    /// The same, until `proof` shows that the broker has the message: then its confirm is not waited for.
+    pub(super) async fn deliver_until<T>(
+        &self,
+        outgoing: Outgoing,
+        proof: impl Future<Output = T>,
+    ) -> Result<Option<T>, PublishError> {
+        let id = outgoing.id().to_owned();
+        let message_type = outgoing.properties.message_type.clone().unwrap_or_default();
+        let pending = self.ledger.of_type(&message_type).begin(&id);
+        tokio::select! {
+            biased;
+            proof = proof => {
+                pending.end(Fate::Confirmed);
+                Ok(Some(proof))
+            }
+            sent = self.forward(outgoing) => {
+                pending.end(sent.as_ref().map_or_else(|error| fate_of(error.kind()), |()| Fate::Confirmed));
+                sent.map(|()| None)
+            }
+        }
+    }
+
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
     pub(super) async fn forward(&self, outgoing: Outgoing) -> Result<(), PublishError> {
         // Hundreds of publishes are polled in one task. Taken from that task's budget, most of them

@@ -1,5 +1,6 @@
 //! The publisher that services and handlers hold.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use super::encode::Encoder;
 use super::later::{Accepted, FlushError, Later, PublishLater};
 use super::options::{IntoDuration, PublishOptions};
-use super::outbox::Outbox;
+use super::outbox::{Origin, Outbox};
 use super::outlet::{Outlet, fate_of};
 use crate::contract::{Command, Event, HeaderValue, Message};
 use crate::observability::{Ledger, Note};
@@ -35,6 +36,8 @@ struct Shared {
     later_max: usize,
     /// Made at the first message that is to be published later.
     later: OnceLock<Later>,
+    /// What a room to the right has built on it, kept by its type alone: the bridge, which waits for answers.
+    attached: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// What a publisher may be given beside its transport.
@@ -77,7 +80,13 @@ impl Publisher {
     ) -> Self {
         let PublisherOptions { ledger, later_max } = options;
         let outlet = Arc::new(Outlet { transport, ledger });
-        let shared = Shared { encoder, outlet, later_max, later: OnceLock::new() };
+        let shared = Shared {
+            encoder,
+            outlet,
+            later_max,
+            later: OnceLock::new(),
+            attached: OnceLock::new(),
+        };
         Self { shared: Arc::new(shared), outbox: None }
     }
 
@@ -166,6 +175,19 @@ impl Publisher {
         self.shared.later.get_or_init(start).accept(outgoing).await
     }
 
+    /// Keeps what was built on this publisher; only the first counts.
+    pub(crate) fn attach<T: Send + Sync + 'static>(&self, value: T) {
+        let _ = self.shared.attached.set(Box::new(value));
+    }
+
+    pub(crate) fn attached<T: 'static>(&self) -> Option<&T> {
+        self.shared.attached.get()?.downcast_ref()
+    }
+
+    pub(crate) const fn is_inside_handler(&self) -> bool {
+        self.outbox.is_some()
+    }
+
     pub(crate) fn encoder(&self) -> &Encoder {
         &self.shared.encoder
     }
@@ -173,6 +195,16 @@ impl Publisher {
     /// Gives finished bytes to the transport.
     pub(crate) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
         self.shared.outlet.deliver(outgoing).await
+    }
+
+    /// Gives finished bytes to the transport, and waits for the broker or for `proof` that it has them,
+    /// whichever comes first.
+    pub(crate) async fn deliver_until<T>(
+        &self,
+        outgoing: Outgoing,
+        proof: impl Future<Output = T>,
+    ) -> Result<Option<T>, PublishError> {
+        self.shared.outlet.deliver_until(outgoing, proof).await
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
@@ -195,7 +227,16 @@ impl Publisher {
         message: &M,
         options: PublishOptions,
     ) -> Result<Outgoing, PublishError> {
-        let origin = self.outbox.as_deref().map(Outbox::origin);
+        self.encode_from(message, options, self.outbox.as_deref().map(Outbox::origin))
+    }
+
+    /// Writes a message that follows from `origin`, if from any.
+    pub(crate) fn encode_from<M: Message>(
+        &self,
+        message: &M,
+        options: PublishOptions,
+        origin: Option<&Origin>,
+    ) -> Result<Outgoing, PublishError> {
         let encoded = self.shared.encoder.encode(message, options, origin);
         if let Err(error) = &encoded {
             let note = Note::new(error.id(), 1);
@@ -308,6 +349,11 @@ impl<'a, M: Message> Publish<'a, M> {
     /// Publishes without waiting for the broker, as [`Publisher::publish_later`] does.
     pub const fn later(self) -> PublishLater<'a, M> {
         PublishLater(self)
+    }
+
+    /// The publisher, the message and what was said about it.
+    pub(crate) fn into_parts(self) -> (&'a Publisher, M, PublishOptions) {
+        (self.publisher, self.message, self.options)
     }
 
     /// Encoded outside the future, so that the future is the same for all message types.

@@ -95,13 +95,22 @@ pub struct Reject {
     pub code: String,
     /// What a person reads.
     pub message: String,
+    /// More for a program, sent along as `errorDetails`.
+    pub details: Option<serde_json::Value>,
 }
 
 impl Reject {
     /// A refusal with a code and a text.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+        Self { code: code.into(), message: message.into(), details: None }
+    }
+
+    /// Adds what a program may want to know.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<serde_json::Value>) -> Self {
+        self.details = Some(details.into());
+        self
     }
 }
 

@@ -15,6 +15,7 @@ use super::connect::connect;
 use super::plan::Plan;
 use super::service::ServiceInfo;
 use super::shutdown::{ShutdownReport, Signals};
+use crate::bridge::Bridge;
 use crate::consume::{Consumer, ConsumerHandle, Counts, Readiness};
 use crate::deadletter::{DeadLetterQueue, DeadLetters, DepthWatch};
 use crate::error::{BootErrors, Result};
@@ -107,6 +108,7 @@ pub struct Running {
     settings: Settings,
     pub(super) transport: Arc<dyn Transport>,
     publisher: Publisher,
+    pub(super) bridge: Bridge,
     ledger: Ledger,
     resources: Resources,
     stopping: watch::Sender<bool>,
@@ -115,15 +117,20 @@ pub struct Running {
     dead_letters: Vec<DeadLetterQueue>,
 }
 
+/// What the boot has made of an app.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) publisher: Publisher,
+    pub(super) bridge: Bridge,
+    pub(super) ledger: Ledger,
+    pub(super) resources: Resources,
+    pub(super) stopping: watch::Sender<bool>,
+}
+
 impl Running {
-    pub(super) fn new(
-        settings: Settings,
-        transport: Arc<dyn Transport>,
-        publisher: Publisher,
-        ledger: Ledger,
-        resources: Resources,
-        stopping: watch::Sender<bool>,
-    ) -> Self {
+    pub(super) fn new(settings: Settings, parts: Parts) -> Self {
+        let Parts { transport, publisher, bridge, ledger, resources, stopping } = parts;
         let mut tasks = JoinSet::new();
         if ledger.keeps_snapshots() {
             let every = settings.ledger_every;
@@ -133,6 +140,7 @@ impl Running {
             settings,
             transport,
             publisher,
+            bridge,
             ledger,
             resources,
             stopping,
@@ -169,6 +177,12 @@ impl Running {
     #[must_use]
     pub const fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// The bridge outside any handler: to ask other services.
+    #[must_use]
+    pub const fn bridge(&self) -> &Bridge {
+        &self.bridge
     }
 
     /// What became of every message that this process took or published.
@@ -225,6 +239,8 @@ impl Running {
         self.stopping.send_replace(true);
         let phases = async {
             while self.tasks.join_next().await.is_some() {}
+            // Not before: handlers that end may wait for replies. Whoever waits outside of them is told now.
+            self.bridge.close();
             // Before the connection goes: what was accepted to be published later leaves now.
             let failed = self.publisher.flush().await.err();
             self.transport.close().await;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::app::Running;
+use super::app::{Parts, Running};
 use super::builder::Prepared;
 use super::config::Settings;
 use super::connect::connect;
 use super::plan::{Plan, QueuePlan};
+use crate::bridge::{Bridge, BridgeOptions};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::deadletter::DepthWatch;
-use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
+use crate::dispatch::{Deadlines, Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::observability::{Ledger, LedgerOptions};
@@ -31,8 +32,10 @@ pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
     let publisher = publisher(&prepared, &transport, ledger.clone());
     let mut resources = prepared.resources.clone();
     resources.insert(publisher.clone());
+    let bridge = bridge(&prepared, &transport, &publisher);
+    resources.insert(bridge.clone());
     prepared.providers.build(&mut resources).await?;
-    Ok(Opened { prepared, transport, plan, publisher, ledger, resources })
+    Ok(Opened { prepared, transport, plan, publisher, bridge, ledger, resources })
 }
 
 /// An app that is ready to consume.
@@ -42,6 +45,7 @@ pub(super) struct Opened {
     pub(super) transport: Arc<dyn Transport>,
     plan: Plan,
     publisher: Publisher,
+    bridge: Bridge,
     ledger: Ledger,
     resources: Resources,
 }
@@ -65,9 +69,9 @@ impl Opened {
             self.prepared.settings.dead_letters_check_every,
             self.prepared.alerts.clone(),
         );
-        let Self { prepared, transport, publisher, ledger, resources, plan } = self;
-        let mut running =
-            Running::new(prepared.settings, transport, publisher, ledger, resources, stopping);
+        let Self { prepared, transport, publisher, bridge, ledger, resources, plan } = self;
+        let parts = Parts { transport, publisher, bridge, ledger, resources, stopping };
+        let mut running = Running::new(prepared.settings, parts);
         for (consumer, queue) in consumers.into_iter().zip(plan.queues) {
             running.add(consumer, queue.dead_letter.name);
         }
@@ -89,6 +93,10 @@ impl Opened {
             stopping: stopping.subscribe(),
             body_bytes_max: settings.message_bytes_max,
             retry: Arc::clone(&retry),
+            deadlines: Deadlines {
+                source: self.prepared.source.clone(),
+                clock_skew: settings.bridge_clock_skew,
+            },
         };
         let routes = routes(
             queue,
@@ -111,8 +119,8 @@ impl Opened {
         .delays(can_delay(&*self.transport, queue))
         .alerts(self.prepared.alerts.clone())
         .retry(retry);
-        let name = format!("{}.{}", settings.service, self.prepared.instance);
-        let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch).consumer(name);
+        let subscribe = SubscribeOptions::new(&queue.queue.name, queue.prefetch)
+            .consumer(consumer_name(&self.prepared));
         let mut options = ConsumerOptions::new(
             subscribe,
             queue.concurrency,
@@ -177,6 +185,22 @@ fn ledger(prepared: &Prepared) -> Result<Ledger, BootErrors> {
         errors.push(error.to_string());
         errors
     })
+}
+
+/// The name under which the broker lists the consumers of this process.
+fn consumer_name(prepared: &Prepared) -> String {
+    format!("{}.{}", prepared.settings.service, prepared.instance)
+}
+
+fn bridge(prepared: &Prepared, transport: &Arc<dyn Transport>, publisher: &Publisher) -> Bridge {
+    let settings = &prepared.settings;
+    let options = BridgeOptions {
+        timeout: settings.bridge_timeout,
+        max_concurrent: settings.bridge_max_concurrent,
+        waiting_max: settings.bridge_waiting_max,
+        consumer: consumer_name(prepared),
+    };
+    Bridge::new(publisher.clone(), Arc::clone(transport), options)
 }
 
 fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>, ledger: Ledger) -> Publisher {

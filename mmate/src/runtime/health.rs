@@ -26,6 +26,8 @@ pub struct Health {
     pub consume: LinkHealth,
     /// Every consumer.
     pub consumers: Vec<ConsumerHealth>,
+    /// Whether replies can come in; nothing if this process has asked nothing yet.
+    pub replies: Option<Readiness>,
 }
 
 /// What a consumer shows of itself.
@@ -61,11 +63,17 @@ pub struct QueueLag {
 }
 
 impl Health {
-    fn new(transport: TransportHealth, consumers: Vec<ConsumerHealth>) -> Self {
+    fn new(
+        transport: TransportHealth,
+        consumers: Vec<ConsumerHealth>,
+        replies: Option<Readiness>,
+    ) -> Self {
         let TransportHealth { publish, consume } = transport;
         let consuming = consumers.iter().all(|it| it.readiness == Readiness::Consuming);
-        let ready = publish.is_up() && consuming && (consumers.is_empty() || consume.is_up());
-        Self { ready, publish, consume, consumers }
+        let answered = replies.as_ref().is_none_or(|replies| *replies == Readiness::Consuming);
+        let consumes = !consumers.is_empty() || replies.is_some();
+        let ready = publish.is_up() && consuming && answered && (!consumes || consume.is_up());
+        Self { ready, publish, consume, consumers, replies }
     }
 
     /// Why it is not ready, one line per part; empty if it is.
@@ -75,9 +83,11 @@ impl Health {
         let links = links.into_iter().filter(|(_, link)| !link.is_up());
         let consumers = self.consumers.iter();
         let consumers = consumers.filter(|consumer| consumer.readiness != Readiness::Consuming);
+        let replies = self.replies.iter().filter(|it| **it != Readiness::Consuming);
         links
             .map(|(side, link)| format!("{side} connection {link}"))
             .chain(consumers.map(|it| format!("queue `{}` {}", it.queue, it.readiness)))
+            .chain(replies.map(|readiness| format!("reply queue {readiness}")))
             .collect()
     }
 }
@@ -103,7 +113,8 @@ impl Running {
             in_flight: consumer.activity().in_flight(),
             counts: consumer.counts(),
         };
-        Health::new(self.transport.health(), self.consumers.iter().map(show).collect())
+        let consumers = self.consumers.iter().map(show).collect();
+        Health::new(self.transport.health(), consumers, self.bridge.readiness())
     }
 
     /// True if the broker has confirmed every consumer and none was lost or paused since, and messages

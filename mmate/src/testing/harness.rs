@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use super::faults::{DeliveryFault, Fault};
 use super::recorder::{Captured, Recorder};
+use crate::bridge::{Ask, Bridge};
 use crate::consume::{Alert, Counts, Readiness};
 use crate::contract::headers::names;
-use crate::contract::{Command, Event, Message, Source};
+use crate::contract::{Command, Event, Message, Request, Source};
 use crate::deadletter::DeadLetters;
 use crate::dispatch::{HandlerFault, HandlerFaults, Target};
 use crate::handler::{Handler, HandlerEntry, State};
@@ -54,6 +55,17 @@ impl TestApp {
     /// Sends a command.
     pub fn send<M: Command>(&self, command: M) -> Publish<'_, M> {
         self.publisher().send(command)
+    }
+
+    /// Asks a handler of the app, and waits for its reply.
+    pub fn ask<M: Request>(&self, message: M) -> Ask<'_, M> {
+        self.bridge().ask(message)
+    }
+
+    /// The bridge outside any handler.
+    #[must_use]
+    pub const fn bridge(&self) -> &Bridge {
+        self.running.bridge()
     }
 
     /// The publisher outside any handler.

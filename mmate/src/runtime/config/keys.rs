@@ -41,6 +41,14 @@ pub(super) const KEYS: &[Key] = &[
     key("publish.validate", "false"),
     // Messages of `publish_later` that the broker has not confirmed; beyond it who publishes waits.
     key("publish.later_max", "10000"),
+    // How long a request waits for its reply, where the call does not say.
+    key("bridge.timeout", "30s"),
+    // Requests of this process that wait for their replies at a time.
+    key("bridge.max_concurrent", "200"),
+    // How many more may wait for one of these places; with 0 the next is refused at once.
+    key("bridge.waiting_max", "1000"),
+    // How much later than its deadline a request is still begun, since no two clocks agree.
+    key("bridge.clock_skew", "1s"),
     // How errors of a class are tried again, where the handler says nothing: calls in all, the growth of
     // the waits like `exponential(1s, 1m)`, and the part of a wait that is random, from 0 to 1.
     unset("retry.classes.transient.attempts"),

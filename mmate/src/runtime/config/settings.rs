@@ -42,6 +42,14 @@ pub struct Settings {
     pub publish_timeout: Duration,
     /// How many messages may be accepted to be published later and not be confirmed yet.
     pub publish_later_max: usize,
+    /// How long a request waits for its reply where the call does not say.
+    pub bridge_timeout: Duration,
+    /// How many requests wait for their replies at a time.
+    pub bridge_max_concurrent: usize,
+    /// How many more may wait for one of these places.
+    pub bridge_waiting_max: usize,
+    /// How much later than its deadline a request is still begun.
+    pub bridge_clock_skew: Duration,
     /// What failures mean where neither the handler nor the error says it.
     pub retry: RetrySettings,
     /// The kind of queue for handlers that say nothing.
@@ -103,6 +111,10 @@ impl Settings {
             publish_timeout: read.duration("publish.timeout"),
             publish_later_max: usize::try_from(read.positive::<u32>("publish.later_max"))
                 .unwrap_or(usize::MAX),
+            bridge_timeout: read.duration("bridge.timeout"),
+            bridge_max_concurrent: usize::from(read.positive::<u16>("bridge.max_concurrent")),
+            bridge_waiting_max: read.get("bridge.waiting_max"),
+            bridge_clock_skew: read.duration("bridge.clock_skew"),
             retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),
             flow_headers: read.names("wire.flow_headers"),

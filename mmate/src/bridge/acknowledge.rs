@@ -1,0 +1,97 @@
+//! A command whose sender wants to know how it ended: acknowledgement tracking.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use super::ask::AskOptions;
+use super::error::{AskError, AskErrorKind, Asked};
+use super::request::Bridge;
+use crate::contract::acknowledgement::{ACKNOWLEDGEMENT, Acknowledgement, ProcessingOutcome};
+use crate::contract::headers::names;
+use crate::contract::{Command, Refusal, envelope};
+use crate::publish::{IntoDuration, Publish};
+use crate::transport::Delivery;
+
+/// A command that is sent and waited for; awaiting it does both.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct Acknowledged<'a, M> {
+    publish: Publish<'a, M>,
+    options: AskOptions,
+}
+
+impl<'a, M: Command> Publish<'a, M> {
+    /// Sends the command and waits, as long as said, for a word on how it ended: a `Duration`, or text
+    /// like `"30s"`. The word comes when the last attempt is over, so retries count.
+    ///
+    /// ```
+    /// # use mmate::prelude::*;
+    /// # #[message(command, service = "shop")] struct ShipOrder { order: String }
+    /// # async fn example(publisher: &Publisher) -> Result<(), AskError> {
+    /// let done = publisher.send(ShipOrder { order: "A1".into() }).acknowledged("30s").await?;
+    /// if let Some(refusal) = done.refusal() {
+    ///     println!("not shipped: {refusal}, after {:?}", done.processing_time);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Unlike a request the command has no deadline: it is handled however late its turn comes, also if
+    /// nobody waits for the word any more.
+    ///
+    /// # Errors
+    /// [`AskError`], if no word came: the kinds are those of [`Bridge::ask`], but [`AskErrorKind::Refused`].
+    /// Inside a handler what is sent leaves only when the handler succeeds, so it cannot wait:
+    /// [`AskErrorKind::NotSent`]; ask with a [`Bridge`] there.
+    pub fn acknowledged(self, within: impl IntoDuration) -> Acknowledged<'a, M> {
+        let mut options = AskOptions::default();
+        options.set_timeout(within.into_duration());
+        Acknowledged { publish: self, options }
+    }
+}
+
+impl<'a, M: Command> IntoFuture for Acknowledged<'a, M> {
+    type Output = Result<Acknowledgement, AskError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { publish, options } = self;
+        let (publisher, message, mut own) = publish.into_parts();
+        if let Some(mistake) = options.publish.mistake {
+            own.note(mistake);
+        }
+        let options = AskOptions { publish: own, timeout: options.timeout };
+        Box::pin(async move {
+            let bridge = Bridge::of(publisher).map_err(|why| {
+                let asked = Asked { request: M::INFO.name, id: "-".to_owned() };
+                asked.error(AskErrorKind::NotSent, why)
+            })?;
+            let (call, options) = bridge.call(M::INFO, options);
+            let ready = bridge.prepare(&call).await?;
+            let mut letter = bridge.encode(&call, &message, options, &ready)?;
+            letter.outgoing.properties.headers.set(names::ACKNOWLEDGE, true);
+            let reply = bridge.exchange(&call, letter, &ready, None).await?;
+            read(&call.asked, &reply)
+        })
+    }
+}
+
+impl<M> fmt::Debug for Acknowledged<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acknowledged").field("publish", &self.publish).finish_non_exhaustive()
+    }
+}
+
+/// Reads the word. A peer that knows no acknowledgements answers with its usual reply, which says as much.
+fn read(asked: &Asked, delivery: &Delivery) -> Result<Acknowledgement, AskError> {
+    let opened = envelope::open(&delivery.body).map_err(|error| asked.bad_reply(error))?;
+    if opened.meta.message_type == ACKNOWLEDGEMENT {
+        return Acknowledgement::read(opened.payload()).map_err(|_| {
+            asked.error(AskErrorKind::BadReply, "the acknowledgement does not say how it ended")
+        });
+    }
+    let outcome = match Refusal::read(opened.payload()) {
+        Some(refusal) => ProcessingOutcome::Rejected(refusal),
+        None => ProcessingOutcome::Processed,
+    };
+    Ok(Acknowledgement::new(asked.id.clone(), outcome))
+}

@@ -1,0 +1,101 @@
+//! One request and its reply.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::error::AskError;
+use super::reply;
+use super::request::Bridge;
+use crate::contract::{HeaderValue, Message, Request};
+use crate::publish::{IntoDuration, PublishOptions};
+
+/// A request with its options; awaiting it sends it and waits for the reply.
+#[must_use = "nothing is asked until it is awaited"]
+pub struct Ask<'a, M> {
+    bridge: &'a Bridge,
+    message: M,
+    options: AskOptions,
+}
+
+/// What a caller may say about one request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AskOptions {
+    pub(super) publish: PublishOptions,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl AskOptions {
+    pub(super) fn set_timeout(&mut self, timeout: Result<Duration, String>) {
+        match timeout {
+            Ok(timeout) if timeout.is_zero() => {
+                self.publish.note("the timeout is zero: nobody would wait for the reply".to_owned())
+            }
+            Ok(timeout) => self.timeout = Some(timeout),
+            Err(mistake) => self.publish.note(mistake),
+        }
+    }
+}
+
+impl<'a, M: Request> Ask<'a, M> {
+    pub(super) fn new(bridge: &'a Bridge, message: M) -> Self {
+        Self { bridge, message, options: AskOptions::default() }
+    }
+
+    /// Sets how long to wait for the reply instead of `bridge.timeout` (30 s by default): a `Duration`,
+    /// or text like `"60s"`. All waits count: for a place, for the broker, for the reply.
+    pub fn timeout(mut self, timeout: impl IntoDuration) -> Self {
+        self.options.set_timeout(timeout.into_duration());
+        self
+    }
+
+    /// Adds a header: text, a number or a boolean.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+        self.options.publish.set_header(name.into(), value.into());
+        self
+    }
+
+    /// Sets the priority, from 0 to 9; 5 is ordinary.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.options.publish.set_priority(priority);
+        self
+    }
+
+    /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.options.publish.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Sets the request's id instead of making one: ask again with the id of an
+    /// [`AskError`](AskError::id). At most 255 bytes.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.options.publish.message_id = Some(id.into());
+        self
+    }
+}
+
+impl<'a, M: Request> IntoFuture for Ask<'a, M> {
+    type Output = Result<M::Reply, AskError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { bridge, message, options } = self;
+        Box::pin(async move {
+            let (call, options) = bridge.call(M::INFO, options);
+            let ready = bridge.prepare(&call).await?;
+            let mut letter = bridge.encode(&call, &message, options, &ready)?;
+            bridge.set_deadline(&call, &mut letter);
+            let expected = Some(<M::Reply as Message>::INFO);
+            let reply = bridge.exchange(&call, letter, &ready, expected).await?;
+            reply::read::<M::Reply>(&call.asked, &reply)
+        })
+    }
+}
+
+impl<M> fmt::Debug for Ask<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,287 @@
+//! The reply queue: one exclusive queue per process, made at the first request, and the task that takes
+//! replies from it for as long as the process lives.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::pending::{Matched, Pending};
+use crate::consume::Readiness;
+use crate::contract::Source;
+use crate::reliability::Backoff;
+use crate::transport::{
+    Delivery, Intake, Properties, Queue, QueueKind, Settlement, SubscribeOptions, Subscription,
+    Topology, Transport, TransportError, TransportErrorKind,
+};
+
+/// Replies that the broker may hand over in advance. They are given away at once, so this bounds memory
+/// and not speed.
+const PREFETCH: u16 = 500;
+
+/// Waits between attempts to have a reply queue again: without end, at most 5 s apart.
+const BACKOFF: Backoff = Backoff::exponential_ms(50, 5_000);
+
+/// After so many refusals on a working connection the queue gets another name: the broker may take the
+/// connection from before an outage for alive, and keep the old name for it.
+const REFUSALS_MAX: u32 = 2;
+
+/// Where replies arrive.
+pub(super) struct Desk {
+    transport: Arc<dyn Transport>,
+    source: Source,
+    /// The name under which the broker lists the consumer.
+    consumer: String,
+    pending: Pending,
+    state: watch::Sender<State>,
+    /// Started at the first request.
+    task: OnceLock<Task>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Nobody has asked anything yet.
+    Unused,
+    /// The broker has confirmed the consumer of this queue. Each time is another life: what was in the
+    /// queue before went with it.
+    Open {
+        queue: Arc<str>,
+        life: u64,
+    },
+    /// There is no consumer, with the reason; it is being made.
+    Down {
+        reason: Arc<str>,
+        life: u64,
+    },
+    Closed,
+}
+
+/// Ended with the desk.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An address for a reply, and the life of the queue in which it was given.
+#[derive(Clone, Debug)]
+pub(super) struct ReplyAddress {
+    pub(super) queue: Arc<str>,
+    life: u64,
+}
+
+impl Desk {
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        source: Source,
+        consumer: String,
+        pending: Pending,
+    ) -> Arc<Self> {
+        let state = watch::Sender::new(State::Unused);
+        Arc::new(Self { transport, source, consumer, pending, state, task: OnceLock::new() })
+    }
+
+    /// Gives the address as soon as the broker has confirmed its consumer; nothing once it is closed.
+    pub(super) async fn address(self: &Arc<Self>) -> Option<ReplyAddress> {
+        if let State::Open { queue, life } = &*self.state.borrow() {
+            return Some(ReplyAddress { queue: Arc::clone(queue), life: *life });
+        }
+        self.start();
+        let mut state = self.state.subscribe();
+        let usable = |state: &State| matches!(state, State::Open { .. } | State::Closed);
+        match &*state.wait_for(usable).await.ok()? {
+            State::Open { queue, life } => {
+                Some(ReplyAddress { queue: Arc::clone(queue), life: *life })
+            }
+            _ => None,
+        }
+    }
+
+    /// Why a reply to this address may have been lost; nothing if the queue has been there all the time.
+    pub(super) fn loss_since(&self, address: &ReplyAddress) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Open { life, .. } if *life == address.life => None,
+            State::Open { .. } => {
+                Some("the reply queue was lost meanwhile, and made again".to_owned())
+            }
+            State::Down { reason, .. } => Some(format!("the reply queue is lost: {reason}")),
+            State::Closed => Some("this process stops".to_owned()),
+            State::Unused => None,
+        }
+    }
+
+    /// Why there is no address now, for an error.
+    pub(super) fn absence(&self) -> String {
+        match &*self.state.borrow() {
+            State::Down { reason, .. } => format!("there is no reply queue: {reason}"),
+            State::Closed => "this process stops".to_owned(),
+            State::Open { .. } | State::Unused => "there was no reply queue in time".to_owned(),
+        }
+    }
+
+    /// What it shows of itself; nothing if nobody has asked anything yet.
+    pub(super) fn readiness(&self) -> Option<Readiness> {
+        match &*self.state.borrow() {
+            State::Unused => None,
+            State::Open { .. } => Some(Readiness::Consuming),
+            State::Down { life: 0, .. } => Some(Readiness::Starting),
+            State::Down { reason, .. } => Some(Readiness::Unready(reason.to_string())),
+            State::Closed => Some(Readiness::Stopped),
+        }
+    }
+
+    /// Ends all waiting; what comes later is not taken.
+    pub(super) fn close(&self) {
+        self.state.send_replace(State::Closed);
+        self.pending.close();
+    }
+
+    fn start(self: &Arc<Self>) {
+        self.task.get_or_init(|| {
+            self.state.send_if_modified(|state| {
+                let unused = matches!(state, State::Unused);
+                if unused {
+                    *state = State::Down { reason: "it is being made".into(), life: 0 };
+                }
+                unused
+            });
+            let keeper = Keeper {
+                transport: Arc::clone(&self.transport),
+                source: self.source.clone(),
+                consumer: self.consumer.clone(),
+                pending: self.pending.clone(),
+                state: self.state.clone(),
+            };
+            Task(tokio::spawn(keeper.run()).abort_handle())
+        });
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("state", &*self.state.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// The task's own part: the desk itself belongs to those who ask, and the task ends with it.
+struct Keeper {
+    transport: Arc<dyn Transport>,
+    source: Source,
+    consumer: String,
+    pending: Pending,
+    state: watch::Sender<State>,
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut closed = self.state.subscribe();
+        tokio::select! {
+            () = self.keep() => {}
+            _ = closed.wait_for(|state| matches!(state, State::Closed)) => {}
+        }
+    }
+
+    /// Has a reply queue, and has it again after every loss.
+    async fn keep(&self) {
+        let mut queue = self.fresh_name();
+        let (mut failures, mut refusals, mut life): (u32, u32, u64) = (0, 0, 0);
+        loop {
+            let error = match self.open(&queue).await {
+                Ok(subscription) => {
+                    (failures, refusals, life) = (0, 0, life + 1);
+                    self.show(State::Open { queue: Arc::clone(&queue), life });
+                    self.receive(subscription).await
+                }
+                Err(error) => {
+                    refusals += u32::from(self.transport.health().consume.is_up());
+                    error
+                }
+            };
+            failures = failures.saturating_add(1);
+            let wait = BACKOFF.wait(failures);
+            tracing::warn!(%queue, %error, ?wait, "no reply queue; requests wait for it");
+            self.show(State::Down { reason: error.to_string().into(), life });
+            if refusals >= REFUSALS_MAX {
+                // Replies to the old name are lost, and who waits for one is told that at its deadline.
+                let old = std::mem::replace(&mut queue, self.fresh_name());
+                self.forget(&old).await;
+                refusals = 0;
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn fresh_name(&self) -> Arc<str> {
+        format!("rpl.{}", self.source.id()).into()
+    }
+
+    async fn open(&self, queue: &str) -> Result<Box<dyn Subscription>, TransportError> {
+        let mut topology = Topology::default();
+        topology.queue(Queue::new(queue).kind(QueueKind::Exclusive));
+        self.transport.declare(&topology).await?;
+        let options = SubscribeOptions::new(queue, PREFETCH).consumer(&self.consumer);
+        self.transport.subscribe(options).await
+    }
+
+    /// It is exclusive, so the broker removes it with its connection; this is for the transport's memory.
+    async fn forget(&self, queue: &str) {
+        if let Err(error) = self.transport.delete_queue(queue).await {
+            tracing::debug!(queue, %error, "an old reply queue could not be removed; it goes with its connection");
+        }
+    }
+
+    async fn receive(&self, mut subscription: Box<dyn Subscription>) -> TransportError {
+        loop {
+            match subscription.next().await {
+                Intake::Delivery(delivery) => {
+                    let tag = delivery.tag;
+                    self.take(delivery);
+                    // Crash window: given and not acknowledged. The queue ends with the process, too.
+                    subscription.settle(tag, Settlement::Ack);
+                }
+                Intake::Lost(error) => return error,
+                Intake::Ended => {
+                    let text = "the subscription of the reply queue ended";
+                    return TransportError::new(TransportErrorKind::Lost, text);
+                }
+            }
+        }
+    }
+
+    fn take(&self, delivery: Delivery) {
+        // For the log of those that nobody takes: nearly all are taken.
+        let Properties { message_id, message_type, .. } = &delivery.properties;
+        let (message_id, message_type) = (message_id.clone(), message_type.clone());
+        match self.pending.give(delivery) {
+            Matched::Given => {}
+            Matched::Late => {
+                tracing::info!(
+                    message_id,
+                    message_type,
+                    "a reply came too late, or a second time; it is dropped"
+                );
+            }
+            Matched::Ambiguous => {
+                tracing::warn!(
+                    message_id,
+                    message_type,
+                    "a reply does not say which of several requests it answers; it is dropped, and they time out: the peer \
+                     must send back the request's AMQP property `correlation_id`"
+                );
+            }
+        }
+    }
+
+    fn show(&self, new: State) {
+        self.state.send_if_modified(|state| {
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = new;
+            }
+            open
+        });
+    }
+}

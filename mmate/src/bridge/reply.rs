@@ -1,0 +1,40 @@
+//! Reading a reply: the type that was asked for, a refusal, or something else.
+
+use super::error::{AskError, AskErrorKind, Asked};
+use crate::contract::envelope::{self, Opened};
+use crate::contract::{MessageInfo, Refusal, Reply};
+use crate::transport::Delivery;
+
+/// Reads a reply of type `R`.
+pub(super) fn read<R: Reply>(asked: &Asked, delivery: &Delivery) -> Result<R, AskError> {
+    let opened = open(asked, R::INFO, delivery)?;
+    opened.message().map_err(|error| asked.bad_reply(error))
+}
+
+/// Opens a reply and tells the answer from everything else.
+fn open<'a>(
+    asked: &Asked,
+    wanted: &'static MessageInfo,
+    delivery: &'a Delivery,
+) -> Result<Opened<'a>, AskError> {
+    let opened = envelope::open(&delivery.body).map_err(|error| asked.bad_reply(error))?;
+    let is_wanted = wanted.names().any(|name| name == opened.meta.message_type);
+    if let Some(refusal) = Refusal::read(opened.payload())
+        && !(is_wanted && has_own_success(wanted))
+    {
+        return Err(asked.refused(refusal));
+    }
+    if is_wanted {
+        return Ok(opened);
+    }
+    let text = format!("the reply is a `{}`, not a `{}`", opened.meta.message_type, wanted.name);
+    Err(asked.error(AskErrorKind::BadReply, text))
+}
+
+/// True if `success` is a field of the user's own type, and so says nothing about the request. Asked only
+/// about replies that say `false`.
+#[cold]
+fn has_own_success(info: &MessageInfo) -> bool {
+    let schema = (info.schema)().to_value();
+    schema.pointer("/properties/success").is_some()
+}
