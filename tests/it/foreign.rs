@@ -1,6 +1,7 @@
 //! Requests and replies between Mmate and clients that share no code with it: Python's pika and Node's amqplib.
 
 mod clients;
+mod services;
 
 use std::fs;
 use std::path::PathBuf;

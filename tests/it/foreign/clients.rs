@@ -2,7 +2,7 @@
 
 use mmate::App;
 use mmate::prelude::*;
-use mmate::runtime::Running;
+use mmate::runtime::{AppBuilder, Running};
 use mmate_tests::{rabbitmq, unique};
 use serde_json::{Value, json};
 
@@ -84,10 +84,13 @@ struct Service {
 
 impl Service {
     async fn start() -> Self {
+        Self::start_with(|app| app.handler::<book_seat>()).await
+    }
+
+    async fn start_with(handlers: impl FnOnce(AppBuilder) -> AppBuilder) -> Self {
         let name = unique("foreign");
         let app = App::builder().name(&name).transport(rabbitmq().await);
-        let app = app.handler::<book_seat>().handler::<find_seat>();
-        Self { running: app.start().await.expect("boots"), name }
+        Self { running: handlers(app).start().await.expect("boots"), name }
     }
 
     fn book<'a>(&self, key: &'a mut String, price: &str, correlation: [&'a str; 2]) -> Request<'a> {
@@ -128,10 +131,10 @@ async fn is_answered_at_every_address(language: Language) {
     let service = Service::start().await;
     for place in PLACES {
         for style in STYLES {
-            let (flow, mut key) = (unique("flow"), String::new());
-            let request = service.book(&mut key, "19.99", [&flow, &flow]);
+            let (flow, own, mut key) = (unique("flow"), unique("own"), String::new());
+            let request = service.book(&mut key, "19.99", [&flow, &own]);
             let reply = Request { place, style, ..request }.asked_by(language).await;
-            assert_reply(&reply, "SeatBooked", [&flow, &flow]);
+            assert_reply(&reply, "SeatBooked", [&flow, &own]);
             let payload =
                 json!({ "guest": "o-1", "ticket": 9_007_199_254_740_993_u64, "success": true });
             assert_eq!(reply["body"]["payload"], payload);
@@ -152,9 +155,11 @@ async fn a_command_from_node_is_answered_wherever_the_reply_address_is_written()
 
 #[tokio::test]
 async fn a_query_from_either_is_answered() {
-    let service = Service::start().await;
+    // The only one: a query goes to all services that handle it, and while the quorum queue of one is being
+    // deleted, RabbitMQ 3.10 ends the connection of whoever publishes to it (541, internal error).
+    let service = Service::start_with(|app| app.handler::<find_seat>()).await;
     for language in Language::ALL {
-        let flow = unique("flow");
+        let (flow, own) = (unique("flow"), unique("own"));
         let request = Request {
             exchange: "mmate.queries",
             key: "qry.FindSeat",
@@ -162,10 +167,10 @@ async fn a_query_from_either_is_answered() {
             payload: json!({ "guest": "o-2" }),
             place: "property",
             style: "direct",
-            correlation: [&flow, &flow],
+            correlation: [&flow, &own],
         };
         let reply = request.asked_by(language).await;
-        assert_reply(&reply, "SeatBooked", [&flow, &flow]);
+        assert_reply(&reply, "SeatBooked", [&flow, &own]);
         let payload = json!({ "guest": "o-2", "ticket": 7, "success": true });
         assert_eq!(reply["body"]["payload"], payload);
     }
@@ -176,10 +181,10 @@ async fn a_query_from_either_is_answered() {
 async fn a_refusal_reaches_either_with_its_code_and_text() {
     let service = Service::start().await;
     for (language, style) in Language::ALL.into_iter().zip(STYLES) {
-        let (flow, mut key) = (unique("flow"), String::new());
-        let request = service.book(&mut key, "100.01", [&flow, &flow]);
+        let (flow, own, mut key) = (unique("flow"), unique("own"), String::new());
+        let request = service.book(&mut key, "100.01", [&flow, &own]);
         let reply = Request { style, ..request }.asked_by(language).await;
-        assert_reply(&reply, "ErrorReply", [&flow, &flow]);
+        assert_reply(&reply, "ErrorReply", [&flow, &own]);
         let text = "more than this card may pay";
         let payload =
             json!({ "success": false, "errorCode": "LIMIT", "errorMessage": text, "error": text });
