@@ -20,6 +20,7 @@ mod ledger;
 mod limits;
 mod outages;
 mod publish;
+mod query_cache;
 mod retries;
 mod routing;
 mod safe_defaults;

@@ -117,7 +117,7 @@ impl Settler {
         if handled.instead_of.is_some() {
             return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
         }
-        let Handled { outcome, route, outbox, reply_to, .. } = handled;
+        let Handled { outcome, route, outbox, reply_to, caching, .. } = handled;
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let reply = reply_to.as_deref().zip(outbox.as_deref());
@@ -127,11 +127,14 @@ impl Settler {
                 // Everything has left, so it is handled whatever comes; and only now is the ack handed on.
                 // Crash window: counted and not acknowledged. The redelivery counts it again, with the
                 // same id, and a full ledger shows both. The other order would lose what was handled.
-                account.record(Fate::Handled, Note::new(id_of(delivery), attempt));
+                let reason = caching.finish();
+                account.record(Fate::Handled, Note { id: id_of(delivery), attempt, reason });
                 return Ok(Decision::Settle(Settlement::Ack));
             }
             Err(error) => error,
         };
+        // The next equal query has its turn now, and not after this one's dead letter is confirmed.
+        drop(caching);
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
         let failure = Failure { queue, delivery, handler, attempt, error, account };
         // Boxed, as all that few messages need: every message makes room for what is not.
@@ -146,7 +149,7 @@ impl Settler {
         handled: Handled,
         attempt: u32,
     ) -> Decision {
-        let Handled { outcome, route, outbox, reply_to, instead_of } = handled;
+        let Handled { outcome, route, outbox, reply_to, instead_of, .. } = handled;
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let reply = reply_to.as_deref().zip(outbox.as_deref());
         let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::cache::{Caching, Looked};
+use super::failure::TimedOut;
 use super::invoke::{Target, invoke};
-use super::limits::{Admitted, Hold, Waits};
+use super::limits::{Admitted, Hold, LATE_WAIT_MIN, Limits, Waits};
 use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
@@ -52,6 +54,8 @@ pub struct Handled {
     pub reply_to: Option<String>,
     /// Why the fallback was called instead of the handler, if it was.
     pub instead_of: Option<HandlerError>,
+    /// What the reply cache has to do with it. Dropped, the answer is not kept.
+    pub(crate) caching: Caching,
 }
 
 /// Whether a delivery was handled.
@@ -97,6 +101,16 @@ impl Dispatcher {
             Ok(found) => found,
             Err(error) => return Dispatched::Handled(Handled::unreadable(error)),
         };
+        // Before the limits: what is answered without a call is not limited.
+        let mut caching = match &route.cache {
+            None => Caching::Not,
+            Some(cache) => {
+                match Box::pin(cache.look(&opened, delivery, route.timeout, hold)).await {
+                    Looked::Call(caching) => caching,
+                    looked => return without_call(looked, (opened, route, reply_to), delivery),
+                }
+            }
+        };
         let ticket = match &route.limits {
             None => None,
             // Boxed, like all that few handlers need.
@@ -105,6 +119,8 @@ impl Dispatcher {
                 Admitted::Left => return Dispatched::Left,
                 Admitted::Late(wait) => return Dispatched::Late(wait),
                 Admitted::FallBack(open) => {
+                    // A fallback's answer is not kept, and nobody waits for it.
+                    drop(caching);
                     let instead = self.fall_back(delivery, attempt, open.into());
                     return Dispatched::Handled(Box::pin(instead).await);
                 }
@@ -118,16 +134,18 @@ impl Dispatcher {
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
+        caching.call();
         let outcome = match route.fault(self.queue()) {
             Some(error) => Outcome::Failed(error),
             None => invoke(target, route.timeout, call).await,
         };
+        caching.land(&outcome);
         if let Some(ticket) = ticket {
             ticket.end(route.entry.name, &outcome, &self.shared.retry);
         }
         let route = Some(route);
         let (outbox, instead_of) = (Some(outbox), None);
-        Dispatched::Handled(Handled { outcome, route, outbox, reply_to, instead_of })
+        Dispatched::Handled(Handled { outcome, route, outbox, reply_to, instead_of, caching })
     }
 
     /// Calls the fallback of the delivery's handler. It waits for none of the handler's limits: it is what
@@ -152,7 +170,8 @@ impl Dispatcher {
         let call = call.validated_by(route.validator.as_ref());
         let outcome = invoke(target, route.timeout, call).await;
         let (route, outbox) = (Some(route), Some(outbox));
-        Handled { outcome, route, outbox, reply_to, instead_of: Some(instead_of) }
+        let instead_of = Some(instead_of);
+        Handled { outcome, route, outbox, reply_to, instead_of, caching: Caching::Not }
     }
 
     /// Everything that can be wrong with a message is found before its handler has an effect.
@@ -223,8 +242,36 @@ impl Handled {
             outbox: None,
             reply_to: None,
             instead_of: None,
+            caching: Caching::Not,
         }
     }
+}
+
+/// What came of a message for which no call is to be made: an equal query has, or had its turn.
+fn without_call(
+    looked: Looked,
+    (opened, route, reply_to): (Opened<'_>, Arc<Route>, Option<String>),
+    delivery: &Delivery,
+) -> Dispatched {
+    let handler = route.entry.name;
+    let (outcome, caching) = match looked {
+        Looked::Found(answer) => (Outcome::Answered(answer), Caching::Hit),
+        Looked::TimedOut => {
+            let error = TimedOut { handler, limit: route.timeout, called: false };
+            (Outcome::Failed(error.into()), Caching::Not)
+        }
+        Looked::Late => {
+            let wait = route.limits.as_ref().map_or(LATE_WAIT_MIN, Limits::late_wait);
+            return Dispatched::Late(wait);
+        }
+        Looked::Left | Looked::Call(_) => return Dispatched::Left,
+    };
+    let (mut meta, _) = opened.into_parts();
+    meta.headers.fill_from(&delivery.properties.headers);
+    // The answer has the id that the handler's own would have had.
+    let outbox = Some(Arc::new(Outbox::new(Origin::new(meta, handler))));
+    let (route, instead_of) = (Some(route), None);
+    Dispatched::Handled(Handled { outcome, route, outbox, reply_to, instead_of, caching })
 }
 
 /// Refuses headers whose value no sibling could have meant. Headers that start with `x-` belong to

@@ -3,6 +3,7 @@
 //! In: a [`Delivery`](crate::transport::Delivery) and the [`QueueRoutes`] of its queue. Out: a
 //! [`Handled`]. `consume` calls this room; it never settles.
 
+mod cache;
 mod dispatcher;
 mod failure;
 #[cfg(feature = "testing")]
@@ -11,6 +12,7 @@ mod invoke;
 mod limits;
 mod routes;
 
+pub use cache::{KEY_BYTES_MAX, ReplyCache};
 pub use dispatcher::{Dispatched, Dispatcher, Handled, Shared};
 pub use failure::{BreakerOpen, Panicked, TimedOut};
 #[cfg(feature = "testing")]

@@ -12,7 +12,7 @@ use super::connect::connect;
 use super::plan::{Plan, QueuePlan};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::deadletter::DepthWatch;
-use crate::dispatch::{Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
+use crate::dispatch::{Dispatcher, QueueRoutes, ReplyCache, Route, Shared, SharedLimits};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::observability::{Ledger, LedgerOptions};
@@ -145,6 +145,7 @@ fn routes(
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
         let mut route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
         route.limits = limits.of(entry, settings.hold_max);
+        route.cache = ReplyCache::of(entry, &settings.flow_headers, settings.hold_max);
         #[cfg(feature = "testing")]
         let route = Route { faults: faults.clone(), ..route };
         #[cfg(feature = "validation")]
