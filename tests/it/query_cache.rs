@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mmate::contract::Headers;
+use mmate::contract::{Headers, Location};
+use mmate::handler::{CachePolicy, HandlerEntry};
 use mmate::observability::Fate;
 use mmate::prelude::*;
 use mmate::publish::Publisher;
@@ -269,4 +270,34 @@ async fn answers_are_given_while_the_breaker_is_open_and_those_of_a_fallback_are
     shop.ask_and_settle("coffee", "5").await;
     assert_eq!(shop.answers(), [1, 0, 1, 0, 3]);
     assert_eq!((shop.app.counts().handled, shop.app.counts().fallen_back), (3, 2));
+}
+
+#[message(command)]
+struct SetLookUp {
+    item: String,
+}
+
+/// What `#[handler]` refuses while compiling.
+struct ByHand;
+
+impl mmate::handler::Handler for ByHand {
+    const ENTRY: &'static HandlerEntry = &HandlerEntry::new(
+        "by_hand",
+        Location { module: module_path!(), file: file!(), line: line!() },
+        SetLookUp::INFO,
+        |_| (),
+        |_| Err(HandlerError::msg("never called")),
+    )
+    .cache(CachePolicy::new(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_keeps_nothing_or_of_a_command_refuses_the_boot() {
+    let app = TestApp::builder().name("shop").handler::<ByHand>().start().await;
+    let error = app.expect_err("the boot is refused").to_string();
+    let says = [
+        "handler `by_hand` has a `cache`, and `SetLookUp` is a command: only answers to queries are kept",
+        "handler `by_hand` has a `cache` that keeps nothing",
+    ];
+    assert!(says.iter().all(|text| error.contains(text)), "{error}");
 }
