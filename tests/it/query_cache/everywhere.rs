@@ -9,7 +9,7 @@ use super::*;
 #[derive(Clone)]
 struct Gate(Arc<Semaphore>);
 
-#[handler(concurrency = 16, timeout = "20s", retry(attempts = 2, backoff = fixed("1ms")), cache = "1h")]
+#[handler(concurrency = 16, timeout = "2m", retry(attempts = 2, backoff = fixed("1ms")), cache = "1h")]
 async fn gated(
     query: LookUp,
     prices: State<Prices>,
