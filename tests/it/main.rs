@@ -23,6 +23,7 @@ mod limits;
 mod outages;
 mod program;
 mod publish;
+mod query_cache;
 mod retries;
 mod routing;
 mod safe_defaults;

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use super::error::HandlerError;
 use crate::contract::{Message, Reply, Request};
@@ -19,17 +20,18 @@ pub enum Outcome {
     Failed(HandlerError),
 }
 
-/// An answer that is serialized only if somebody waits for it.
+/// An answer that is serialized only if somebody waits for it. A copy is the same answer.
+#[derive(Clone)]
 pub struct Answer {
     pub(crate) name: &'static str,
-    pub(crate) payload: Box<dyn Payload>,
+    pub(crate) payload: Arc<dyn Payload>,
 }
 
 impl Answer {
     /// The answer `reply`.
     #[must_use]
     pub fn new<R: Reply>(reply: R) -> Self {
-        Self { name: R::INFO.name, payload: Box::new(reply) }
+        Self { name: R::INFO.name, payload: Arc::new(reply) }
     }
 }
 
