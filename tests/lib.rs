@@ -25,14 +25,16 @@ pub enum Backend {
     Memory,
     /// The RabbitMQ of `MMATE_TEST_AMQP_URL`.
     RabbitMq,
+    /// The same, with services that ask their own handlers without it.
+    Local,
 }
 
 impl Backend {
     /// A broker for one test: fresh in memory, shared on RabbitMQ.
     pub async fn broker(self) -> Broker {
         match self {
-            Self::Memory => Broker { memory: Some(MemoryTransport::new()) },
-            Self::RabbitMq => Broker { memory: None },
+            Self::Memory => Broker { memory: Some(MemoryTransport::new()), local: false },
+            Self::RabbitMq | Self::Local => Broker { memory: None, local: self == Self::Local },
         }
     }
 }
@@ -41,6 +43,7 @@ impl Backend {
 #[derive(Debug)]
 pub struct Broker {
     memory: Option<MemoryTransport>,
+    local: bool,
 }
 
 impl Broker {
@@ -54,7 +57,8 @@ impl Broker {
 
     /// A service with a connection of its own and nothing else yet.
     pub async fn service(&self, name: &str) -> AppBuilder {
-        App::builder().name(name).transport(self.connect().await)
+        let service = App::builder().name(name).transport(self.connect().await);
+        service.config("bridge.local", self.local)
     }
 }
 
@@ -212,6 +216,20 @@ macro_rules! on_every_transport {
             $(#[tokio::test]
             async fn $case() {
                 super::$case($crate::Backend::RabbitMq).await;
+            })*
+        }
+    };
+}
+
+/// As [`on_every_transport`], and once more on RabbitMQ with the short way to handlers of the same process.
+#[macro_export]
+macro_rules! on_every_way {
+    ($($case:ident)*) => {
+        $crate::on_every_transport! { $($case)* }
+        mod local {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case($crate::Backend::Local).await;
             })*
         }
     };

@@ -4,6 +4,7 @@ mod acknowledged;
 mod gather;
 mod limits;
 mod outages;
+mod short_way;
 mod stopping;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use mmate::contract::refusal::codes;
 use mmate::prelude::*;
 use mmate::runtime::{AppBuilder, Running};
-use mmate_tests::{Backend, Broker, Probe, eventually, on_every_transport, unique, wait_for_ready};
+use mmate_tests::{Backend, Broker, Probe, eventually, on_every_way, unique, wait_for_ready};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -182,7 +183,7 @@ async fn a_reply_that_comes_too_late_is_counted_and_dropped(backend: Backend) {
     service.running.stop().await;
 }
 
-on_every_transport! {
+on_every_way! {
     a_request_is_answered_with_the_type_that_it_names
     a_refusal_comes_back_with_code_text_and_details
     a_request_that_fails_for_good_is_parked_and_the_caller_is_told

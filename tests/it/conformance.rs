@@ -18,3 +18,19 @@ async fn rabbitmq_shows_every_behaviour_that_it_claims() {
     println!("{report}");
     assert!(report.is_ok() && report.passed().count() >= 30, "{report}");
 }
+
+/// What is not marked for the short way goes as if there were none.
+#[tokio::test(start_paused = true)]
+async fn the_short_way_keeps_a_transport_from_no_behaviour() {
+    use mmate::transport::memory::MemoryTransport;
+    use mmate::transport::{Loopback, Transport};
+    use std::sync::Arc;
+
+    let broker = MemoryTransport::new();
+    let connect = move || {
+        let transport: Arc<dyn Transport> = Arc::new(Loopback::new(Arc::new(broker.clone())));
+        async move { Ok(transport) }
+    };
+    let report = conformance::run(connect, "").await;
+    assert!(report.is_ok() && report.passed().count() >= 30, "{report}");
+}

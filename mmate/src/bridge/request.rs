@@ -31,6 +31,9 @@ pub struct BridgeOptions {
     /// How many more may wait for one of these places; what comes then is refused at once. 1,000 by
     /// default; with 0 nobody waits for a place.
     pub waiting_max: usize,
+    /// Whether a request may go to a handler of this process without the broker, where the transport knows
+    /// such a way. Off by default.
+    pub local: bool,
     /// The name under which the broker lists the consumer of the reply queue.
     pub consumer: String,
 }
@@ -41,6 +44,7 @@ impl Default for BridgeOptions {
             timeout: Duration::from_secs(30),
             max_concurrent: 200,
             waiting_max: 1_000,
+            local: false,
             consumer: "bridge".to_owned(),
         }
     }
@@ -298,7 +302,8 @@ impl Bridge {
         Ok(Letter { outgoing, correlation_id: flow.unwrap_or_else(|| call.asked.id.clone()) })
     }
 
-    /// Says in the request's headers when nobody waits for the reply any more.
+    /// Says in the request's headers when nobody waits for the reply any more; and that it may take the
+    /// short way, since then nobody misses it who outlives this process.
     pub(super) fn set_deadline(&self, call: &Call, letter: &mut Letter) {
         let left = call.deadline.saturating_duration_since(Instant::now());
         let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
@@ -306,6 +311,7 @@ impl Bridge {
         let deadline = now.saturating_add(left).unwrap_or(jiff::Timestamp::MAX);
         let headers = &mut letter.outgoing.properties.headers;
         headers.set(names::DEADLINE, deadline.as_millisecond());
+        letter.outgoing.near = self.shared.options.local;
     }
 
     /// Sends the request and waits for its reply until the deadline.

@@ -106,6 +106,8 @@ impl<'a> Caller<'a> {
         if let Some(theirs) = &self.delivery.properties.correlation_id {
             reply.properties.correlation_id = Some(theirs.clone());
         }
+        // Whoever asked may be in this process.
+        reply.near = true;
         if self.has(names::GATHER) {
             reply.properties.headers.set(names::RESPONDER, self.queue);
         }

@@ -20,7 +20,8 @@ use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::observability::{Ledger, LedgerOptions};
 use crate::publish::{Encoder, Publisher, PublisherOptions, WireOptions};
-use crate::transport::{Capability, QueueKind, SubscribeOptions, Transport};
+use crate::transport::memory::MemoryTransport;
+use crate::transport::{Capability, Loopback, QueueKind, SubscribeOptions, Transport};
 
 /// Builds what the app needs: transport, topology, providers. No message is taken yet.
 pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
@@ -28,6 +29,7 @@ pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
         Some(transport) => Arc::clone(transport),
         None => connect(&prepared.settings).await?,
     };
+    let transport = with_short_way(transport, &prepared.settings);
     let plan = prepared.plan()?;
     transport.declare(&plan.topology).await?;
     let ledger = ledger(&prepared)?;
@@ -190,6 +192,14 @@ fn ledger(prepared: &Prepared) -> Result<Ledger, BootErrors> {
     })
 }
 
+/// In memory every way is short.
+fn with_short_way(transport: Arc<dyn Transport>, settings: &Settings) -> Arc<dyn Transport> {
+    if settings.bridge_local && transport.name() != MemoryTransport::NAME {
+        return Arc::new(Loopback::new(transport));
+    }
+    transport
+}
+
 /// The name under which the broker lists the consumers of this process.
 fn consumer_name(prepared: &Prepared) -> String {
     format!("{}.{}", prepared.settings.service, prepared.instance)
@@ -201,6 +211,7 @@ fn bridge(prepared: &Prepared, transport: &Arc<dyn Transport>, publisher: &Publi
         timeout: settings.bridge_timeout,
         max_concurrent: settings.bridge_max_concurrent,
         waiting_max: settings.bridge_waiting_max,
+        local: settings.bridge_local,
         consumer: consumer_name(prepared),
     };
     Bridge::new(publisher.clone(), Arc::clone(transport), options)

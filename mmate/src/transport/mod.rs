@@ -19,6 +19,7 @@ mod capabilities;
 mod delivery;
 mod error;
 mod health;
+mod loopback;
 pub mod memory;
 mod outgoing;
 mod topology;
@@ -32,6 +33,7 @@ pub use capabilities::{Capabilities, Capability};
 pub use delivery::{Delivery, Intake, Settlement, Tag};
 pub use error::{PublishError, PublishErrorKind, TransportError, TransportErrorKind};
 pub use health::{LinkHealth, TransportHealth};
+pub use loopback::Loopback;
 pub use outgoing::{Outgoing, Properties};
 pub use topology::{Binding, Exchange, ExchangeKind, Queue, QueueKind, Topology};
 

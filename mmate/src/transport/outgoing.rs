@@ -49,6 +49,9 @@ pub struct Outgoing {
     pub body: Bytes,
     /// True if it is an error that no queue takes it.
     pub mandatory: bool,
+    /// True if it may go to a consumer of this process without the broker. Only a
+    /// [`Loopback`](super::Loopback) knows such a way; everywhere else it makes no difference.
+    pub near: bool,
     /// How long the broker keeps the message back before it is in its queue; needs
     /// [`Capability::Delay`](super::Capability::Delay) and the address of a queue.
     ///
@@ -67,6 +70,7 @@ impl Outgoing {
             properties: Properties { persistent: true, ..properties },
             body: body.into(),
             mandatory: true,
+            near: false,
             delay: None,
         }
     }

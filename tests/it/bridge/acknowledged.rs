@@ -5,7 +5,7 @@ use std::time::Duration;
 use mmate::contract::ProcessingOutcome;
 use mmate::contract::refusal::codes;
 use mmate::prelude::*;
-use mmate_tests::{Backend, Probe, on_every_transport, unique};
+use mmate_tests::{Backend, Probe, on_every_way, unique};
 
 #[message(command)]
 struct Dispatch {
@@ -97,7 +97,7 @@ async fn a_command_that_nobody_handles_is_not_waited_for_longer_than_said(backen
     running.stop().await;
 }
 
-on_every_transport! {
+on_every_way! {
     the_sender_hears_how_its_command_ended
     inside_a_handler_nothing_can_be_acknowledged
     a_command_that_nobody_handles_is_not_waited_for_longer_than_said

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mmate::contract::headers::names;
 use mmate::prelude::*;
 use mmate::runtime::Running;
-use mmate_tests::{Backend, Broker, on_every_transport, unique};
+use mmate_tests::{Backend, Broker, on_every_way, unique};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -134,7 +134,7 @@ async fn a_second_answer_of_one_responder_is_dropped(backend: Backend) {
     market.close().await;
 }
 
-on_every_transport! {
+on_every_way! {
     every_service_answers_once_and_the_time_or_the_number_ends_it
     refusals_are_kept_apart_and_too_few_replies_are_an_error
     a_second_answer_of_one_responder_is_dropped

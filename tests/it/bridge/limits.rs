@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mmate::prelude::*;
-use mmate_tests::{Backend, eventually, on_every_transport};
+use mmate_tests::{Backend, eventually, on_every_way};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -114,7 +114,7 @@ async fn a_timeout_that_is_none_is_a_mistake(backend: Backend) {
     service.running.stop().await;
 }
 
-on_every_transport! {
+on_every_way! {
     the_next_request_waits_for_a_place_or_is_refused
     a_request_that_finds_no_place_in_time_is_not_sent
     timeouts_leave_no_entry_task_or_queue_behind

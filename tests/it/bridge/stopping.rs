@@ -6,7 +6,7 @@ use std::time::Duration;
 use mmate::contract::refusal::codes;
 use mmate::observability::Fate;
 use mmate::prelude::*;
-use mmate_tests::{Backend, Probe, eventually, on_every_transport, unique, wait_for_ready};
+use mmate_tests::{Backend, Probe, eventually, on_every_way, unique, wait_for_ready};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -157,7 +157,7 @@ async fn a_request_whose_deadline_is_over_when_it_comes_is_a_timeout(backend: Ba
     running.stop().await;
 }
 
-on_every_transport! {
+on_every_way! {
     a_responder_that_stops_in_the_middle_answers_first
     a_request_that_its_responder_left_behind_is_answered_by_the_next_one
     an_asker_that_stops_leaves_nobody_hanging

@@ -47,6 +47,8 @@ pub(super) const KEYS: &[Key] = &[
     key("bridge.max_concurrent", "200"),
     // How many more may wait for one of these places; with 0 the next is refused at once.
     key("bridge.waiting_max", "1000"),
+    // Whether a request may go to a handler of this process without the broker.
+    key("bridge.local", "false"),
     // How much later than its deadline a request is still begun, since no two clocks agree.
     key("bridge.clock_skew", "1s"),
     // How errors of a class are tried again, where the handler says nothing: calls in all, the growth of

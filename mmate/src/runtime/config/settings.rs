@@ -48,6 +48,8 @@ pub struct Settings {
     pub bridge_max_concurrent: usize,
     /// How many more may wait for one of these places.
     pub bridge_waiting_max: usize,
+    /// Whether a request may go to a handler of this process without the broker.
+    pub bridge_local: bool,
     /// How much later than its deadline a request is still begun.
     pub bridge_clock_skew: Duration,
     /// What failures mean where neither the handler nor the error says it.
@@ -114,6 +116,7 @@ impl Settings {
             bridge_timeout: read.duration("bridge.timeout"),
             bridge_max_concurrent: usize::from(read.positive::<u16>("bridge.max_concurrent")),
             bridge_waiting_max: read.get("bridge.waiting_max"),
+            bridge_local: read.get("bridge.local"),
             bridge_clock_skew: read.duration("bridge.clock_skew"),
             retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),

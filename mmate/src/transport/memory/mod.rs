@@ -111,6 +111,9 @@ pub struct MemoryTransport {
 }
 
 impl MemoryTransport {
+    /// The name of this transport in listings.
+    pub const NAME: &'static str = "memory";
+
     /// What the broker in this process can do: all but survive its process.
     pub const CAPABILITIES: Capabilities = CAPABILITIES;
 
@@ -157,7 +160,7 @@ impl MemoryTransport {
 #[async_trait]
 impl Transport for MemoryTransport {
     fn name(&self) -> &'static str {
-        "memory"
+        Self::NAME
     }
 
     fn capabilities(&self) -> Capabilities {
