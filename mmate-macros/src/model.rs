@@ -109,10 +109,10 @@ pub(crate) struct BulkheadArgs {
     pub(crate) places: Count,
 }
 
-/// `cache = ".."` and `cache(..)`.
+/// `cache = ".."`, `cache(..)`, `idempotent` and `idempotent(..)`.
 #[derive(Default)]
 pub(crate) struct CacheArgs {
-    /// Missing only after a mistake.
+    /// Of a `cache` it is missing only after a mistake.
     pub(crate) ttl: Option<Millis>,
     pub(crate) size: Option<u64>,
 }
@@ -137,6 +137,7 @@ pub(crate) struct HandlerArgs {
     pub(crate) bulkhead: Option<Keyed<BulkheadArgs>>,
     pub(crate) fallback: Option<Keyed<syn::Path>>,
     pub(crate) cache: Option<Keyed<CacheArgs>>,
+    pub(crate) idempotent: Option<Keyed<CacheArgs>>,
 }
 
 /// The arguments of `#[main]` and `#[test]`.

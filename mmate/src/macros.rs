@@ -129,6 +129,7 @@ pub use mmate_macros::payload;
 /// | `bulkhead("db", 10)` | so many calls of all handlers with this bulkhead run at a time, per process |
 /// | `fallback = cached_price` | the function that is called instead once the attempts are spent |
 /// | `cache = "5m"` | a query that was answered less than so long ago is answered without a call; `cache(ttl = "5m", size = 1000)` |
+/// | `idempotent` | a message that was handled in this process is not handled again; `idempotent(ttl = "1d", size = 10000)` |
 /// | `dead_letter = "dlq.orders"` | where a message goes that failed for good; one that several queues share is replayed by copies |
 /// | `broadcast` | every instance gets its own copy; not with `queue`, `group`, `queue_type`, `max_priority` |
 /// | `queue_type = classic` | `quorum`, the default, or `classic` |
@@ -175,6 +176,18 @@ pub use mmate_macros::payload;
 ///   may take (`timeout`) fails as if its own call had; at shutdown who waits is left unacknowledged at once.
 /// - **Only answers are kept**, and only once all that followed from the call has left: no error, no rejection, no answer of a
 ///   `fallback`. What the handler publishes belongs to the call and is not published again with a cached answer.
+///
+/// # Repeated messages
+///
+/// **`idempotent`** remembers the ids of messages that were handled, and what was answered. A message that comes again under the
+/// same id and type (a redelivery, a sender that sent twice, a request that was asked again with the id of an
+/// [`AskError`](crate::bridge::AskError::id)) is not handled: whoever asks gets the first answer, and nothing is published again. It is counted as
+/// `handled`, for the reason `repeated`. Repetitions that are there at the same time wait for the one call that is under way. A
+/// failed, rejected or cut off attempt is not remembered: the next one runs.
+///
+/// The memory is the process's own: the last `size` (10,000, at most 1,000,000) messages of the handler, for `ttl` (a day, at most 7 days)
+/// each. **After a restart, or in another replica, the message is handled again**, so an effect that must not happen twice
+/// needs a key of its own where it happens.
 ///
 /// Beside the function there is a type of the same name, which implements `Handler`, for apps that choose
 /// their handlers by hand. `MMATE_MACROS_DEBUG=create_order` in the environment of the compiler prints

@@ -205,7 +205,17 @@ fn limits(args: &HandlerArgs) -> TokenStream {
         quote!(.fallback(__mmate::Fallback::new(#name, __mmate_fallback)))
     });
     let cache = args.cache.as_ref().map(|cache| cache_policy(&cache.value));
-    quote!(#rate #bulkhead #breaker #fallback #cache)
+    let idempotent = args.idempotent.as_ref().map(|kept| idempotence(&kept.value));
+    quote!(#rate #bulkhead #breaker #fallback #cache #idempotent)
+}
+
+fn idempotence(kept: &CacheArgs) -> TokenStream {
+    let ttl = kept.ttl.map(|ttl| {
+        let ttl = Literal::u64_unsuffixed(ttl.value);
+        quote!(.ttl_ms(#ttl))
+    });
+    let size = number_setter("size", kept.size);
+    quote!(.idempotent(__mmate::CachePolicy::IDEMPOTENT #ttl #size))
 }
 
 fn cache_policy(cache: &CacheArgs) -> TokenStream {

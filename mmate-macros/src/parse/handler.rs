@@ -31,6 +31,7 @@ const KEYS: Table = Table {
         KnownKey { name: "bulkhead", example: "bulkhead(\"db\", 10)" },
         KnownKey { name: "fallback", example: "fallback = cached_price" },
         KnownKey { name: "cache", example: "cache(ttl = \"5m\", size = 1000)" },
+        KnownKey { name: "idempotent", example: "idempotent(ttl = \"1d\", size = 10000)" },
         KnownKey { name: "broadcast", example: "broadcast" },
         KnownKey { name: "queue_type", example: "queue_type = classic" },
         KnownKey { name: "max_priority", example: "max_priority = 9" },
@@ -105,6 +106,10 @@ fn read_key(
         }
         "cache" => {
             args.cache = Some(limits::cache(&key, input, errors).map(|value| key.with(value))?)
+        }
+        "idempotent" => {
+            let value = limits::idempotent(&key, input, errors);
+            args.idempotent = Some(value.map(|value| key.with(value))?)
         }
         "broadcast" => args.broadcast = Some(values::flag(&key, input).map(|()| key.with(()))?),
         "queue_type" => {

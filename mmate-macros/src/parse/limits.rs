@@ -1,4 +1,5 @@
-//! The keys of `#[handler]` that limit or save its calls: `breaker`, `rate`, `bulkhead`, `fallback`, `cache`.
+//! The keys of `#[handler]` that limit or save its calls: `breaker`, `rate`, `bulkhead`, `fallback`, `cache`,
+//! `idempotent`.
 
 use syn::parse::ParseStream;
 use syn::{Lit, LitInt, LitStr, Token};
@@ -28,13 +29,14 @@ const BREAKER_KEYS: Table = Table {
 /// The most answers that a handler keeps.
 const ANSWERS_MAX: u64 = 1_000_000;
 
-const CACHE_KEYS: Table = Table {
-    place: "`cache(..)`",
-    keys: &[
-        KnownKey { name: "ttl", example: "ttl = \"5m\"" },
-        KnownKey { name: "size", example: "size = 1000" },
-    ],
-};
+const KEEP_KEYS: &[KnownKey] = &[
+    KnownKey { name: "ttl", example: "ttl = \"5m\"" },
+    KnownKey { name: "size", example: "size = 1000" },
+];
+
+const CACHE_KEYS: Table = Table { place: "`cache(..)`", keys: KEEP_KEYS };
+
+const IDEMPOTENT_KEYS: Table = Table { place: "`idempotent(..)`", keys: KEEP_KEYS };
 
 const RATE_KEYS: Table = Table {
     place: "`rate(..)`",
@@ -218,11 +220,42 @@ pub(super) fn cache(
     if !input.peek(syn::token::Paren) {
         return Err(key.error(format!("`cache` says how long an answer is kept\n{help}")));
     }
+    let said_before = errors.any();
+    let args = kept(input, &CACHE_KEYS, errors)?;
+    // A mistake in the list may well be the missing `ttl`.
+    if args.ttl.is_none() && (said_before || !errors.any()) {
+        let text = format!("`cache` says with `ttl` how long an answer is kept\n{help}");
+        return Err(key.error(text));
+    }
+    Ok(args)
+}
+
+/// `idempotent`, or `idempotent(ttl = "1d", size = 10000)`.
+pub(super) fn idempotent(
+    key: &Key,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+) -> syn::Result<CacheArgs> {
+    if input.peek(Token![=]) {
+        let help = format!("help: write `idempotent`, or `{}`", key.example);
+        return Err(key.error(format!("`idempotent` takes no value\n{help}")));
+    }
+    if !input.peek(syn::token::Paren) {
+        return Ok(CacheArgs::default());
+    }
+    kept(input, &IDEMPOTENT_KEYS, errors)
+}
+
+/// `(ttl = "5m", size = 1000)`.
+fn kept(
+    input: ParseStream<'_>,
+    keys: &'static Table,
+    errors: &mut Errors,
+) -> syn::Result<CacheArgs> {
     let content;
     syn::parenthesized!(content in input);
-    let said_before = errors.any();
     let mut args = CacheArgs::default();
-    read_list(&content, &CACHE_KEYS, errors, &mut |key, input, _| {
+    read_list(&content, keys, errors, &mut |key, input, _| {
         if key.ident == "ttl" {
             args.ttl = Some(bounded(&key, values::duration(&key, input)?)?);
         } else {
@@ -230,11 +263,6 @@ pub(super) fn cache(
         }
         Ok(())
     });
-    // A mistake in the list may well be the missing `ttl`.
-    if args.ttl.is_none() && (said_before || !errors.any()) {
-        let text = format!("`cache` says with `ttl` how long an answer is kept\n{help}");
-        return Err(key.error(text));
-    }
     Ok(args)
 }
 

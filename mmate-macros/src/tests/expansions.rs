@@ -114,6 +114,11 @@ fn handlers() {
     );
     check("handler_cache", expand::handler(quote!(cache(ttl = "5m", size = 50)), item));
     let item = quote!(
+        async fn pay(command: Pay) {}
+    );
+    let args = quote!(idempotent(ttl = "1h", size = 50));
+    check("handler_idempotent", expand::handler(args, item));
+    let item = quote!(
         pub async fn forget(OrderCreated { id }: OrderCreated) {}
     );
     check("handler_broadcast", expand::handler(quote!(broadcast, retry(attempts = 2)), item));

@@ -93,8 +93,8 @@ fn after_a_mistake_the_next_key_is_read() {
             "`attempts` is at least 1",
             "`retry(..)` has no key `jiter`; it has `attempts`, `backoff` and `jitter`",
             "`#[handler]` has no key `queu`; it has `queue`, `topic`, `group`, `dead_letter`, `concurrency`, \
-         `prefetch`, `timeout`, `retry`, `breaker`, `rate`, `bulkhead`, `fallback`, `cache`, `broadcast`, \
-         `queue_type`, `max_priority` and `crate`",
+         `prefetch`, `timeout`, `retry`, `breaker`, `rate`, `bulkhead`, `fallback`, `cache`, `idempotent`, \
+         `broadcast`, `queue_type`, `max_priority` and `crate`",
             "`prefetch` is from 1 to 65535",
             "`group` takes a text in quotes",
         ]
@@ -189,6 +189,19 @@ fn each_mistake_in_a_cache_is_one_error() {
         of(quote!(cache(tll = "5m"))),
         "`cache(..)` has no key `tll`; it has `ttl` and `size`"
     );
+    assert_eq!(of(quote!(idempotent = "1d")), "`idempotent` takes no value");
+    assert_eq!(of(quote!(idempotent(ttl = "8d"))), "`ttl` is at most 7 days");
+    assert_eq!(
+        of(quote!(idempotent(max = 1))),
+        "`idempotent(..)` has no key `max`; it has `ttl` and `size`"
+    );
+    assert_eq!(
+        of(quote!(cache = "5m", idempotent)),
+        "a query with `cache` is not handled again anyway"
+    );
+    for right in [quote!(idempotent), quote!(idempotent()), quote!(idempotent(size = 5))] {
+        assert_eq!(errors(right), [""; 0]);
+    }
     // Both are wrong: what it keeps, and that there is nothing to keep.
     let expected =
         ["`size` is from 1 to 1000000", "`cache` keeps answers, and this handler gives none"];

@@ -23,6 +23,10 @@ pub(crate) fn check(args: &HandlerArgs, item: &FnItem, errors: &mut Errors) {
     more_at_a_time_than_at_hand(args, errors);
     own_fallback(args, item, errors);
     nothing_to_cache(args, item, errors);
+    if let (Some(_), Some(idempotent)) = (&args.cache, &args.idempotent) {
+        let text = "a query with `cache` is not handled again anyway\nhelp: remove `idempotent`";
+        errors.at(idempotent.key.span(), text);
+    }
 }
 
 /// Every query would wait for the one before, and none would be answered.

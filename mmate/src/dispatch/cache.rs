@@ -1,4 +1,5 @@
-//! The reply cache of a query handler: the second equal query is answered without a call.
+//! Answers that are kept: of a query handler with `cache`, where the second equal query is answered without a
+//! call; and of any handler with `idempotent`, where a message that was handled is not handled again.
 //!
 //! What is equal is decided in [`key`]. Three promises:
 //!
@@ -36,9 +37,16 @@ use crate::contract::envelope::Opened;
 use crate::handler::{Answer, HandlerEntry, Outcome};
 use crate::transport::Delivery;
 
+/// The word for an answer to an equal query.
+const CACHED: &str = "cached";
+/// The word for a message that was handled before.
+const REPEATED: &str = "repeated";
+
 /// The answers of one handler, and the calls that will give further ones.
 pub struct ReplyCache {
     handler: &'static str,
+    /// The word for the ledger of what is handled without a call.
+    word: &'static str,
     ttl: Duration,
     hold_max: Duration,
     keys: Keys,
@@ -52,8 +60,25 @@ struct Board {
 }
 
 struct Kept {
-    answer: Answer,
+    given: Given,
     until: Instant,
+}
+
+/// What a call gave.
+#[derive(Clone, Debug)]
+pub(super) enum Given {
+    /// Success without an answer; kept for repeated messages alone.
+    Nothing,
+    Answer(Answer),
+}
+
+impl From<Given> for Outcome {
+    fn from(given: Given) -> Self {
+        match given {
+            Given::Nothing => Self::Done,
+            Given::Answer(answer) => Self::Answered(answer),
+        }
+    }
 }
 
 /// A flight and how many are waiting for it or making it.
@@ -65,7 +90,7 @@ struct Boarding {
 /// Equal queries, of which one at a time calls the handler.
 struct Flight {
     /// Whoever holds it calls, or finds the answer of whoever held it before.
-    line: Arc<Line<Option<Answer>>>,
+    line: Arc<Line<Option<Given>>>,
     /// True while a call is under way.
     calling: watch::Sender<bool>,
 }
@@ -74,7 +99,7 @@ struct Flight {
 #[derive(Debug)]
 pub(super) enum Looked {
     /// There is one.
-    Found(Answer),
+    Found(Given),
     /// There is none: the handler is to be called.
     Call(Caching),
     /// The app stops, or the queue is paused, while an equal query is being answered.
@@ -91,8 +116,8 @@ pub(crate) enum Caching {
     /// Nothing.
     #[default]
     Not,
-    /// It gave the answer.
-    Hit,
+    /// It gave the answer; with the word for the ledger.
+    Hit(&'static str),
     /// It waits for the answer.
     Wanted(Box<Lead>),
 }
@@ -106,14 +131,19 @@ impl ReplyCache {
         flow_headers: &[String],
         hold_max: Duration,
     ) -> Option<Arc<Self>> {
-        let policy = entry.options.cache?;
+        let (policy, word, keys) = match (entry.options.cache, entry.options.idempotent) {
+            (Some(policy), _) => (policy, CACHED, Keys::of_queries(entry.message, flow_headers)),
+            (None, Some(policy)) => (policy, REPEATED, Keys::Ids),
+            (None, None) => return None,
+        };
         let size = usize::try_from(policy.size).ok().and_then(NonZeroUsize::new)?;
         let kept = LruCache::sparse(size);
         Some(Arc::new(Self {
             handler: entry.name,
+            word,
             ttl: policy.ttl,
             hold_max,
-            keys: Keys::new(entry.message, flow_headers),
+            keys,
             board: Mutex::new(Board { kept, flights: HashMap::new() }),
         }))
     }
@@ -136,7 +166,7 @@ impl ReplyCache {
     async fn look_for(self: &Arc<Self>, key: Key, limit: Duration, hold: Hold<'_>) -> Looked {
         let seat = match self.board(key) {
             Ok(seat) => seat,
-            Err(answer) => return Looked::Found(answer),
+            Err(given) => return Looked::Found(given),
         };
         let line = Arc::clone(&seat.flight.line);
         let mut halted = hold.halted.subscribe();
@@ -150,7 +180,7 @@ impl ReplyCache {
             () = sleep_until(hold.since + self.hold_max) => return Looked::Late,
         };
         match &*place {
-            Some(answer) => Looked::Found(answer.clone()),
+            Some(given) => Looked::Found(given.clone()),
             None => {
                 let lead = Lead { place, seat, landed: None };
                 Looked::Call(Caching::Wanted(Box::new(lead)))
@@ -162,10 +192,10 @@ impl ReplyCache {
     ///
     /// # Errors
     /// The answer, if there is one already.
-    fn board(self: &Arc<Self>, key: Key) -> Result<Seat, Answer> {
+    fn board(self: &Arc<Self>, key: Key) -> Result<Seat, Given> {
         let mut board = self.lock();
         match board.kept.get(&key) {
-            Some(kept) if Instant::now() < kept.until => return Err(kept.answer.clone()),
+            Some(kept) if Instant::now() < kept.until => return Err(kept.given.clone()),
             _ => {}
         }
         let expired = board.kept.pop(&key);
@@ -177,6 +207,11 @@ impl ReplyCache {
         // Not under the lock: it is the user's value.
         drop(expired);
         Ok(Seat { cache: Arc::clone(self), key, flight })
+    }
+
+    /// The word for the ledger of what is handled without a call.
+    pub(super) const fn word(&self) -> &'static str {
+        self.word
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {
@@ -246,10 +281,10 @@ impl Drop for Seat {
 /// The right to call the handler for all equal queries. Dropped without an answer, wherever that happens, it
 /// passes to the next in line.
 pub(crate) struct Lead {
-    place: OwnedMutexGuard<Option<Answer>>,
+    place: OwnedMutexGuard<Option<Given>>,
     seat: Seat,
-    /// What the handler answered, and when.
-    landed: Option<(Answer, Instant)>,
+    /// What the call gave, and when.
+    landed: Option<(Given, Instant)>,
 }
 
 impl Lead {
@@ -261,16 +296,19 @@ impl Lead {
     /// The call has ended.
     pub(super) fn land(&mut self, outcome: &Outcome) {
         self.seat.flight.calling.send_replace(false);
-        if let Outcome::Answered(answer) = outcome {
-            self.landed = Some((answer.clone(), Instant::now()));
-        }
+        let given = match outcome {
+            Outcome::Answered(answer) => Given::Answer(answer.clone()),
+            Outcome::Done if matches!(self.seat.cache.keys, Keys::Ids) => Given::Nothing,
+            _ => return,
+        };
+        self.landed = Some((given, Instant::now()));
     }
 
     /// All that followed from the call has left: its answer, if there is one, is everybody's.
     fn keep(mut self) {
-        let Some((answer, at)) = self.landed.take() else { return };
+        let Some((given, at)) = self.landed.take() else { return };
         let Seat { cache, key, flight } = &self.seat;
-        let kept = Kept { answer: answer.clone(), until: at + cache.ttl };
+        let kept = Kept { given: given.clone(), until: at + cache.ttl };
         let mut board = cache.lock();
         // From now on nobody boards; those who did find the answer in the line, whatever becomes of it here.
         if board.flights.get(key).is_some_and(|other| Arc::ptr_eq(&other.flight, flight)) {
@@ -279,7 +317,7 @@ impl Lead {
         let pushed_out = board.kept.push(Arc::clone(key), kept);
         drop(board);
         drop(pushed_out);
-        *self.place = Some(answer);
+        *self.place = Some(given);
     }
 }
 
@@ -314,7 +352,7 @@ impl Caching {
     pub(crate) fn finish(self) -> Option<&'static str> {
         match self {
             Self::Not => None,
-            Self::Hit => Some("cached"),
+            Self::Hit(word) => Some(word),
             Self::Wanted(lead) => {
                 lead.keep();
                 None

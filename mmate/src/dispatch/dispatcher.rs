@@ -262,7 +262,10 @@ impl Dispatcher {
         let Opening { opened, route, reply_to } = opening;
         let handler = route.entry.name;
         let (outcome, caching) = match looked {
-            Looked::Found(answer) => (Outcome::Answered(answer), Caching::Hit),
+            Looked::Found(given) => {
+                let word = route.cache.as_ref().map_or("cached", |cache| cache.word());
+                (given.into(), Caching::Hit(word))
+            }
             Looked::TimedOut => {
                 let error = TimedOut { handler, limit: route.timeout, called: false };
                 (Outcome::Failed(error.into()), Caching::Not)

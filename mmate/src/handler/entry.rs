@@ -56,6 +56,8 @@ pub struct HandlerOptions {
     pub fallback: Option<Fallback>,
     /// How long answers are kept for equal queries, and how many of them. For queries alone.
     pub cache: Option<CachePolicy>,
+    /// How long it is remembered which messages were handled, and how many of them.
+    pub idempotent: Option<CachePolicy>,
 }
 
 /// A number of places under a name: so many calls of all handlers with this bulkhead run at a time.
@@ -76,7 +78,7 @@ impl Bulkhead {
     }
 }
 
-/// How long the answers of a query handler are kept, and how many of them.
+/// How long the answers of a handler are kept, and how many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CachePolicy {
@@ -90,10 +92,20 @@ impl CachePolicy {
     /// How many answers are kept if nothing is said.
     pub const SIZE: u32 = 1_000;
 
+    /// What `idempotent` keeps if nothing is said: 10,000 messages for a day.
+    pub const IDEMPOTENT: Self = Self::new(24 * 60 * 60 * 1_000).size(10_000);
+
     /// [`CachePolicy::SIZE`] answers, each for so many milliseconds.
     #[must_use]
     pub const fn new(ttl_ms: u64) -> Self {
         Self { ttl: Duration::from_millis(ttl_ms), size: Self::SIZE }
+    }
+
+    /// Sets how long they are kept, in milliseconds.
+    #[must_use]
+    pub const fn ttl_ms(mut self, ttl_ms: u64) -> Self {
+        self.ttl = Duration::from_millis(ttl_ms);
+        self
     }
 
     /// Sets how many answers are kept.
@@ -170,6 +182,7 @@ impl HandlerEntry {
             bulkhead: None,
             fallback: None,
             cache: None,
+            idempotent: None,
         };
         Self { name, location, docs: "", message, options, requires, start }
     }
@@ -232,6 +245,8 @@ option_setters! {
     fallback: Fallback;
     /// Keeps answers for equal queries.
     cache: CachePolicy;
+    /// Remembers which messages were handled.
+    idempotent: CachePolicy;
 }
 
 impl HandlerEntry {

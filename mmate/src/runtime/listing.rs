@@ -71,7 +71,10 @@ fn limits(entry: &HandlerEntry) -> Vec<String> {
     let cache =
         options.cache.map(|cache| format!("cache {} of {}", in_words(cache.ttl), cache.size));
     let fallback = options.fallback.map(|fallback| format!("fallback `{}`", fallback.name));
-    [cache, rate, bulkhead, breaker, fallback].into_iter().flatten().collect()
+    let idempotent = options
+        .idempotent
+        .map(|kept| format!("idempotent {} of {}", in_words(kept.ttl), kept.size));
+    [cache, idempotent, rate, bulkhead, breaker, fallback].into_iter().flatten().collect()
 }
 
 /// A time as the attributes take it, like `1h 30m`.
@@ -179,11 +182,13 @@ mod tests {
             .breaker(BreakerPolicy::DEFAULT)
             .breaker_name("payments")
             .fallback(fallback)
-            .cache(CachePolicy::new(5_400_000));
+            .cache(CachePolicy::new(5_400_000))
+            .idempotent(CachePolicy::IDEMPOTENT);
         assert_eq!(
             limits(&entry),
             [
                 "cache 1h 30m of 1000",
+                "idempotent 1d of 10000",
                 "rate 100 per 1s (burst 10)",
                 "bulkhead `db` of 10",
                 "breaker `payments` (5 failures, reset 30s, 3 probes)",

@@ -303,9 +303,9 @@ fn check_handlers(
 
 /// `#[handler]` says the same while compiling; an entry may be made by hand.
 fn check_cache(entry: &HandlerEntry, errors: &mut BootErrors) {
-    let Some(policy) = entry.options.cache else { return };
-    let HandlerEntry { name, message, location, .. } = entry;
-    if message.kind != Kind::Query {
+    let HandlerEntry { name, message, location, options, .. } = entry;
+    let Some(policy) = options.cache.or(options.idempotent) else { return };
+    if options.cache.is_some() && message.kind != Kind::Query {
         errors.push(format!(
             "handler `{name}` has a `cache`, and `{}` is a {}: only answers to queries are kept\n{location}",
             message.name,
@@ -313,8 +313,16 @@ fn check_cache(entry: &HandlerEntry, errors: &mut BootErrors) {
         ));
     }
     if policy.size == 0 || policy.ttl.is_zero() {
+        let what = match options.cache {
+            Some(_) => "has a `cache` that keeps nothing",
+            None => "is `idempotent` and remembers nothing",
+        };
+        errors
+            .push(format!("handler `{name}` {what}; `size` and `ttl` are at least 1\n{location}"));
+    }
+    if options.cache.is_some() && options.idempotent.is_some() {
         errors.push(format!(
-            "handler `{name}` has a `cache` that keeps nothing; `size` and `ttl` are at least 1\n{location}"
+            "handler `{name}` has a `cache` and is `idempotent`; a cached query is not handled again anyway\nhelp: remove `idempotent`\n{location}"
         ));
     }
 }

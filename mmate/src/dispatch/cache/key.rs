@@ -1,6 +1,7 @@
-//! Which queries are equal.
+//! Which messages are equal.
 //!
-//! Those with the same type name, version, headers that follow the flow, and payload: the order of its keys,
+//! A message is repeated if it has the type and id of an earlier one. Queries are equal if they agree in what was asked:
+//! those with the same type name, version, headers that follow the flow, and payload: the order of its keys,
 //! white space and escapes do not matter. Neither do the family's own fields `replyTo` and `targetService` inside
 //! the payload, so that callers with different reply queues share an answer, unless the message has a field of that name.
 //! Nothing else is looked at: no other header, no property, nobody's identity.
@@ -32,12 +33,40 @@ pub(super) type Key = Arc<[u8]>;
 
 /// Makes the keys of one handler.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) enum Keys {
+    /// By what is asked.
+    Queries(QueryKeys),
+    /// By type and id.
+    Ids,
+}
+
+impl Keys {
+    pub(super) fn of_queries(message: &MessageInfo, flow_headers: &[String]) -> Self {
+        Self::Queries(QueryKeys::new(message, flow_headers))
+    }
+
+    /// The key of a message; nothing if it cannot be compared.
+    pub(super) fn of(&self, opened: &Opened<'_>, delivery: &Delivery) -> Option<Key> {
+        match self {
+            Self::Queries(keys) => keys.of(opened, delivery),
+            Self::Ids => {
+                let mut key = Vec::with_capacity(64);
+                write_text(&mut key, &opened.meta.message_type)?;
+                write_text(&mut key, &opened.meta.id)?;
+                Some(key.into())
+            }
+        }
+    }
+}
+
+/// Makes the keys of the queries of one handler.
+#[derive(Debug)]
+pub(super) struct QueryKeys {
     headers: Vec<String>,
     dropped: Vec<&'static str>,
 }
 
-impl Keys {
+impl QueryKeys {
     pub(super) fn new(message: &MessageInfo, flow_headers: &[String]) -> Self {
         let schema = (message.schema)();
         let mut dropped = KIND_FIELDS.to_vec();
