@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::pending::{Matched, Pending};
-use crate::consume::Readiness;
+use crate::consume::{Activity, Readiness, stalled};
 use crate::contract::Source;
 use crate::reliability::Backoff;
 use crate::transport::{
@@ -27,12 +28,21 @@ const BACKOFF: Backoff = Backoff::exponential_ms(50, 5_000);
 /// connection from before an outage for alive, and keep the old name for it.
 const REFUSALS_MAX: u32 = 2;
 
+/// How replies are consumed.
+#[derive(Clone, Debug)]
+pub(super) struct DeskOptions {
+    /// The name under which the broker lists the consumer.
+    pub(super) consumer: String,
+    /// After how long without a reply, while the queue holds some, the broker counts as having forgotten the
+    /// consumer.
+    pub(super) stall_after: Duration,
+}
+
 /// Where replies arrive.
 pub(super) struct Desk {
     transport: Arc<dyn Transport>,
     source: Source,
-    /// The name under which the broker lists the consumer.
-    consumer: String,
+    options: DeskOptions,
     pending: Pending,
     state: watch::Sender<State>,
     /// Started at the first request.
@@ -77,11 +87,11 @@ impl Desk {
     pub(super) fn new(
         transport: Arc<dyn Transport>,
         source: Source,
-        consumer: String,
+        options: DeskOptions,
         pending: Pending,
     ) -> Arc<Self> {
         let state = watch::Sender::new(State::Unused);
-        Arc::new(Self { transport, source, consumer, pending, state, task: OnceLock::new() })
+        Arc::new(Self { transport, source, options, pending, state, task: OnceLock::new() })
     }
 
     /// Gives the address as soon as the broker has confirmed its consumer; nothing once it is closed.
@@ -151,7 +161,7 @@ impl Desk {
             let keeper = Keeper {
                 transport: Arc::clone(&self.transport),
                 source: self.source.clone(),
-                consumer: self.consumer.clone(),
+                options: self.options.clone(),
                 pending: self.pending.clone(),
                 state: self.state.clone(),
             };
@@ -170,7 +180,7 @@ impl fmt::Debug for Desk {
 struct Keeper {
     transport: Arc<dyn Transport>,
     source: Source,
-    consumer: String,
+    options: DeskOptions,
     pending: Pending,
     state: watch::Sender<State>,
 }
@@ -193,7 +203,7 @@ impl Keeper {
                 Ok(subscription) => {
                     (failures, refusals, life) = (0, 0, life + 1);
                     self.show(State::Open { queue: Arc::clone(&queue), life });
-                    self.receive(subscription).await
+                    self.life(&queue, subscription).await
                 }
                 Err(error) => {
                     refusals += u32::from(self.transport.health().consume.is_up());
@@ -222,7 +232,7 @@ impl Keeper {
         let mut topology = Topology::default();
         topology.queue(Queue::new(queue).kind(QueueKind::Exclusive));
         self.transport.declare(&topology).await?;
-        let options = SubscribeOptions::new(queue, PREFETCH).consumer(&self.consumer);
+        let options = SubscribeOptions::new(queue, PREFETCH).consumer(&self.options.consumer);
         self.transport.subscribe(options).await
     }
 
@@ -233,11 +243,28 @@ impl Keeper {
         }
     }
 
-    async fn receive(&self, mut subscription: Box<dyn Subscription>) -> TransportError {
+    /// One life of the queue: takes replies until it is lost, or the broker has forgotten who takes them.
+    async fn life(&self, queue: &str, subscription: Box<dyn Subscription>) -> TransportError {
+        let activity = Activity::new();
+        activity.confirmed();
+        tokio::select! {
+            biased;
+            error = self.receive(subscription, &activity) => error,
+            error = stalled(&*self.transport, queue, &activity, self.options.stall_after) => error,
+        }
+    }
+
+    async fn receive(
+        &self,
+        mut subscription: Box<dyn Subscription>,
+        activity: &Activity,
+    ) -> TransportError {
+        activity.turn(false, true, 0);
         loop {
             match subscription.next().await {
                 Intake::Delivery(delivery) => {
                     let tag = delivery.tag;
+                    activity.turn(true, true, 0);
                     self.take(delivery);
                     // Crash window: given and not acknowledged. The queue ends with the process, too.
                     subscription.settle(tag, Settlement::Ack);

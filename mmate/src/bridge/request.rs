@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::ask::{Ask, AskOptions};
-use super::desk::{Desk, ReplyAddress};
+use super::desk::{Desk, DeskOptions, ReplyAddress};
 use super::error::{AskError, AskErrorKind, Asked};
 use super::pending::{Entry, Pending, Ticket};
 use crate::consume::Readiness;
@@ -36,6 +36,9 @@ pub struct BridgeOptions {
     pub local: bool,
     /// The name under which the broker lists the consumer of the reply queue.
     pub consumer: String,
+    /// After how long without a reply, while the reply queue holds some, the broker counts as having forgotten
+    /// its consumer. 60 s by default.
+    pub stall_after: Duration,
 }
 
 impl Default for BridgeOptions {
@@ -46,6 +49,7 @@ impl Default for BridgeOptions {
             waiting_max: 1_000,
             local: false,
             consumer: "bridge".to_owned(),
+            stall_after: Duration::from_secs(60),
         }
     }
 }
@@ -117,7 +121,9 @@ impl Bridge {
     ) -> Self {
         let pending = Pending::default();
         let source = publisher.encoder().source.clone();
-        let desk = Desk::new(transport, source, options.consumer.clone(), pending.clone());
+        let replies =
+            DeskOptions { consumer: options.consumer.clone(), stall_after: options.stall_after };
+        let desk = Desk::new(transport, source, replies, pending.clone());
         let places = options.max_concurrent.clamp(1, Semaphore::MAX_PERMITS);
         let shared = Shared {
             publisher,

@@ -59,7 +59,7 @@ impl Activity {
     }
 
     /// The broker has confirmed the consumer.
-    pub(super) fn confirmed(&self) {
+    pub(crate) fn confirmed(&self) {
         self.hungry.store(false, Ordering::Relaxed);
         self.confirmed.set(self.began);
     }
@@ -70,7 +70,7 @@ impl Activity {
     }
 
     /// A turn of the loop is over.
-    pub(super) fn turn(&self, received: bool, hungry: bool, in_flight: usize) {
+    pub(crate) fn turn(&self, received: bool, hungry: bool, in_flight: usize) {
         if received {
             self.received.set(self.began);
         }

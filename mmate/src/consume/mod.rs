@@ -26,4 +26,5 @@ pub use consumer::{Consumer, ConsumerOptions};
 pub use handle::ConsumerHandle;
 pub(crate) use replay::forget_death;
 pub use settle::Settler;
+pub(crate) use stall::stalled;
 pub use status::{Counters, Counts, Readiness};

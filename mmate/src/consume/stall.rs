@@ -15,7 +15,7 @@ const LOOKS: u32 = 4;
 ///
 /// Quiet is healthy: the broker is asked only when nothing came for `after`, and must be seen twice with
 /// messages ready, since one that came this moment is on its way.
-pub(super) async fn stalled(
+pub(crate) async fn stalled(
     transport: &dyn Transport,
     queue: &str,
     activity: &Activity,

@@ -213,6 +213,7 @@ fn bridge(prepared: &Prepared, transport: &Arc<dyn Transport>, publisher: &Publi
         waiting_max: settings.bridge_waiting_max,
         local: settings.bridge_local,
         consumer: consumer_name(prepared),
+        stall_after: settings.stall_after,
     };
     Bridge::new(publisher.clone(), Arc::clone(transport), options)
 }

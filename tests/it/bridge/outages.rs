@@ -1,19 +1,21 @@
 //! The broker, or the way to it, goes while requests wait for their replies.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mmate::App;
 use mmate::consume::Readiness;
-use mmate::prelude::*;
+use mmate::prelude::{AskError, AskErrorKind};
 use mmate::runtime::Running;
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::memory::MemoryTransport;
 use mmate::transport::{
-    Capabilities, Outgoing, PublishError, QueueStats, SubscribeOptions, Subscription, Topology,
-    Transport, TransportError, TransportErrorKind,
+    Capabilities, Intake, Outgoing, PublishError, QueueStats, Settlement, SubscribeOptions,
+    Subscription, Tag, Topology, Transport, TransportError, TransportErrorKind,
 };
 use mmate_tests::{Probe, eventually, rabbitmq, unique};
 use tokio::sync::Semaphore;
@@ -222,16 +224,39 @@ async fn requests_on_a_classic_queue_end_although_the_broker_is_killed_twice() {
     requests_end_although_the_broker_is_killed_twice("classic").await;
 }
 
-/// A broker in memory that keeps names of queues for somebody else, as RabbitMQ does for a connection
-/// from before an outage that it takes for alive.
-#[derive(Debug)]
-struct Holding {
+/// A broker in memory with the faults of real ones.
+#[derive(Debug, Default)]
+struct Faulty {
     inner: MemoryTransport,
+    /// Names of queues that it keeps for somebody else, as RabbitMQ does for a connection from before an outage
+    /// that it takes for alive.
     held: Mutex<BTreeSet<String>>,
+    /// Whether it forgets the next consumer of replies as soon as it has confirmed it.
+    forgets: AtomicBool,
+}
+
+/// A consumer that the broker has forgotten.
+#[derive(Debug)]
+struct Forgotten;
+
+impl Subscription for Forgotten {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Intake> {
+        Poll::Pending
+    }
+
+    fn settle(&mut self, _: Tag, _: Settlement) {}
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_cancel(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[async_trait]
-impl Transport for Holding {
+impl Transport for Faulty {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
@@ -256,6 +281,9 @@ impl Transport for Holding {
         &self,
         options: SubscribeOptions,
     ) -> Result<Box<dyn Subscription>, TransportError> {
+        if options.queue.starts_with("rpl.") && self.forgets.swap(false, Ordering::Relaxed) {
+            return Ok(Box::new(Forgotten));
+        }
         self.inner.subscribe(options).await
     }
 
@@ -279,7 +307,7 @@ fn reply_queue(memory: &MemoryTransport) -> Option<String> {
 #[tokio::test]
 async fn a_reply_queue_whose_name_is_held_gets_another_name() {
     let memory = MemoryTransport::new();
-    let holding = Arc::new(Holding { inner: memory.clone(), held: Mutex::default() });
+    let holding = Arc::new(Faulty { inner: memory.clone(), ..Faulty::default() });
     let transport: Arc<dyn Transport> = Arc::clone(&holding) as _;
     let gate = Gate::new(Semaphore::new(0));
     let service = App::builder().name("held").transport(transport).handler::<double>();
@@ -298,6 +326,19 @@ async fn a_reply_queue_whose_name_is_held_gets_another_name() {
     gate.add_permits(1);
     let (answer, _) = asking.await.unwrap();
     assert_eq!(answer.expect_err("its address is gone").kind(), AskErrorKind::Unknown);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_queue_whose_consumer_was_forgotten_is_consumed_again() {
+    let faulty = Arc::new(Faulty { forgets: AtomicBool::new(true), ..Faulty::default() });
+    let transport: Arc<dyn Transport> = Arc::clone(&faulty) as _;
+    let service = App::builder().name("forgotten").transport(transport).handler::<double>();
+    let service = service.config("consume.stall_after", "200ms").provide(Probe::default());
+    let running = service.start().await.expect("boots");
+    let answer = running.bridge().ask(asks(1, "well")).timeout("10s").await;
+    assert_eq!(answer.expect("an answer").number, 2);
+    assert!(!faulty.forgets.load(Ordering::Relaxed), "it was forgotten");
     running.stop().await;
 }
 
