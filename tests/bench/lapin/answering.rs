@@ -21,6 +21,8 @@ pub(crate) struct Answering {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result>,
     outlet: Connection,
+    /// Outlives the connection: the library does not close one gladly while its channel is being closed.
+    channel: Arc<Channel>,
 }
 
 impl Answering {
@@ -29,18 +31,21 @@ impl Answering {
         let outlet = connect(&service.url).await?;
         let channel = outlet.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let channel = Arc::new(channel);
         let inlet = Inlet::open(&service.url, service.queue(), service.prefetch).await?;
         let (stop, stopping) = oneshot::channel();
         let concurrency = usize::from(service.concurrency);
-        let task = tokio::spawn(run(inlet, Arc::new(channel), concurrency, stopping));
-        Ok(Self { stop, task, outlet })
+        let task = tokio::spawn(run(inlet, Arc::clone(&channel), concurrency, stopping));
+        Ok(Self { stop, task, outlet, channel })
     }
 
     /// Writes the last acks and ends the connections.
     pub(crate) async fn stop(self) -> Result {
-        drop(self.stop);
-        self.task.await??;
-        self.outlet.close(200, "done".into()).await?;
+        let Self { stop, task, outlet, channel } = self;
+        drop(stop);
+        task.await??;
+        outlet.close(200, "done".into()).await?;
+        drop(channel);
         Ok(())
     }
 }

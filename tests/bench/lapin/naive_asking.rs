@@ -78,10 +78,12 @@ impl Asker {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let reply_to = declare_replies(&connection).await?;
-        let (_, mut replies) = subscribe(&connection, reply_to.as_str(), 0).await?;
+        let (inlet, mut replies) = subscribe(&connection, reply_to.as_str(), 0).await?;
         let waiting = Waiting::default();
         let table = Arc::clone(&waiting);
         let receiving = tokio::spawn(async move {
+            // Dropped, the channel would be closed.
+            let _inlet = inlet;
             while let Some(delivery) = replies.next().await {
                 give(&table, delivery?).await?;
             }
