@@ -5,22 +5,32 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::lapin::options::{ConfirmSelectOptions, QueueDeleteOptions, QueuePurgeOptions};
+use ::lapin::message::Delivery;
+use ::lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
+};
+use ::lapin::types::FieldTable;
 use ::lapin::uri::AMQPUri;
-use ::lapin::{Channel, Connection, ConnectionProperties};
+use ::lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
 use crate::Result;
+use crate::lapin::answering::check;
 use crate::lapin::publish::publish;
 use crate::lapin::wire::Dress;
 use crate::message::OrderPlaced;
-use crate::mmate::service::{QUEUE, Service};
+use crate::mmate::service::Service;
 
 /// How long the broker may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a message may take to arrive that is looked at.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The queue of a contest, over a connection that is not measured.
 #[derive(Debug)]
 pub(crate) struct Scene {
+    queue: &'static str,
     connection: Connection,
     channel: Channel,
 }
@@ -28,10 +38,11 @@ pub(crate) struct Scene {
 impl Scene {
     /// Makes exchanges and the queue afresh, exactly as Mmate makes them for the service.
     pub(crate) async fn open(service: &Service) -> Result<Arc<Self>> {
+        let queue = service.queue();
         let connection = connect(&service.url).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let scene = Arc::new(Self { connection, channel });
+        let scene = Arc::new(Self { queue, connection, channel });
         scene.delete().await?;
         service.declare().await?;
         Ok(scene)
@@ -45,15 +56,43 @@ impl Scene {
 
     /// Empties the queue.
     pub(crate) async fn purge(&self) -> Result {
-        self.channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
+        self.channel.queue_purge(self.queue.into(), QueuePurgeOptions::default()).await?;
         Ok(())
     }
 
     /// A message of the queue, taken out of it.
-    pub(crate) async fn take_one(&self) -> Result<::lapin::message::Delivery> {
-        let options = ::lapin::options::BasicGetOptions { no_ack: true };
-        let found = self.channel.basic_get(QUEUE.into(), options).await?;
-        Ok(found.ok_or("the queue is empty")?.delivery)
+    pub(crate) async fn take_one(&self) -> Result<Delivery> {
+        self.take_from(self.queue).await
+    }
+
+    /// A message of any queue, taken out of it as soon as there is one.
+    pub(crate) async fn take_from(&self, queue: &str) -> Result<Delivery> {
+        let options = BasicGetOptions { no_ack: true };
+        let taking = async {
+            loop {
+                if let Some(found) = self.channel.basic_get(queue.into(), options).await? {
+                    return Ok(found.delivery);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(ARRIVAL_TIMEOUT, taking).await;
+        found.map_err(|_| format!("nothing came into `{queue}`"))?
+    }
+
+    /// Makes a queue that goes with the scene, for answers that are looked at.
+    pub(crate) async fn declare_exclusive(&self, queue: &str) -> Result {
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        self.channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
+        Ok(())
+    }
+
+    /// Puts a message of one's own into the queue.
+    pub(crate) async fn send(&self, body: &[u8], properties: BasicProperties) -> Result {
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let key = self.queue.into();
+        let confirm = self.channel.basic_publish("".into(), key, options, body, properties).await?;
+        check(confirm.await?)
     }
 
     /// Removes the queue and ends the connection.
@@ -64,7 +103,9 @@ impl Scene {
     }
 
     async fn delete(&self) -> Result {
-        for queue in [QUEUE.to_owned(), mmate::contract::address::dead_letter_queue(QUEUE)] {
+        for queue in
+            [self.queue.to_owned(), mmate::contract::address::dead_letter_queue(self.queue)]
+        {
             self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mmate::transport::QueueKind;
 
 use crate::broker::Scene;
+use crate::callers::Callers;
 use crate::channel::BareChannel;
 use crate::lapin::publish::Publishing as ByHand;
 use crate::lapin::wire::Dress;
@@ -13,11 +14,12 @@ use crate::mmate::memory::InMemory;
 use crate::mmate::publish::Publishing as WithMmate;
 use crate::mmate::service::Service;
 use crate::options::{Group, Options};
+use crate::question::PriceOrder;
 use crate::rounds::Contest;
-use crate::{Result, alike, lapin, mmate as with_mmate};
+use crate::{Result, alike, asks, lapin, mmate as with_mmate};
 
-/// The least share of a hand-tuned program's throughput (B1, B2, B3).
-const HAND_TUNED_MIN: f64 = 0.97;
+/// The least share of a hand-tuned program's throughput (B1 to B4).
+pub(crate) const HAND_TUNED_MIN: f64 = 0.97;
 
 /// The least multiple of a naive program's throughput (B2).
 const NAIVE_MIN: f64 = 2.5;
@@ -32,6 +34,8 @@ pub(crate) struct Case {
     group: Group,
     payload_bytes: usize,
     service: Service,
+    /// How many ask at a time.
+    callers: u16,
 }
 
 /// The contests of the chosen groups.
@@ -40,7 +44,7 @@ pub(crate) fn plan(options: &Options, url: &str) -> Vec<Case> {
 }
 
 fn cases_of(group: Group, url: &str) -> Vec<Case> {
-    let case = |payload_bytes, service| Case { group, payload_bytes, service };
+    let case = |payload_bytes, service| Case { group, payload_bytes, service, callers: 0 };
     let each_kind = |bytes| KINDS.map(|kind| case(bytes, Service::new(url, kind))).to_vec();
     match group {
         Group::Publish => [each_kind(SMALL_BYTES), each_kind(LARGE_BYTES)].concat(),
@@ -52,6 +56,15 @@ fn cases_of(group: Group, url: &str) -> Vec<Case> {
                 ..Service::new(url, kind)
             };
             let of_kind = |kind| settings.map(|setting| case(SMALL_BYTES, service(kind, setting)));
+            KINDS.into_iter().flat_map(of_kind).collect()
+        }
+        Group::Ask => {
+            let of_kind = |kind| {
+                asks::CALLERS.map(|callers| Case {
+                    callers,
+                    ..case(SMALL_BYTES, Service::of_questions(url, kind, asks::CONCURRENCY))
+                })
+            };
             KINDS.into_iter().flat_map(of_kind).collect()
         }
         Group::EndToEnd | Group::Properties => each_kind(SMALL_BYTES),
@@ -70,6 +83,7 @@ impl Case {
                 format!("consume, {kind}, prefetch {prefetch}, concurrency {concurrency}")
             }
             Group::EndToEnd => format!("end to end, {kind}"),
+            Group::Ask => format!("ask, {kind}, {} at a time", self.callers),
             Group::Properties => format!("properties, {kind}"),
             Group::Memory => "in one process".to_owned(),
         }
@@ -99,6 +113,11 @@ impl Case {
                 .program(lapin::end_to_end::EndToEnd::new(service, &scene, &order))
                 .program(with_mmate::end_to_end::EndToEnd::new(service, &scene, &order))
                 .against_first(Some(HAND_TUNED_MIN)),
+            Group::Ask => {
+                let question = PriceOrder::of_bytes(self.payload_bytes);
+                let callers = Callers { count: self.callers, question };
+                asks::add_all(contest, service, &scene, &callers).await?
+            }
             Group::Properties | Group::Memory => {
                 lapin::properties::add_all(contest, &service.url, &scene, &order).await?
             }

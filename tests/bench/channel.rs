@@ -6,9 +6,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::Result;
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Messages that wait in the channel.
 const CAPACITY: usize = 1_024;

@@ -8,14 +8,18 @@
 //! against their neighbours in the same run, so the ratio is taken within each round.
 
 mod alike;
+mod asks;
 mod broker;
+mod callers;
 mod cases;
 mod channel;
+mod figures;
 mod lapin;
 mod message;
 mod meter;
 mod mmate;
 mod options;
+mod question;
 mod rounds;
 mod statistics;
 mod table;

@@ -7,8 +7,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::Result;
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
-use crate::rounds::Sample;
 
 /// The part of a turn that is not timed, as one in so many messages: connections open, caches fill,
 /// the first acks are written.
@@ -63,6 +63,6 @@ impl Meter {
         let (Some(began), Some(ended)) = (self.began.get(), self.ended.get()) else {
             return Err("a turn ended before it began".into());
         };
-        Ok(Sample { messages: self.last - self.first, elapsed: *ended - *began })
+        Ok(Sample::new(self.last - self.first, *ended - *began))
     }
 }

@@ -9,7 +9,7 @@ usage: cargo xtask bench -- [options]
   --rounds N       rounds that count (15)
   --messages N     messages per program and round (20000)
   --minutes N      time for all of it; cases beyond their share stop after three rounds (45)
-  --only GROUP     publish, consume, e2e, properties or memory; may be repeated
+  --only GROUP     publish, consume, e2e, ask, properties or memory; may be repeated
   --profile N      publish --messages in memory on one thread, consume N of them, print nothing: for
                    `valgrind --tool=callgrind`; what a run with N consumed costs more than one with
                    none is the cost of consuming";
@@ -25,16 +25,19 @@ pub(crate) enum Group {
     Consume,
     /// Publishing while consuming.
     EndToEnd,
+    /// Questions and their answers.
+    Ask,
     /// What properties and headers cost.
     Properties,
     /// Without a broker.
     Memory,
 }
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 6] = [
     ("publish", Group::Publish),
     ("consume", Group::Consume),
     ("e2e", Group::EndToEnd),
+    ("ask", Group::Ask),
     ("properties", Group::Properties),
     ("memory", Group::Memory),
 ];

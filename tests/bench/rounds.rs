@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 
 use crate::Result;
+use crate::figures::{Figure, Sample};
 use crate::options::Options;
 use crate::statistics::Spread;
 
@@ -15,21 +16,6 @@ const ROUNDS_MIN: usize = 3;
 const TURN_TIME_MAX: Duration = Duration::from_secs(120);
 
 const STUCK: &str = "a turn did not end; is the broker out of memory or disk?";
-
-/// What one turn of a program gave.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    /// Messages in the timed part.
-    pub(crate) messages: u32,
-    /// How long that part took.
-    pub(crate) elapsed: Duration,
-}
-
-impl Sample {
-    fn per_second(self) -> f64 {
-        f64::from(self.messages) / self.elapsed.as_secs_f64().max(f64::EPSILON)
-    }
-}
 
 /// One program of a contest.
 pub(crate) trait Program: Send {
@@ -47,7 +33,9 @@ pub(crate) struct Comparison {
     pub(crate) program: usize,
     /// What it is compared with.
     pub(crate) with: usize,
-    /// The least ratio that is accepted.
+    /// What is compared.
+    pub(crate) figure: Figure,
+    /// The worst ratio that is accepted.
     pub(crate) bound: Option<f64>,
 }
 
@@ -56,13 +44,27 @@ pub(crate) struct Contest {
     title: String,
     programs: Vec<Box<dyn Program>>,
     comparisons: Vec<Comparison>,
+    /// A turn is as many messages as the options say, divided by this.
+    share: u32,
     close: Option<BoxFuture<'static, Result>>,
 }
 
 impl Contest {
     /// A contest without programs.
     pub(crate) fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), programs: Vec::new(), comparisons: Vec::new(), close: None }
+        Self {
+            title: title.into(),
+            programs: Vec::new(),
+            comparisons: Vec::new(),
+            share: 1,
+            close: None,
+        }
+    }
+
+    /// Makes turns shorter: one in so many of the messages that the options say.
+    pub(crate) const fn turns_of(mut self, share: u32) -> Self {
+        self.share = share;
+        self
     }
 
     /// Adds a program; the first is what the others are compared with.
@@ -71,15 +73,20 @@ impl Contest {
         self
     }
 
-    /// Compares the newest program with the first one.
+    /// Compares the newest program's rate with the first one's.
     pub(crate) fn against_first(self, bound: Option<f64>) -> Self {
         self.against(0, bound)
     }
 
-    /// Compares the newest program with another one.
-    pub(crate) fn against(mut self, with: usize, bound: Option<f64>) -> Self {
+    /// Compares the newest program's rate with another one's.
+    pub(crate) fn against(self, with: usize, bound: Option<f64>) -> Self {
+        self.compare(Figure::Rate, with, bound)
+    }
+
+    /// Compares a figure of the newest program with another one's.
+    pub(crate) fn compare(mut self, figure: Figure, with: usize, bound: Option<f64>) -> Self {
         let program = self.programs.len().saturating_sub(1);
-        self.comparisons.push(Comparison { program, with, bound });
+        self.comparisons.push(Comparison { program, with, figure, bound });
         self
     }
 
@@ -92,28 +99,28 @@ impl Contest {
     /// Runs a round of warm-up and then the rounds that count, or as many as fit the time.
     pub(crate) async fn run(mut self, options: &Options, time: Duration) -> Result<Outcome> {
         let until = Instant::now() + time;
-        let mut rates: Vec<Vec<f64>> = Vec::new();
+        let mut samples: Vec<Vec<Sample>> = Vec::new();
         for round in 0..=options.rounds as usize {
-            if rates.len() >= ROUNDS_MIN && Instant::now() >= until {
+            if samples.len() >= ROUNDS_MIN && Instant::now() >= until {
                 break;
             }
-            let row = self.round(round, options.messages).await?;
+            let row = self.round(round, options.messages / self.share).await?;
             if round > 0 {
-                rates.push(row);
+                samples.push(row);
             }
         }
         if let Some(close) = self.close.take() {
             close.await?;
         }
         let names = self.programs.iter().map(|program| program.name()).collect();
-        Ok(Outcome { title: self.title, names, comparisons: self.comparisons, rates })
+        Ok(Outcome { title: self.title, names, comparisons: self.comparisons, samples })
     }
 
     /// One turn of each. Every other round goes backwards, and each pair of rounds begins with another
     /// program, so that nobody is always first, or always far from what it is compared with.
-    async fn round(&mut self, round: usize, messages: u32) -> Result<Vec<f64>> {
+    async fn round(&mut self, round: usize, messages: u32) -> Result<Vec<Sample>> {
         let count = self.programs.len();
-        let mut rates = vec![0.0; count];
+        let mut samples = vec![Sample::new(0, Duration::ZERO); count];
         for step in 0..count {
             let place = if round.is_multiple_of(2) { step } else { count - 1 - step };
             let at = (place + round / 2) % count;
@@ -123,13 +130,13 @@ impl Contest {
             let sample = turn
                 .unwrap_or_else(|_| Err(STUCK.into()))
                 .map_err(|error| format!("{}, {name}, round {round}: {error}", self.title))?;
-            rates[at] = sample.per_second();
+            samples[at] = sample;
         }
-        Ok(rates)
+        Ok(samples)
     }
 }
 
-/// What a contest gave: messages per second by round and program.
+/// What a contest gave, by round and program.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The case.
@@ -138,24 +145,28 @@ pub(crate) struct Outcome {
     pub(crate) names: Vec<&'static str>,
     /// The wanted ratios.
     pub(crate) comparisons: Vec<Comparison>,
-    rates: Vec<Vec<f64>>,
+    samples: Vec<Vec<Sample>>,
 }
 
 impl Outcome {
     /// Rounds that counted.
     pub(crate) fn rounds(&self) -> usize {
-        self.rates.len()
+        self.samples.len()
     }
 
-    /// Messages per second of a program.
-    pub(crate) fn rate(&self, program: usize) -> Spread {
-        Spread::of(self.rates.iter().map(|row| row[program]))
+    /// A figure of a program, if it was measured.
+    pub(crate) fn figure(&self, program: usize, figure: Figure) -> Option<Spread> {
+        let figures: Option<Vec<f64>> =
+            self.samples.iter().map(|row| row[program].figure(figure)).collect();
+        figures.filter(|figures| !figures.is_empty()).map(Spread::of)
     }
 
     /// The ratio of two programs, taken within each round.
     pub(crate) fn ratio(&self, comparison: Comparison) -> Spread {
-        let Comparison { program, with, .. } = comparison;
-        Spread::of(self.rates.iter().map(|row| row[program] / row[with]))
+        let Comparison { program, with, figure, .. } = comparison;
+        let ratio =
+            |row: &Vec<Sample>| Some(row[program].figure(figure)? / row[with].figure(figure)?);
+        Spread::of(self.samples.iter().filter_map(ratio))
     }
 }
 

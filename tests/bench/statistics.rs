@@ -25,7 +25,7 @@ impl Spread {
 }
 
 /// The figure below which this share lies, between neighbours where need be.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return 0.0;
     };

@@ -2,64 +2,84 @@
 
 use std::fmt;
 
+use crate::figures::Figure;
 use crate::rounds::{Comparison, Outcome};
 use crate::statistics::Spread;
 
-const HEAD: [&str; 9] =
-    ["case", "program", "rounds", "msg/s", "quartiles", "ratio", "quartiles", "of", "bound"];
+const COLUMNS: usize = 10;
+const HEAD: [&str; COLUMNS] = [
+    "case",
+    "program",
+    "rounds",
+    "figure",
+    "median",
+    "quartiles",
+    "ratio",
+    "quartiles",
+    "of",
+    "bound",
+];
+
+type Row = [String; COLUMNS];
 
 /// Rows of text that are printed below each other.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    rows: Vec<[String; 9]>,
+    rows: Vec<Row>,
     bounds: usize,
     missed: usize,
 }
 
 impl Table {
-    /// Adds the programs of a contest, and a row for each ratio.
+    /// Adds the programs of a contest, and a row for each figure and ratio.
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         for (program, name) in outcome.names.iter().enumerate() {
-            let rate = outcome.rate(program);
             let title = if program == 0 { outcome.title.clone() } else { String::new() };
-            let mut row = [
-                title,
-                (*name).to_owned(),
-                outcome.rounds().to_string(),
-                thousands(rate.median),
-                format!("{} .. {}", thousands(rate.low), thousands(rate.high)),
-                String::new(),
-                String::new(),
-                String::new(),
-                String::new(),
-            ];
-            let wanted = outcome.comparisons.iter().filter(|wanted| wanted.program == program);
-            for comparison in wanted {
-                self.compare(outcome, *comparison, &mut row);
-                self.rows.push(std::mem::take(&mut row));
-            }
-            if row.iter().any(|cell| !cell.is_empty()) {
-                self.rows.push(row);
+            let mut row = Row::default();
+            (row[0], row[1], row[2]) = (title, (*name).to_owned(), outcome.rounds().to_string());
+            for figure in Figure::ALL {
+                if let Some(spread) = outcome.figure(program, figure) {
+                    row[3] = figure.name().to_owned();
+                    row[4] = thousands(spread.median);
+                    row[5] = format!("{} .. {}", thousands(spread.low), thousands(spread.high));
+                    self.add_figure(outcome, program, figure, std::mem::take(&mut row));
+                }
             }
         }
     }
 
-    fn compare(&mut self, outcome: &Outcome, comparison: Comparison, row: &mut [String; 9]) {
+    /// Adds the row of a figure; further ratios stand below it.
+    fn add_figure(&mut self, outcome: &Outcome, program: usize, figure: Figure, mut row: Row) {
+        let wanted = outcome
+            .comparisons
+            .iter()
+            .filter(|wanted| wanted.program == program && wanted.figure == figure);
+        for comparison in wanted {
+            self.compare(outcome, *comparison, &mut row);
+            self.rows.push(std::mem::take(&mut row));
+        }
+        if row.iter().any(|cell| !cell.is_empty()) {
+            self.rows.push(row);
+        }
+    }
+
+    fn compare(&mut self, outcome: &Outcome, comparison: Comparison, row: &mut Row) {
         let ratio = outcome.ratio(comparison);
-        row[5] = format!("{:.2}", ratio.median);
-        row[6] = format!("{:.2} .. {:.2}", ratio.low, ratio.high);
-        row[7] = outcome.names[comparison.with].to_owned();
+        row[6] = format!("{:.2}", ratio.median);
+        row[7] = format!("{:.2} .. {:.2}", ratio.low, ratio.high);
+        row[8] = outcome.names[comparison.with].to_owned();
         if let Some(bound) = comparison.bound {
+            let figure = comparison.figure;
             self.bounds += 1;
-            self.missed += usize::from(ratio.median < bound);
-            row[8] = format!(">= {bound:.2} {}", verdict(ratio, bound));
+            self.missed += usize::from(!figure.keeps(ratio.median, bound));
+            row[9] = format!("{} {bound:.2} {}", figure.sign(), verdict(figure, ratio, bound));
         }
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: Vec<[&str; 9]> = std::iter::once(HEAD)
+        let rows: Vec<[&str; COLUMNS]> = std::iter::once(HEAD)
             .chain(self.rows.iter().map(|row| row.each_ref().map(String::as_str)))
             .collect();
         let widths: Vec<usize> = (0..HEAD.len())
@@ -75,10 +95,10 @@ impl fmt::Display for Table {
 }
 
 /// A miss within the spread of its rounds is not sure: more rounds on a quieter machine tell.
-fn verdict(ratio: Spread, bound: f64) -> &'static str {
-    if ratio.median >= bound {
+fn verdict(figure: Figure, ratio: Spread, bound: f64) -> &'static str {
+    if figure.keeps(ratio.median, bound) {
         "holds"
-    } else if ratio.high >= bound {
+    } else if figure.keeps(ratio.low, bound) || figure.keeps(ratio.high, bound) {
         "MISSED, within the spread"
     } else {
         "MISSED"

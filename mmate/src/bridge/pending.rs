@@ -110,7 +110,9 @@ impl Pending {
             *table.flows.entry(correlation_id.clone()).or_default() += 1;
         }
         let waiter = Waiter { number, correlation_id, reply: entry.reply, to };
-        table.waiters.entry(entry.id.to_owned()).or_default().push(waiter);
+        // Nearly always the only one.
+        let waiters = table.waiters.entry(entry.id.to_owned());
+        waiters.or_insert_with(|| Vec::with_capacity(1)).push(waiter);
         drop(table);
         Some(Ticket { pending: self.clone(), id: entry.id.to_owned(), number, replies })
     }

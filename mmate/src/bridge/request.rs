@@ -94,7 +94,8 @@ pub(super) struct Ready {
 /// A request as it is sent.
 #[derive(Debug)]
 pub(super) struct Letter {
-    pub(super) outgoing: Outgoing,
+    /// Boxed: it goes through several futures, and each would keep a place for it.
+    pub(super) outgoing: Box<Outgoing>,
     /// The flow's correlation id, as the envelope has it.
     pub(super) correlation_id: String,
 }
@@ -305,6 +306,7 @@ impl Bridge {
         // The envelope carries the flow's id; this property is what peers of any family send back, so it
         // tells this request apart from others of the flow.
         let flow = outgoing.properties.correlation_id.replace(call.asked.id.clone());
+        let outgoing = Box::new(outgoing);
         Ok(Letter { outgoing, correlation_id: flow.unwrap_or_else(|| call.asked.id.clone()) })
     }
 
@@ -334,7 +336,7 @@ impl Bridge {
         let mut confirmed = false;
         let waiting = async {
             // A reply proves that the broker has had the request, whether its confirm is here or not.
-            let sent = self.shared.publisher.deliver_until(letter.outgoing, &mut ticket.replies);
+            let sent = self.shared.publisher.deliver_until(*letter.outgoing, &mut ticket.replies);
             match sent.await {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => confirmed = true,

@@ -1,11 +1,12 @@
 //! The way out: bytes to the transport, what became of them to the ledger.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::task::unconstrained;
 
 use super::publisher::Published;
-use crate::observability::{Fate, Ledger};
+use crate::observability::{Account, Fate, Ledger};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
 
 /// What all publishers of an app publish through.
@@ -17,46 +18,69 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Gives finished bytes to the transport.
-    pub(super) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
+    ///
+    /// Not an `async fn`, like all ways that a message takes: each would keep a place for the message in
+    /// its future, beside the one that the transport has for it.
+    pub(super) fn deliver(
+        &self,
+        outgoing: Outgoing,
+    ) -> impl Future<Output = Result<Published, PublishError>> + Send + '_ {
         let id = outgoing.id().to_owned();
-        let message_type = outgoing.properties.message_type.as_deref().unwrap_or_default();
-        let pending = self.ledger.of_type(message_type).begin(&id);
-        let sent = self.forward(outgoing).await;
-        // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
-        // window: confirmed and not counted; whoever published has not been told either.
-        pending.end(sent.as_ref().map_or_else(|error| fate_of(error.kind()), |()| Fate::Confirmed));
-        sent?;
-        Ok(Published { id })
+        let account = self.account(&outgoing);
+        let sending = self.forward(outgoing);
+        async move {
+            let pending = account.begin(&id);
+            let sent = sending.await;
+            // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
+            // window: confirmed and not counted; whoever published has not been told either.
+            pending.end(fate_after(&sent));
+            sent?;
+            Ok(Published { id })
+        }
     }
 
     /// The same, until `proof` shows that the broker has the message: then its confirm is not waited for.
-    pub(super) async fn deliver_until<T>(
+    pub(super) fn deliver_until<T>(
         &self,
         outgoing: Outgoing,
         proof: impl Future<Output = T>,
-    ) -> Result<Option<T>, PublishError> {
+    ) -> impl Future<Output = Result<Option<T>, PublishError>> {
         let id = outgoing.id().to_owned();
-        let message_type = outgoing.properties.message_type.clone().unwrap_or_default();
-        let pending = self.ledger.of_type(&message_type).begin(&id);
-        tokio::select! {
-            biased;
-            proof = proof => {
-                pending.end(Fate::Confirmed);
-                Ok(Some(proof))
-            }
-            sent = self.forward(outgoing) => {
-                pending.end(sent.as_ref().map_or_else(|error| fate_of(error.kind()), |()| Fate::Confirmed));
-                sent.map(|()| None)
+        let account = self.account(&outgoing);
+        let sending = self.forward(outgoing);
+        async move {
+            let pending = account.begin(&id);
+            tokio::select! {
+                biased;
+                proof = proof => {
+                    pending.end(Fate::Confirmed);
+                    Ok(Some(proof))
+                }
+                sent = sending => {
+                    pending.end(fate_after(&sent));
+                    sent.map(|()| None)
+                }
             }
         }
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
-    pub(super) async fn forward(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+    pub(super) fn forward(
+        &self,
+        outgoing: Outgoing,
+    ) -> impl Future<Output = Result<(), PublishError>> + Send + '_ {
         // Hundreds of publishes are polled in one task. Taken from that task's budget, most of them
         // would be woken for nothing; the wait for the broker gives others their turn anyway.
-        unconstrained(self.transport.publish(outgoing)).await
+        unconstrained(self.transport.publish(outgoing))
     }
+
+    fn account(&self, outgoing: &Outgoing) -> &Account {
+        self.ledger.of_type(outgoing.properties.message_type.as_deref().unwrap_or_default())
+    }
+}
+
+fn fate_after(sent: &Result<(), PublishError>) -> Fate {
+    sent.as_ref().map_or_else(|error| fate_of(error.kind()), |()| Fate::Confirmed)
 }
 
 pub(super) const fn fate_of(kind: PublishErrorKind) -> Fate {

@@ -193,23 +193,29 @@ impl Publisher {
     }
 
     /// Gives finished bytes to the transport.
-    pub(crate) async fn deliver(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
-        self.shared.outlet.deliver(outgoing).await
+    pub(crate) fn deliver(
+        &self,
+        outgoing: Outgoing,
+    ) -> impl Future<Output = Result<Published, PublishError>> + Send + '_ {
+        self.shared.outlet.deliver(outgoing)
     }
 
     /// Gives finished bytes to the transport, and waits for the broker or for `proof` that it has them,
     /// whichever comes first.
-    pub(crate) async fn deliver_until<T>(
+    pub(crate) fn deliver_until<T>(
         &self,
         outgoing: Outgoing,
         proof: impl Future<Output = T>,
-    ) -> Result<Option<T>, PublishError> {
-        self.shared.outlet.deliver_until(outgoing, proof).await
+    ) -> impl Future<Output = Result<Option<T>, PublishError>> {
+        self.shared.outlet.deliver_until(outgoing, proof)
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
-    pub(crate) async fn forward(&self, outgoing: Outgoing) -> Result<(), PublishError> {
-        self.shared.outlet.forward(outgoing).await
+    pub(crate) fn forward(
+        &self,
+        outgoing: Outgoing,
+    ) -> impl Future<Output = Result<(), PublishError>> + Send + '_ {
+        self.shared.outlet.forward(outgoing)
     }
 
     /// Gives several to the transport, in order, and waits for all; stops at the first error.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use ::lapin::options::ConfirmSelectOptions;
 use futures_util::future::BoxFuture;
 
-use super::consume::Inlet;
+use super::consume::{consume, open};
 use super::publish::publish;
 use super::wire::Dress;
 use crate::Result;
 use crate::broker::{Scene, connect};
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
 use crate::mmate::service::Service;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Publishes and consumes.
 #[derive(Debug)]
@@ -39,11 +40,12 @@ impl Program for EndToEnd {
         Box::pin(async move {
             self.scene.purge().await?;
             let meter = Arc::new(Meter::new(messages));
-            let inlet = Inlet::open(&self.service).await?;
+            let inlet = open(&self.service).await?;
             let connection = connect(&self.service.url).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            let consuming = tokio::spawn(inlet.run(self.service.concurrency, Arc::clone(&meter)));
+            let consuming =
+                tokio::spawn(consume(inlet, self.service.concurrency, Arc::clone(&meter)));
             // The channel outlives the task: the library does not close a connection gladly while one
             // of its channels is being closed.
             let (outlet, order) = (channel.clone(), self.order.clone());

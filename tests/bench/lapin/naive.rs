@@ -6,14 +6,15 @@ use ::lapin::options::BasicAckOptions;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
-use super::consume::subscribe;
+use super::inlet::subscribe;
 use super::wire::decode;
 use crate::Result;
 use crate::broker::{Scene, connect};
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
-use crate::mmate::service::Service;
-use crate::rounds::{Program, Sample};
+use crate::mmate::service::{QUEUE, Service};
+use crate::rounds::Program;
 
 /// Fills the queue and consumes it.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Program for Naive {
 
 async fn run(service: Service, meter: Arc<Meter>) -> Result {
     let connection = connect(&service.url).await?;
-    let (_channel, mut consumer) = subscribe(&connection, service.prefetch).await?;
+    let (_channel, mut consumer) = subscribe(&connection, QUEUE, service.prefetch).await?;
     while !meter.is_done() {
         let delivery = consumer.next().await.ok_or("the consumer ended")??;
         meter.take(decode(&delivery.data)?);

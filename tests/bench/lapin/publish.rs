@@ -15,8 +15,9 @@ use mmate::contract::address::exchanges::EVENTS;
 use super::wire::{Dress, Id, TYPE, encode, now};
 use crate::Result;
 use crate::broker::{Scene, connect};
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Messages in flight.
 pub(crate) const WINDOW: u32 = 256;
@@ -63,7 +64,7 @@ impl Program for Publishing {
         Box::pin(async move {
             let began = Instant::now();
             self.publish(messages).await?;
-            let sample = Sample { messages, elapsed: began.elapsed() };
+            let sample = Sample::new(messages, began.elapsed());
             self.scene.purge().await?;
             Ok(sample)
         })

@@ -86,7 +86,7 @@ impl Dress {
 }
 
 /// A new id as text, without an allocation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Id([u8; 36]);
 
 impl Id {
@@ -100,6 +100,11 @@ impl Id {
         let mut text = [0; 36];
         uuid.hyphenated().encode_lower(&mut text);
         Self(text)
+    }
+
+    /// Reads an id that was written as one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        text.as_bytes().try_into().ok().map(Self)
     }
 
     /// The text.

@@ -7,9 +7,10 @@ use futures_util::future::BoxFuture;
 use super::service::Service;
 use crate::Result;
 use crate::broker::Scene;
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Fills the queue and starts the service.
 #[derive(Debug)]

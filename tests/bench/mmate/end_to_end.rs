@@ -8,9 +8,10 @@ use super::publish::publish;
 use super::service::Service;
 use crate::Result;
 use crate::broker::Scene;
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Publishes and consumes.
 #[derive(Debug)]

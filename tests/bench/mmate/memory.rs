@@ -8,9 +8,10 @@ use mmate::transport::memory::{Limits, MemoryTransport};
 
 use super::service::app_on;
 use crate::Result;
+use crate::figures::Sample;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Publishes and handles in one process.
 #[derive(Debug)]

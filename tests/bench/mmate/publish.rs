@@ -12,9 +12,10 @@ use mmate::runtime::Running;
 use super::service::Service;
 use crate::Result;
 use crate::broker::Scene;
+use crate::figures::Sample;
 use crate::lapin::publish::{WINDOW, take};
 use crate::message::OrderPlaced;
-use crate::rounds::{Program, Sample};
+use crate::rounds::Program;
 
 /// Publishes through an app that stays connected.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Program for Publishing {
         Box::pin(async move {
             let began = Instant::now();
             self.publish(messages).await?;
-            let sample = Sample { messages, elapsed: began.elapsed() };
+            let sample = Sample::new(messages, began.elapsed());
             self.scene.purge().await?;
             Ok(sample)
         })

@@ -1,4 +1,4 @@
-//! The service whose handler takes orders.
+//! The service whose handler takes orders, or answers questions about them.
 
 use std::sync::Arc;
 
@@ -7,14 +7,30 @@ use mmate::runtime::{AppBuilder, Running};
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::{QueueKind, Transport};
 
+use super::asking::price_order;
 use crate::message::OrderPlaced;
 use crate::meter::Meter;
 
 /// The service's name.
 pub(crate) const NAME: &str = "bench";
 
-/// The queue of its one handler.
+/// The queue of the handler that takes orders.
 pub(crate) const QUEUE: &str = "bench.orders";
+
+/// The queue of the handler that answers questions.
+const QUESTIONS: &str = "bench.questions";
+
+/// Messages that the broker may hand to the responder in advance.
+const QUESTIONS_PREFETCH: u16 = 500;
+
+/// What the service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// It takes orders.
+    Orders,
+    /// It answers questions.
+    Questions,
+}
 
 #[handler(queue = "bench.orders")]
 async fn take_order(order: OrderPlaced, meter: State<Arc<Meter>>) {
@@ -32,17 +48,36 @@ pub(crate) struct Service {
     pub(crate) prefetch: u16,
     /// Messages that are handled at a time.
     pub(crate) concurrency: u16,
+    /// What it does with them.
+    pub(crate) work: Work,
 }
 
 impl Service {
     /// A service with the framework's own defaults for consuming.
     pub(crate) fn new(url: &str, kind: QueueKind) -> Self {
-        Self { url: url.to_owned(), kind, prefetch: 100, concurrency: 10 }
+        Self { url: url.to_owned(), kind, prefetch: 100, concurrency: 10, work: Work::Orders }
+    }
+
+    /// A service that answers so many questions at a time.
+    pub(crate) fn of_questions(url: &str, kind: QueueKind, concurrency: u16) -> Self {
+        let (prefetch, work) = (QUESTIONS_PREFETCH, Work::Questions);
+        Self { prefetch, concurrency, work, ..Self::new(url, kind) }
+    }
+
+    /// The queue of its one handler.
+    pub(crate) const fn queue(&self) -> &'static str {
+        match self.work {
+            Work::Orders => QUEUE,
+            Work::Questions => QUESTIONS,
+        }
     }
 
     /// Makes exchanges, queue and dead-letter queue.
     pub(crate) async fn declare(&self) -> crate::Result {
-        let app = self.builder(&Arc::new(Meter::new(1))).build()?;
+        let app = match self.work {
+            Work::Orders => self.builder(&Arc::new(Meter::new(1))).build()?,
+            Work::Questions => self.settings().handler::<price_order>().build()?,
+        };
         let transport = AmqpTransport::connect(AmqpConfig::new(self.url.as_str())).await?;
         transport.declare(&app.plan().topology).await?;
         transport.close().await;
@@ -59,11 +94,24 @@ impl Service {
         Ok(app(&self.url).publish_only().start().await?)
     }
 
+    /// Starts to answer questions.
+    pub(crate) async fn start_answering(&self) -> crate::Result<Running> {
+        Ok(self.settings().handler::<price_order>().start().await?)
+    }
+
+    /// Starts an app that asks, so many questions at a time.
+    pub(crate) async fn start_asking(&self, at_a_time: u16) -> crate::Result<Running> {
+        let asking = app(&self.url).publish_only();
+        Ok(asking.config("bridge.max_concurrent", i64::from(at_a_time)).start().await?)
+    }
+
     fn builder(&self, meter: &Arc<Meter>) -> AppBuilder {
+        self.settings().handler::<take_order>().provide(Arc::clone(meter))
+    }
+
+    fn settings(&self) -> AppBuilder {
         let kind = if self.kind == QueueKind::Classic { "classic" } else { "quorum" };
         app(&self.url)
-            .handler::<take_order>()
-            .provide(Arc::clone(meter))
             .config("queues.type", kind)
             .config("consume.prefetch", i64::from(self.prefetch))
             .config("consume.concurrency", i64::from(self.concurrency))
