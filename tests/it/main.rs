@@ -15,6 +15,7 @@ mod consume;
 mod crash_windows;
 mod dead_letters;
 mod faults_of_tests;
+mod http;
 mod identity;
 mod later;
 mod ledger;
