@@ -109,6 +109,14 @@ pub(crate) struct BulkheadArgs {
     pub(crate) places: Count,
 }
 
+/// `cache = ".."` and `cache(..)`.
+#[derive(Default)]
+pub(crate) struct CacheArgs {
+    /// Missing only after a mistake.
+    pub(crate) ttl: Option<Millis>,
+    pub(crate) size: Option<u64>,
+}
+
 /// The arguments of `#[handler]`.
 #[derive(Default)]
 pub(crate) struct HandlerArgs {
@@ -128,6 +136,7 @@ pub(crate) struct HandlerArgs {
     pub(crate) rate: Option<Keyed<RateArgs>>,
     pub(crate) bulkhead: Option<Keyed<BulkheadArgs>>,
     pub(crate) fallback: Option<Keyed<syn::Path>>,
+    pub(crate) cache: Option<Keyed<CacheArgs>>,
 }
 
 /// The arguments of `#[main]` and `#[test]`.

@@ -97,10 +97,11 @@ mod runtime_surface {
     use std::fmt;
     use std::future::Future;
 
-    use crate::contract::MessageInfo;
+    use crate::contract::{Kind, MessageInfo};
     pub use crate::handler::{
-        Building, Bulkhead, Call, Fallback, FromContext, FromDelivery, FromResources, Handler,
-        HandlerEntry, IntoOutcome, ProviderEntry, Requirements, Resources, Running, Started,
+        Building, Bulkhead, CachePolicy, Call, Fallback, FromContext, FromDelivery, FromResources,
+        Handler, HandlerEntry, IntoOutcome, ProviderEntry, Requirements, Resources, Running,
+        Started,
     };
     use crate::handler::{HandlerError, HandlerResult};
     pub use crate::reliability::{Backoff, BreakerPolicy, RatePolicy, RetryPolicy};
@@ -119,6 +120,19 @@ mod runtime_surface {
     #[must_use]
     pub const fn incoming<T: FromDelivery>() -> Incoming<T> {
         Incoming { info: <T::Message as crate::contract::Message>::INFO, take: T::from_call }
+    }
+
+    /// Refuses a handler whose answers cannot be cached, while the user's crate is compiled.
+    ///
+    /// # Panics
+    /// If the message is no query.
+    #[track_caller]
+    pub const fn only_queries(message: &MessageInfo) {
+        assert!(
+            matches!(message.kind, Kind::Query),
+            "`cache` keeps the answers to queries, and this handler takes no query\nhelp: remove `cache`, or declare the \
+             message with `#[message(query, reply = YourReply)]`"
+        );
     }
 
     /// Runs the handler of a message to an outcome. The compiler finds it before [`RunsAnything`].

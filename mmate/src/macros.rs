@@ -128,6 +128,7 @@ pub use mmate_macros::payload;
 /// | `rate(100, per = "1s")` | how many calls may begin in which time, per process; `burst = 10`: how many at once |
 /// | `bulkhead("db", 10)` | so many calls of all handlers with this bulkhead run at a time, per process |
 /// | `fallback = cached_price` | the function that is called instead once the attempts are spent |
+/// | `cache = "5m"` | a query that was answered less than so long ago is answered without a call; `cache(ttl = "5m", size = 1000)` |
 /// | `dead_letter = "dlq.orders"` | where a message goes that failed for good; one that several queues share is replayed by copies |
 /// | `broadcast` | every instance gets its own copy; not with `queue`, `group`, `queue_type`, `max_priority` |
 /// | `queue_type = classic` | `quorum`, the default, or `classic` |
@@ -156,6 +157,24 @@ pub use mmate_macros::payload;
 /// attempts are spent, and while the breaker is open, instead of waiting; not for `invalid`, `permanent`, rejected or
 /// unreadable messages. Its `Ok` finishes the message as the handler's would; its `Err` dead-letters it with both errors.
 /// `Context::is_fallback` tells it from the handler. It has the handler's time limit and waits for none of its other limits.
+///
+/// # Cache
+///
+/// **`cache`** is for queries. An equal query within `ttl` (up to 7 days) of the end of the call gets the same answer, without a call
+/// and before any limit; the ledger counts it as `handled`, for the reason `cached`. Each process keeps the last `size` (1,000, at most
+/// 1,000,000) answers of each handler; the one that was not asked for the longest makes room. What bounds the memory is
+/// `size` times your own reply and query.
+///
+/// - **Equal** are queries with the same type, version (`x-schema-version`), payload as JSON (order of keys and white space
+///   aside), and the same values of the headers that `wire.flow_headers` names, such as a tenant. **Nothing else counts: no other
+///   header, and not who asks.** A handler whose answer depends on anything else must not be cached. The family's fields `replyTo` and
+///   `targetService` inside the payload do not count either, unless the message has a field of that name. A query of more than 64 KiB is
+///   not cached.
+/// - **Single flight**: while an equal query is being answered in the process, the others wait for its answer. If the call fails,
+///   is refused or cut off, that concerns its own message, and the next one calls. Who waits for calls longer than one call
+///   may take (`timeout`) fails as if its own call had; at shutdown who waits is left unacknowledged at once.
+/// - **Only answers are kept**, and only once all that followed from the call has left: no error, no rejection, no answer of a
+///   `fallback`. What the handler publishes belongs to the call and is not published again with a cached answer.
 ///
 /// Beside the function there is a type of the same name, which implements `Handler`, for apps that choose
 /// their handlers by hand. `MMATE_MACROS_DEBUG=create_order` in the environment of the compiler prints

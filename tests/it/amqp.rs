@@ -7,5 +7,5 @@ mod declaring;
 mod failover;
 mod losses;
 mod outages;
-mod proxy;
+pub(crate) mod proxy;
 mod publishing;

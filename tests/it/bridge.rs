@@ -3,6 +3,8 @@
 mod acknowledged;
 mod gather;
 mod limits;
+mod outages;
+mod stopping;
 
 use std::time::Duration;
 

@@ -5,14 +5,16 @@ mod stop;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use mmate::contract::address::Address;
 use mmate::http::axum::http::StatusCode;
 use mmate::http::axum::routing::{get, post};
 use mmate::http::axum::{Json, Router};
 use mmate::http::{self, IdempotencyKey, Payload, Problem};
 use mmate::prelude::*;
 use mmate::runtime::{AppBuilder, Running, ShutdownReport};
+use mmate::transport::{Properties, Queue, QueueKind, Topology, Transport};
 use mmate_tests::client::{self, Answer, send};
-use mmate_tests::{Backend, Probe, on_every_transport, unique};
+use mmate_tests::{Backend, Probe, on_every_transport, publish_raw, take, unique};
 use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -92,7 +94,7 @@ async fn unchecked(bridge: Bridge, Json(message): Json<Halve>) -> Result<Json<Ha
     Ok(Json(bridge.ask(message).await?))
 }
 
-async fn nothing(bridge: Bridge) -> Result<Json<Halved>, Problem> {
+async fn not_offered(bridge: Bridge) -> Result<Json<Halved>, Problem> {
     Ok(Json(bridge.ask(NotOffered {}).await?))
 }
 
@@ -103,6 +105,8 @@ async fn unheard(publisher: Publisher) -> Result<(), Problem> {
 
 /// A service with its edge on a port of its own.
 struct Service {
+    name: String,
+    transport: Arc<dyn Transport>,
     address: SocketAddr,
     probe: Probe,
     gate: Gate,
@@ -121,9 +125,11 @@ impl Service {
         edge: impl FnOnce(http::Edge) -> http::Edge,
     ) -> Self {
         let (probe, gate) = (Probe::default(), Gate::new(Semaphore::new(0)));
-        let builder = backend.broker().await.service(&unique("http")).await;
-        let builder = builder.handler::<halve>().handler::<hear_refusals>();
+        let (broker, name) = (backend.broker().await, unique("http"));
+        let builder = broker.service(&name).await;
+        let builder = builder.handler::<halve>();
         let builder = builder.provide(probe.clone()).provide(Gate::clone(&gate));
+        let transport = broker.connect().await;
         let running = extend(builder).start().await.expect("the service boots");
         let listener = http::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -135,14 +141,14 @@ impl Service {
         let routes = Self::routes(&running);
         let edge =
             tokio::spawn(edge(http::serve_until(running, listener, routes, stopped)).into_future());
-        Self { address, probe, gate, stop, edge }
+        Self { name, transport, address, probe, gate, stop, edge }
     }
 
     fn routes(running: &Running) -> Router {
         Router::new()
             .route("/halves", post(halves))
             .route("/unchecked", post(unchecked))
-            .route("/nothing", get(nothing))
+            .route("/not-offered", get(not_offered))
             .route("/unheard", get(unheard))
             .merge(http::health(running))
             .with_state(running.bridge().clone())
@@ -167,7 +173,8 @@ fn asks(number: u32, how: &str) -> http::axum::http::Request<http::axum::body::B
 }
 
 async fn an_answer_and_a_refusal_of_the_business(backend: Backend) {
-    let service = Service::start(backend).await;
+    let hears = |builder: AppBuilder| builder.handler::<hear_refusals>();
+    let service = Service::start_with(backend, hears, |edge| edge).await;
     let halved = service.halve(42, "well").await;
     assert_eq!((halved.status, &halved.body), (201, &json!({"number": 21})));
     let odd = service.halve(9, "odd").await;
@@ -194,11 +201,34 @@ async fn a_failure_of_the_inside_is_a_502_without_a_word_of_it(backend: Backend)
 
 async fn nobody_listens(backend: Backend) {
     let service = Service::start(backend).await;
-    for path in ["/nothing", "/unheard"] {
+    for path in ["/not-offered", "/unheard"] {
         let answer = service.get(path).await;
         assert_eq!(answer.problem(), (503, "NO_LISTENER"));
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
+    service.stop().await;
+}
+
+/// Another program answers, and not as the contract says.
+async fn an_answer_that_cannot_be_read_is_a_502(backend: Backend) {
+    let service = Service::start(backend).await;
+    let (transport, queue) = (Arc::clone(&service.transport), unique("peer"));
+    let mut topology = Topology::default();
+    topology.queue(Queue::new(&queue).kind(QueueKind::Exclusive));
+    let address = Address::of(NotOffered::INFO, &service.name, None);
+    topology.bind(address.exchange, &queue, address.routing_key);
+    transport.declare(&topology).await.expect("declared");
+    let answer = async {
+        let asked = take(&transport, &queue).await;
+        let reply_to = asked.properties.reply_to.clone().expect("somebody waits");
+        let mut properties = Properties::default();
+        properties.correlation_id = asked.properties.correlation_id.clone();
+        let body = r#"{"id":"1","type":"Halved","payload":{"number":"a secret of the inside"}}"#;
+        publish_raw(&transport, &reply_to, properties, body).await;
+    };
+    let ((), answer) = tokio::join!(answer, service.get("/not-offered"));
+    assert_eq!(answer.problem(), (502, "BAD_REPLY"));
+    assert!(!format!("{answer:?}").contains("secret"), "{answer:?}");
     service.stop().await;
 }
 
@@ -239,6 +269,15 @@ async fn an_overload_is_answered_at_once(backend: Backend) {
     service.stop().await;
 }
 
+async fn a_message_that_would_be_too_large_is_a_413(backend: Backend) {
+    let small = |builder: AppBuilder| builder.config("limits.message_bytes_max", 1_000);
+    let service = Service::start_with(backend, small, |edge| edge).await;
+    let large = service.halve(2, &"well".repeat(300)).await;
+    assert_eq!(large.problem(), (413, "TOO_LARGE"));
+    assert!(service.probe.notes().is_empty());
+    service.stop().await;
+}
+
 /// The error names the place of the mistake and never the value; the request does not leave the edge.
 async fn a_body_that_breaks_the_contract_is_turned_away(backend: Backend) {
     let service = Service::start(backend).await;
@@ -272,6 +311,8 @@ on_every_transport! {
     a_failure_of_the_inside_is_a_502_without_a_word_of_it
     nobody_listens
     a_request_without_an_answer_is_asked_again_with_its_key
+    an_answer_that_cannot_be_read_is_a_502
     an_overload_is_answered_at_once
+    a_message_that_would_be_too_large_is_a_413
     a_body_that_breaks_the_contract_is_turned_away
 }

@@ -2,20 +2,18 @@
 //! `MMATE_URL`, on a broker of its own, driven by a foreign client.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use mmate_tests::unique;
-use xtask::servers::process::{ChildGroup, Signal, guarded};
-use xtask::servers::{ForeignClient, Guard, RabbitNode, StartOptions};
+use xtask::servers::process::{Signal, guarded};
+use xtask::servers::{ForeignClient, Guard, InstallPolicy, RabbitNode, StartOptions};
 
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::program::{PATIENCE, Program, foreign_program};
+
 const WORK_QUEUES: [&str; 4] =
     ["cmd.soak.Work", "cmd.soak.Plain", "cmd.soak.Timed", "qry.soak.Ask"];
 
@@ -31,7 +29,7 @@ impl Scene {
     fn set() -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique("defaults"));
         fs::create_dir_all(&folder).expect("a folder for logs");
-        let client = ForeignClient::find_or_install().required();
+        let client = ForeignClient::python(InstallPolicy::FindOnly).required();
         Self {
             guard: Guard::new(Some(&folder)).expect("a shell"),
             node: RabbitNode::start(&StartOptions::default()).expect("a broker"),
@@ -74,82 +72,16 @@ impl Scene {
     }
 
     fn foreign(&self, program: &str) -> Command {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        self.client.command(&tests.join("foreign").join(program))
+        self.client.command(&foreign_program(program))
     }
-}
-
-/// A process with its lines.
-struct Program {
-    child: ChildGroup,
-    lines: Receiver<(Instant, String)>,
-    seen: Vec<(Instant, String)>,
-    log: PathBuf,
 }
 
 impl Program {
-    fn start(guard: &Arc<Guard>, command: &mut Command, folder: &Path) -> Self {
-        let log = folder.join(unique("log"));
-        command.stdout(Stdio::piped()).stderr(File::create(&log).expect("a log"));
-        let mut child = guard.spawn(command).expect("it starts");
-        let output = child.take_stdout().expect("piped");
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send((Instant::now(), line)).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines, seen: Vec::new(), log }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Reads on until a line is the one, which may have been seen before.
-    fn wait_for(&mut self, what: &str, is: impl Fn(&str) -> bool) -> (Instant, String) {
-        if let Some(found) = self.seen.iter().find(|(_, line)| is(line)) {
-            return found.clone();
-        }
-        self.wait_for_another(what, is)
-    }
-
-    /// Reads on until a new line is the one.
-    fn wait_for_another(&mut self, what: &str, is: impl Fn(&str) -> bool) -> (Instant, String) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                let seen: Vec<&str> = self.seen.iter().map(|(_, line)| line.as_str()).collect();
-                panic!("{what} did not come; there was:\n{}\n{}", seen.join("\n"), self.log());
-            };
-            self.seen.push(line.clone());
-            if is(&line.1) {
-                return line;
-            }
-        }
-    }
-
-    /// Everything until now.
-    fn all(&mut self) -> &[(Instant, String)] {
-        self.seen.extend(self.lines.try_iter());
-        &self.seen
-    }
-
     /// When each attempt at a message began.
     fn runs(&mut self, id: &str) -> Vec<Instant> {
         let start = format!("run {id} ");
         let all = self.all().iter();
         all.filter(|(_, line)| line.starts_with(&start)).map(|(when, _)| *when).collect()
-    }
-
-    fn ended(mut self) -> (bool, String) {
-        let status = self.child.wait(PATIENCE).expect("waited for");
-        let status = status.unwrap_or_else(|| panic!("it does not end:\n{}", self.log()));
-        self.seen.extend(self.lines.iter());
-        (status.success(), self.log())
     }
 
     /// The reason and the number of attempts with which a message was dead-lettered.
@@ -158,10 +90,6 @@ impl Program {
         let (_, line) = self.wait_for(&start, |line| line.starts_with(&start));
         let words: Vec<&str> = line.split(' ').collect();
         (words[3].to_owned(), words[4].to_owned())
-    }
-
-    fn wait_for_start(&mut self, start: &str) -> String {
-        self.wait_for(start, |line| line.starts_with(start)).1
     }
 }
 

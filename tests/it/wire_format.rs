@@ -225,6 +225,17 @@ fn the_reply_address_of_the_payload_goes_before_the_envelopes() {
         (r#"{"id":"1","type":"T","replyTo":"b","payload":{"replyTo":""}}"#, Some("b")),
         (r#"{"id":"1","type":"T","payload":{"nested":{"replyTo":"no"}}}"#, None),
         (r#"{"id":"1","type":"T","replyTo":""}"#, None),
+        // The property has the address that the broker made of this.
+        (r#"{"id":"1","type":"T","payload":{"replyTo":"amq.rabbitmq.reply-to"}}"#, None),
+        (r#"{"id":"1","type":"T","replyTo":"amq.rabbitmq.reply-to"}"#, None),
+        (
+            r#"{"id":"1","type":"T","replyTo":"b","payload":{"replyTo":"amq.rabbitmq.reply-to"}}"#,
+            Some("b"),
+        ),
+        (
+            r#"{"id":"1","type":"T","replyTo":"amq.rabbitmq.reply-to.g1h2A==.5+c="}"#,
+            Some("amq.rabbitmq.reply-to.g1h2A==.5+c="),
+        ),
     ];
     for (body, expected) in cases {
         let opened = envelope::open(body.as_bytes()).expect("an envelope");

@@ -133,6 +133,16 @@ async fn find_order(_: FindOrder) -> Result<OrderPlaced> {
     Ok(OrderPlaced { order_id: String::new() })
 }
 
+#[handler(cache(ttl = "1h 30m", size = 50), broadcast)]
+async fn find_again(_: FindOrder) -> Result<OrderPlaced> {
+    Ok(OrderPlaced { order_id: String::new() })
+}
+
+#[handler(cache = "5m", fallback = cache::find_order, group = "third")]
+async fn find_for_a_while(_: FindOrder) -> Result<OrderPlaced> {
+    Ok(OrderPlaced { order_id: String::new() })
+}
+
 #[message(event)]
 #[cfg(any())]
 struct NotThere {
@@ -169,7 +179,7 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     assert_eq!(entry.message.name, "Create");
     assert_eq!(entry.options.prefetch, Some(64));
     limits();
-    assert_eq!(mmate::handler::registered_handlers().len(), 4);
+    assert_eq!(mmate::handler::registered_handlers().len(), 6);
     assert_eq!(mmate::handler::registered_providers().len(), 2);
     assert_eq!(mmate::contract::registered_messages().len(), 5);
     let closed = OrderClosed::Shipped { tracking_code: None };
@@ -184,7 +194,7 @@ async fn main() -> std::result::Result<(), std::io::Error> {
 }
 
 fn limits() {
-    use mmate::handler::{Bulkhead, Handler};
+    use mmate::handler::{Bulkhead, CachePolicy, Handler};
     use mmate::reliability::{BreakerPolicy, RatePolicy};
     let options = find_order::ENTRY.options;
     assert_eq!(options.breaker, Some(BreakerPolicy::new(3, 60_000, 2)));
@@ -194,6 +204,9 @@ fn limits() {
     assert_eq!(options.fallback.map(|fallback| fallback.name), Some("find_order"));
     let backoff = options.retry.unwrap().backoff;
     assert_eq!(backoff.wait(7), std::time::Duration::from_secs(7));
+    let cached = CachePolicy::new(5_400_000).size(50);
+    assert_eq!(find_again::ENTRY.options.cache, Some(cached));
+    assert_eq!(find_for_a_while::ENTRY.options.cache, Some(CachePolicy::new(300_000)));
     let options = forget::ENTRY.options;
     assert_eq!(options.breaker, Some(BreakerPolicy::DEFAULT));
     assert_eq!(options.rate, Some(RatePolicy::new(1, 86_400_000)));

@@ -30,8 +30,9 @@ Tasks:
   help                  this text
 
 RabbitMQ is used when it is on this machine, else `test`, `bench` and `broker` install it with
-apt-get (as root or with passwordless sudo; not with --no-broker-install). With the environment
-variable MMATE_TEST_AMQP_URL set, `test` and `bench` use that broker and start none.";
+apt-get (as root or with passwordless sudo; not with --no-broker-install). So do `test` and `soak`
+with Python and pika, and `test` with Node, whose amqplib npm puts into the target folder. With the
+environment variable MMATE_TEST_AMQP_URL set, `test` and `bench` use that broker and start none.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -8,7 +8,9 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{FnArg, Type};
 
 use super::{conditions, location, spelled};
-use crate::model::{Backoff, BreakerArgs, FnItem, HandlerArgs, QueueType, RateArgs, RetryArgs};
+use crate::model::{
+    Backoff, BreakerArgs, CacheArgs, FnItem, HandlerArgs, QueueType, RateArgs, RetryArgs,
+};
 use crate::parse::args::Keyed;
 use crate::parse::docs::docs;
 
@@ -81,6 +83,7 @@ fn shims(args: &HandlerArgs, item: &FnItem) -> TokenStream {
         shim(&quote_spanned!(local=> __mmate_fallback), &quote!(#path), span, item)
     });
     let types = parameter_types(item);
+    let only_queries = only_queries(args, &types);
     let needs = types
         .iter()
         .skip(1)
@@ -94,7 +97,22 @@ fn shims(args: &HandlerArgs, item: &FnItem) -> TokenStream {
         #start
         #fallback
         fn __mmate_requires(#needs_param: &mut __mmate::Requirements) { #needs }
+        #only_queries
     }
+}
+
+/// The kind of the message is not known here, but while constants are evaluated. A message that is none at all
+/// is an error elsewhere, and then this is not evaluated.
+fn only_queries(args: &HandlerArgs, types: &[&Type]) -> Option<TokenStream> {
+    let (key, message) = (&args.cache.as_ref()?.key, types.first()?);
+    let local = Span::mixed_site();
+    let check = quote_spanned!(key.span().resolved_at(local)=> __mmate::only_queries(message));
+    Some(quote_spanned! {local=>
+        const _: () = {
+            let message = __mmate::incoming::<#message>().info;
+            #check
+        };
+    })
 }
 
 /// The function that takes the arguments and calls `called`, which stands at `span`.
@@ -174,7 +192,7 @@ fn options(args: &HandlerArgs) -> TokenStream {
     quote!(#queue #topic #group #dead_letter #concurrency #prefetch #timeout #retry #broadcast #queue_kind #max_priority #limits)
 }
 
-/// Rate, bulkhead, breaker and fallback.
+/// Rate, bulkhead, breaker, fallback and cache.
 fn limits(args: &HandlerArgs) -> TokenStream {
     let rate = args.rate.as_ref().map(|rate| rate_policy(&rate.value));
     let bulkhead = args.bulkhead.as_ref().map(|bulkhead| {
@@ -186,7 +204,14 @@ fn limits(args: &HandlerArgs) -> TokenStream {
         let name = fallback.value.segments.last().map(|last| spelled(&last.ident));
         quote!(.fallback(__mmate::Fallback::new(#name, __mmate_fallback)))
     });
-    quote!(#rate #bulkhead #breaker #fallback)
+    let cache = args.cache.as_ref().map(|cache| cache_policy(&cache.value));
+    quote!(#rate #bulkhead #breaker #fallback #cache)
+}
+
+fn cache_policy(cache: &CacheArgs) -> TokenStream {
+    let ttl = Literal::u64_unsuffixed(cache.ttl.map_or(0, |ttl| ttl.value));
+    let size = number_setter("size", cache.size);
+    quote!(.cache(__mmate::CachePolicy::new(#ttl) #size))
 }
 
 fn rate_policy(rate: &RateArgs) -> TokenStream {

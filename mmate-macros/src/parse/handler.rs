@@ -30,6 +30,7 @@ const KEYS: Table = Table {
         KnownKey { name: "rate", example: "rate(100, per = \"1s\")" },
         KnownKey { name: "bulkhead", example: "bulkhead(\"db\", 10)" },
         KnownKey { name: "fallback", example: "fallback = cached_price" },
+        KnownKey { name: "cache", example: "cache(ttl = \"5m\", size = 1000)" },
         KnownKey { name: "broadcast", example: "broadcast" },
         KnownKey { name: "queue_type", example: "queue_type = classic" },
         KnownKey { name: "max_priority", example: "max_priority = 9" },
@@ -101,6 +102,9 @@ fn read_key(
         }
         "fallback" => {
             args.fallback = Some(limits::fallback(&key, input).map(|value| key.with(value))?)
+        }
+        "cache" => {
+            args.cache = Some(limits::cache(&key, input, errors).map(|value| key.with(value))?)
         }
         "broadcast" => args.broadcast = Some(values::flag(&key, input).map(|()| key.with(()))?),
         "queue_type" => {

@@ -1,4 +1,4 @@
-//! The keys of `#[handler]` that limit its calls: `breaker`, `rate`, `bulkhead`, `fallback`.
+//! The keys of `#[handler]` that limit or save its calls: `breaker`, `rate`, `bulkhead`, `fallback`, `cache`.
 
 use syn::parse::ParseStream;
 use syn::{Lit, LitInt, LitStr, Token};
@@ -6,10 +6,10 @@ use syn::{Lit, LitInt, LitStr, Token};
 use super::args::{Key, KnownKey, Table, read_list};
 use super::values::{self, Count, Millis};
 use crate::diagnostics::Errors;
-use crate::model::{BreakerArgs, BulkheadArgs, RateArgs};
+use crate::model::{BreakerArgs, BulkheadArgs, CacheArgs, RateArgs};
 use crate::validate::naming;
 
-/// The longest reset of a breaker and the longest time of a rate: 7 days.
+/// The longest reset of a breaker, time of a rate and life of a cached answer: 7 days.
 const TIME_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// The most calls per time, the largest burst, and the most failures and probes.
@@ -22,6 +22,17 @@ const BREAKER_KEYS: Table = Table {
         KnownKey { name: "reset", example: "reset = \"30s\"" },
         KnownKey { name: "probes", example: "probes = 3" },
         KnownKey { name: "name", example: "name = \"payments\"" },
+    ],
+};
+
+/// The most answers that a handler keeps.
+const ANSWERS_MAX: u64 = 1_000_000;
+
+const CACHE_KEYS: Table = Table {
+    place: "`cache(..)`",
+    keys: &[
+        KnownKey { name: "ttl", example: "ttl = \"5m\"" },
+        KnownKey { name: "size", example: "size = 1000" },
     ],
 };
 
@@ -191,6 +202,40 @@ fn bounded(key: &Key, time: Millis) -> syn::Result<Millis> {
 fn skip<T>(input: ParseStream<'_>, error: syn::Error) -> syn::Result<T> {
     input.parse::<proc_macro2::TokenStream>()?;
     Err(error)
+}
+
+/// `cache = "5m"`, or `cache(ttl = "5m", size = 1000)`.
+pub(super) fn cache(
+    key: &Key,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+) -> syn::Result<CacheArgs> {
+    let help = format!("help: write `cache = \"5m\"`, or `{}`", key.example);
+    if input.peek(Token![=]) {
+        let ttl = Some(bounded(key, values::duration(key, input)?)?);
+        return Ok(CacheArgs { ttl, size: None });
+    }
+    if !input.peek(syn::token::Paren) {
+        return Err(key.error(format!("`cache` says how long an answer is kept\n{help}")));
+    }
+    let content;
+    syn::parenthesized!(content in input);
+    let said_before = errors.any();
+    let mut args = CacheArgs::default();
+    read_list(&content, &CACHE_KEYS, errors, &mut |key, input, _| {
+        if key.ident == "ttl" {
+            args.ttl = Some(bounded(&key, values::duration(&key, input)?)?);
+        } else {
+            args.size = Some(values::number(&key, input, 1..=ANSWERS_MAX)?.0);
+        }
+        Ok(())
+    });
+    // A mistake in the list may well be the missing `ttl`.
+    if args.ttl.is_none() && (said_before || !errors.any()) {
+        let text = format!("`cache` says with `ttl` how long an answer is kept\n{help}");
+        return Err(key.error(text));
+    }
+    Ok(args)
 }
 
 /// `fallback = cached_price`.

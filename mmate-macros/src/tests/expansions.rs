@@ -110,6 +110,10 @@ fn handlers() {
     );
     check("handler_breaker", expand::handler(quote!(breaker), item));
     let item = quote!(
+        async fn price(query: Price) -> Result<Priced> {}
+    );
+    check("handler_cache", expand::handler(quote!(cache(ttl = "5m", size = 50)), item));
+    let item = quote!(
         pub async fn forget(OrderCreated { id }: OrderCreated) {}
     );
     check("handler_broadcast", expand::handler(quote!(broadcast, retry(attempts = 2)), item));

@@ -93,8 +93,8 @@ fn after_a_mistake_the_next_key_is_read() {
             "`attempts` is at least 1",
             "`retry(..)` has no key `jiter`; it has `attempts`, `backoff` and `jitter`",
             "`#[handler]` has no key `queu`; it has `queue`, `topic`, `group`, `dead_letter`, `concurrency`, \
-         `prefetch`, `timeout`, `retry`, `breaker`, `rate`, `bulkhead`, `fallback`, `broadcast`, `queue_type`, \
-         `max_priority` and `crate`",
+         `prefetch`, `timeout`, `retry`, `breaker`, `rate`, `bulkhead`, `fallback`, `cache`, `broadcast`, \
+         `queue_type`, `max_priority` and `crate`",
             "`prefetch` is from 1 to 65535",
             "`group` takes a text in quotes",
         ]
@@ -155,6 +155,44 @@ fn each_mistake_in_a_limit_is_one_error() {
     }
     // What comes after a mistake is read all the same.
     assert_eq!(handler(quote!(rate("x"), bulkhead("db"), prefetch = 0)).len(), 3);
+}
+
+#[test]
+fn each_mistake_in_a_cache_is_one_error() {
+    let errors = |args: TokenStream| {
+        let item = quote!(
+            async fn price(query: AskPrice) -> Result<PriceQuoted> {}
+        );
+        errors_of(expand::handler(args, item))
+    };
+    let of = |args: TokenStream| {
+        let errors = errors(args.clone());
+        assert_eq!(errors.len(), 1, "{args}: {errors:#?}");
+        errors[0].clone()
+    };
+    for right in [quote!(cache = "7d"), quote!(cache(size = 1, ttl = "1ms"), broadcast)] {
+        assert_eq!(errors(right), [""; 0]);
+    }
+    assert_eq!(of(quote!(cache)), "`cache` says how long an answer is kept");
+    for cache in [quote!(cache()), quote!(cache(size = 10))] {
+        assert_eq!(of(cache), "`cache` says with `ttl` how long an answer is kept");
+    }
+    assert_eq!(of(quote!(cache = 5)), "`cache` takes a text in quotes");
+    assert_eq!(of(quote!(cache = "5")), "not a duration");
+    assert_eq!(of(quote!(cache = "0s")), "`cache` is longer than zero");
+    assert_eq!(of(quote!(cache = "8d")), "`cache` is at most 7 days");
+    assert_eq!(of(quote!(cache(ttl = "8d"))), "`ttl` is at most 7 days");
+    for size in [quote!(0), quote!(1000001)] {
+        assert_eq!(of(quote!(cache(ttl = "5m", size = #size))), "`size` is from 1 to 1000000");
+    }
+    assert_eq!(
+        of(quote!(cache(tll = "5m"))),
+        "`cache(..)` has no key `tll`; it has `ttl` and `size`"
+    );
+    // Both are wrong: what it keeps, and that there is nothing to keep.
+    let expected =
+        ["`size` is from 1 to 1000000", "`cache` keeps answers, and this handler gives none"];
+    assert_eq!(handler(quote!(cache(ttl = "5m", size = 0))), expected);
 }
 
 #[test]

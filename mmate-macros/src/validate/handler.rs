@@ -1,6 +1,6 @@
 //! Rules of `#[handler]`.
 
-use syn::Ident;
+use syn::{Ident, Type};
 
 use super::signature::{self, Subject};
 use crate::diagnostics::Errors;
@@ -22,6 +22,21 @@ pub(crate) fn check(args: &HandlerArgs, item: &FnItem, errors: &mut Errors) {
     queue_pairs(args, errors);
     more_at_a_time_than_at_hand(args, errors);
     own_fallback(args, item, errors);
+    nothing_to_cache(args, item, errors);
+}
+
+/// Every query would wait for the one before, and none would be answered.
+fn nothing_to_cache(args: &HandlerArgs, item: &FnItem, errors: &mut Errors) {
+    let answers = match &item.sig.output {
+        syn::ReturnType::Default => false,
+        syn::ReturnType::Type(_, ty) => {
+            !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty())
+        }
+    };
+    if let (Some(cache), false) = (&args.cache, answers) {
+        let text = "`cache` keeps answers, and this handler gives none\nhelp: return `Result<YourReply>`, or remove `cache`";
+        errors.at(cache.key.span(), text);
+    }
 }
 
 /// What failed for good would be called once more.

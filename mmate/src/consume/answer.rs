@@ -51,7 +51,7 @@ impl<'a> Caller<'a> {
         answer: Option<&Answer>,
     ) -> Result<(), PublishError> {
         if self.wants_acknowledgement() {
-            let refusal = answer.and_then(|answer| answer.refusal.clone());
+            let refusal = answer.and_then(|answer| answer.refusal.as_deref()).cloned();
             let outcome = refusal.map_or(ProcessingOutcome::Processed, ProcessingOutcome::Rejected);
             return self.acknowledge(publisher, outcome).await;
         }

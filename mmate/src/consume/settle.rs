@@ -119,7 +119,7 @@ impl Settler {
         if handled.instead_of.is_some() {
             return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
         }
-        let Handled { outcome, route, outbox, reply_to, began, .. } = handled;
+        let Handled { outcome, route, outbox, reply_to, began, caching, .. } = handled;
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let place = (queue, delivery);
@@ -130,11 +130,14 @@ impl Settler {
                 // Everything has left, so it is handled whatever comes; and only now is the ack handed on.
                 // Crash window: counted and not acknowledged. The redelivery counts it again, with the
                 // same id, and a full ledger shows both. The other order would lose what was handled.
-                account.record(Fate::Handled, Note::new(id_of(delivery), attempt));
+                let reason = caching.finish();
+                account.record(Fate::Handled, Note { id: id_of(delivery), attempt, reason });
                 return Ok(Decision::Settle(Settlement::Ack));
             }
             Err(error) => error,
         };
+        // The next equal query has its turn now, and not after this one's dead letter is confirmed.
+        drop(caching);
         let handler = route.as_ref().map_or("-", |route| route.entry.name);
         let failure = Failure { queue, delivery, handler, attempt, error, account };
         // Boxed, as all that few messages need: every message makes room for what is not.

@@ -463,10 +463,14 @@ impl<'a> Opened<'a> {
     }
 
     /// Where the answer goes: `payload.replyTo`, as the Go sibling writes it, then the envelope's.
-    /// An empty text counts as absent.
+    /// An empty text counts as absent, and so does RabbitMQ's `amq.rabbitmq.reply-to`.
     #[must_use]
     pub fn reply_to(&self) -> Option<String> {
-        self.payload_reply_to().or_else(|| self.meta.reply_to.clone())
+        // Direct reply-to: in a body this is no address. The broker puts the one that leads back, which ends
+        // in a token, into the property alone, and whoever answers the bare name answers nobody.
+        let is_address = |queue: &String| queue != "amq.rabbitmq.reply-to";
+        let of_payload = self.payload_reply_to().filter(is_address);
+        of_payload.or_else(|| self.meta.reply_to.clone().filter(is_address))
     }
 
     fn payload_reply_to(&self) -> Option<String> {

@@ -6,14 +6,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::cache::{Caching, Looked};
 use super::deadline::{Deadlines, Expired};
+use super::failure::{BreakerOpen, TimedOut};
+use super::handled::{Dispatched, Handled};
 use super::invoke::{Target, invoke};
-use super::limits::{Admitted, Hold, Waits};
+use super::limits::{Admitted, Hold, LATE_WAIT_MIN, Limits, Ticket, Waits};
+use super::opening::{self, Opening, Unreadable};
 use super::routes::{QueueRoutes, Route};
-use crate::contract::address::check_routing_key;
-use crate::contract::envelope::{self, Opened};
-use crate::contract::headers::names;
-use crate::contract::{DecodeError, HeaderValue, Meta, Reason};
+use crate::contract::Meta;
 use crate::handler::{Call, Context, ContextParts, HandlerError, Outcome, Resources};
 use crate::publish::{Origin, Outbox};
 use crate::reliability::RetrySettings;
@@ -41,34 +42,14 @@ pub struct Dispatcher {
     shared: Shared,
 }
 
-/// What came of a delivery.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Handled {
-    /// What the handler returned, or why it could not be called.
-    pub outcome: Outcome,
-    /// The handler, if one was found.
-    pub route: Option<Arc<Route>>,
-    /// What it published, and the message that it handled; nothing if the envelope was unreadable.
-    pub outbox: Option<Arc<Outbox>>,
-    /// Where an answer goes.
-    pub reply_to: Option<String>,
-    /// Why the fallback was called instead of the handler, if it was.
-    pub instead_of: Option<HandlerError>,
-    /// When the call began, if there was one.
-    pub began: Option<Instant>,
-}
-
-/// Whether a delivery was handled.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Dispatched {
-    /// A handler, its fallback or nobody could take it.
-    Handled(Handled),
-    /// Nothing was called: the consumer was halted first.
+/// Whether the handler of a message may be called.
+enum Entered {
+    Call(Caching, Option<Box<Ticket>>),
+    Looked(Looked),
     Left,
-    /// Nothing was called: the handler's limits made it wait too long. It is to come again after this time.
     Late(Duration),
+    FallBack(BreakerOpen),
+    Expired(Expired),
 }
 
 impl Dispatcher {
@@ -98,32 +79,26 @@ impl Dispatcher {
 
     /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it.
     pub async fn dispatch(&self, delivery: &Delivery, attempt: u32, hold: Hold<'_>) -> Dispatched {
-        let (opened, route, reply_to) = match self.open(delivery) {
-            Ok(found) => found,
+        let opening = match self.open(delivery) {
+            Ok(opening) => opening,
             Err(unreadable) => return Dispatched::Handled(self.unreadable(*unreadable)),
         };
-        // Before it waits for a limit, and after: nobody is to wait for what nobody waits for.
-        if let Some(expired) = self.shared.deadlines.expired(delivery, route.entry.name) {
-            return Dispatched::Handled(self.too_late(expired, opened, route, reply_to));
+        if let Some(expired) = self.expired(delivery, &opening) {
+            return self.too_late(expired, opening);
         }
-        let ticket = match &route.limits {
-            None => None,
+        let Opening { route, .. } = &opening;
+        let (mut caching, ticket) = if route.cache.is_none() && route.limits.is_none() {
+            (Caching::Not, None)
+        } else {
             // Boxed, like all that few handlers need.
-            Some(limits) => match Box::pin(limits.admit(hold)).await {
-                Admitted::Call(ticket) => Some(ticket),
-                Admitted::Left => return Dispatched::Left,
-                Admitted::Late(wait) => return Dispatched::Late(wait),
-                Admitted::FallBack(open) => {
-                    let instead = self.fall_back(delivery, attempt, open.into());
-                    return Dispatched::Handled(Box::pin(instead).await);
+            match Box::pin(self.enter(&opening, delivery, hold)).await {
+                Entered::Call(caching, ticket) => (caching, ticket),
+                other => {
+                    return Box::pin(self.not_called(other, opening, delivery, attempt)).await;
                 }
-            },
+            }
         };
-        if ticket.is_some()
-            && let Some(expired) = self.shared.deadlines.expired(delivery, route.entry.name)
-        {
-            return Dispatched::Handled(self.too_late(expired, opened, route, reply_to));
-        }
+        let Opening { opened, route, reply_to } = opening;
         let (meta, payload) = opened.into_parts();
         let target = Target::from(route.entry);
         let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
@@ -133,16 +108,70 @@ impl Dispatcher {
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
+        caching.call();
         let outcome = match route.fault(self.queue()) {
             Some(error) => Outcome::Failed(error),
             None => invoke(target, route.timeout, call).await,
         };
+        caching.land(&outcome);
         if let Some(ticket) = ticket {
             ticket.end(route.entry.name, &outcome, &self.shared.retry);
         }
-        let route = Some(route);
-        let (outbox, instead_of) = (Some(outbox), None);
-        Dispatched::Handled(Handled { outcome, route, outbox, reply_to, instead_of, began })
+        let (route, outbox, instead_of) = (Some(route), Some(outbox), None);
+        let handled = Handled { outcome, route, outbox, reply_to, instead_of, began, caching };
+        Dispatched::Handled(handled)
+    }
+
+    /// Looks for an answer that is there already, then waits for the handler's limits: what is answered
+    /// without a call is not limited.
+    async fn enter(&self, opening: &Opening<'_>, delivery: &Delivery, hold: Hold<'_>) -> Entered {
+        let Opening { opened, route, .. } = opening;
+        let caching = match &route.cache {
+            None => Caching::Not,
+            Some(cache) => match cache.look(opened, delivery, route.timeout, hold).await {
+                Looked::Call(caching) => caching,
+                looked => return Entered::Looked(looked),
+            },
+        };
+        let Some(limits) = &route.limits else { return Entered::Call(caching, None) };
+        match limits.admit(hold).await {
+            Admitted::Left => Entered::Left,
+            Admitted::Late(wait) => Entered::Late(wait),
+            // A fallback's answer is not kept, and nobody waits for it.
+            Admitted::FallBack(open) => Entered::FallBack(open),
+            // The wait may have been long.
+            Admitted::Call(ticket) => match self.expired(delivery, opening) {
+                Some(expired) => Entered::Expired(expired),
+                None => Entered::Call(caching, Some(ticket)),
+            },
+        }
+    }
+
+    /// What came of a delivery whose handler is not called.
+    async fn not_called(
+        &self,
+        entered: Entered,
+        opening: Opening<'_>,
+        delivery: &Delivery,
+        attempt: u32,
+    ) -> Dispatched {
+        match entered {
+            Entered::Looked(looked) => self.without_call(looked, opening, delivery),
+            Entered::Expired(expired) => self.too_late(expired, opening),
+            Entered::Late(wait) => Dispatched::Late(wait),
+            Entered::FallBack(open) => {
+                Dispatched::Handled(self.fall_back(delivery, attempt, open.into()).await)
+            }
+            Entered::Left | Entered::Call(..) => Dispatched::Left,
+        }
+    }
+
+    fn expired(&self, delivery: &Delivery, opening: &Opening<'_>) -> Option<Expired> {
+        self.shared.deadlines.expired(delivery, opening.route.entry.name)
+    }
+
+    fn open<'a>(&self, delivery: &'a Delivery) -> Result<Opening<'a>, Box<Unreadable>> {
+        opening::open(&self.routes, delivery, self.shared.body_bytes_max)
     }
 
     /// Calls the fallback of the delivery's handler. It waits for none of the handler's limits: it is what
@@ -153,8 +182,8 @@ impl Dispatcher {
         attempt: u32,
         instead_of: HandlerError,
     ) -> Handled {
-        let (opened, route, reply_to) = match self.open(delivery) {
-            Ok(found) => found,
+        let Opening { opened, route, reply_to } = match self.open(delivery) {
+            Ok(opening) => opening,
             Err(unreadable) => return self.unreadable(*unreadable),
         };
         let (meta, payload) = opened.into_parts();
@@ -168,45 +197,8 @@ impl Dispatcher {
         let call = call.validated_by(route.validator.as_ref());
         let outcome = invoke(target, route.timeout, call).await;
         let (route, outbox) = (Some(route), Some(outbox));
-        Handled { outcome, route, outbox, reply_to, instead_of: Some(instead_of), began }
-    }
-
-    /// Everything that can be wrong with a message is found before its handler has an effect.
-    fn open<'a>(
-        &self,
-        delivery: &'a Delivery,
-    ) -> Result<(Opened<'a>, Arc<Route>, Option<String>), Box<Unreadable>> {
-        let (size, max) = (delivery.body.len(), self.shared.body_bytes_max);
-        if size > max {
-            let text = format!(
-                "the body has {size} bytes; at most {max} are opened (`limits.message_bytes_max`)"
-            );
-            return Err(DecodeError::new(Reason::TooLarge, text).into());
-        }
-        let opened = envelope::open(&delivery.body).map_err(Unreadable::from)?;
-        check_headers(delivery).map_err(Unreadable::from)?;
-        let reply_to = opened.reply_to().or_else(|| delivery.properties.reply_to.clone());
-        check_routing_key(reply_to.as_deref().unwrap_or_default()).map_err(|why| {
-            let text = format!("the reply address {why}");
-            Unreadable::from(DecodeError::new(Reason::ReplyToTooLong, text))
-        })?;
-        match self.routes.find(&opened.meta.message_type) {
-            Some(route) => Ok((opened, Arc::clone(route), reply_to)),
-            None => Err(Box::new(Unreadable {
-                error: self.unknown(&opened),
-                caller: reply_to.map(|to| (opened.into_parts().0, to)),
-            })),
-        }
-    }
-
-    #[cold]
-    fn unknown(&self, opened: &Opened<'_>) -> DecodeError {
-        let types = self.routes.types().join("`, `");
-        let text = format!(
-            "no handler of this queue takes `{}`; it takes `{types}`",
-            opened.meta.message_type
-        );
-        DecodeError::new(Reason::UnknownType, text)
+        let (instead_of, caching) = (Some(instead_of), Caching::Not);
+        Handled { outcome, route, outbox, reply_to, instead_of, began, caching }
     }
 
     fn context(
@@ -248,21 +240,45 @@ impl Dispatcher {
             Some((meta, to)) => (Some(self.outbox(meta, NO_HANDLER)), Some(to)),
             None => (None, None),
         };
-        Handled { outcome, route: None, outbox, reply_to, instead_of: None, began: None }
+        Handled::uncalled(outcome, None, outbox, reply_to)
     }
 
     /// What came of a request whose handler was not called, since nobody waits any more.
     #[cold]
-    fn too_late(
-        &self,
-        expired: Expired,
-        opened: Opened<'_>,
-        route: Arc<Route>,
-        reply_to: Option<String>,
-    ) -> Handled {
+    fn too_late(&self, expired: Expired, opening: Opening<'_>) -> Dispatched {
+        let Opening { opened, route, reply_to } = opening;
         let outcome = Outcome::Failed(HandlerError::from(expired));
         let outbox = Some(self.outbox(opened.into_parts().0, route.entry.name));
-        Handled { outcome, route: Some(route), outbox, reply_to, instead_of: None, began: None }
+        Dispatched::Handled(Handled::uncalled(outcome, Some(route), outbox, reply_to))
+    }
+
+    /// What came of a message for which no call is to be made: an equal query has, or had its turn.
+    fn without_call(
+        &self,
+        looked: Looked,
+        opening: Opening<'_>,
+        delivery: &Delivery,
+    ) -> Dispatched {
+        let Opening { opened, route, reply_to } = opening;
+        let handler = route.entry.name;
+        let (outcome, caching) = match looked {
+            Looked::Found(answer) => (Outcome::Answered(answer), Caching::Hit),
+            Looked::TimedOut => {
+                let error = TimedOut { handler, limit: route.timeout, called: false };
+                (Outcome::Failed(error.into()), Caching::Not)
+            }
+            Looked::Late => {
+                let wait = route.limits.as_ref().map_or(LATE_WAIT_MIN, Limits::late_wait);
+                return Dispatched::Late(wait);
+            }
+            Looked::Left | Looked::Call(_) => return Dispatched::Left,
+        };
+        let (mut meta, _) = opened.into_parts();
+        meta.headers.fill_from(&delivery.properties.headers);
+        // The answer has the id that the handler's own would have had.
+        let outbox = Some(self.outbox(meta, handler));
+        let handled = Handled::uncalled(outcome, Some(route), outbox, reply_to);
+        Dispatched::Handled(Handled { caching, ..handled })
     }
 
     fn outbox(&self, meta: Meta, handler: &'static str) -> Arc<Outbox> {
@@ -272,64 +288,3 @@ impl Dispatcher {
 
 /// Stands for the handler where there is none.
 const NO_HANDLER: &str = "-";
-
-/// A message for which no handler can be called, and who waits for its answer as far as that is known.
-#[derive(Debug)]
-struct Unreadable {
-    error: DecodeError,
-    caller: Option<(Meta, String)>,
-}
-
-impl From<DecodeError> for Unreadable {
-    fn from(error: DecodeError) -> Self {
-        Self { error, caller: None }
-    }
-}
-
-impl From<DecodeError> for Box<Unreadable> {
-    fn from(error: DecodeError) -> Self {
-        Self::new(error.into())
-    }
-}
-
-/// Refuses headers whose value no sibling could have meant. Headers that start with `x-` belong to
-/// brokers and their plugins (`x-death` is a list of tables) and are left alone, but for our own.
-fn check_headers(delivery: &Delivery) -> Result<(), DecodeError> {
-    for (name, value) in delivery.properties.headers.iter() {
-        let broken = if name.eq_ignore_ascii_case(names::ATTEMPT) {
-            value.as_i64().is_none_or(|attempt| attempt < 1)
-        } else if is_moment(name) {
-            value.as_i64().is_none()
-        } else {
-            !starts_with_x(name) && !value.is_scalar()
-        };
-        if broken {
-            return Err(bad_header(name, value));
-        }
-    }
-    Ok(())
-}
-
-#[cold]
-fn bad_header(name: &str, value: &HeaderValue) -> DecodeError {
-    let wanted = if name.eq_ignore_ascii_case(names::ATTEMPT) {
-        "a number from 1"
-    } else if is_moment(name) {
-        "a number of milliseconds since 1970"
-    } else {
-        "text, a number or a boolean"
-    };
-    DecodeError::new(
-        Reason::BadHeader,
-        format!("header `{name}` is {}; expected {wanted}", value.type_name()),
-    )
-}
-
-/// The headers that hold a moment.
-fn is_moment(name: &str) -> bool {
-    [names::NOT_BEFORE, names::DEADLINE].iter().any(|moment| name.eq_ignore_ascii_case(moment))
-}
-
-fn starts_with_x(name: &str) -> bool {
-    name.as_bytes().get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
-}

@@ -55,19 +55,25 @@ impl MessageError for BreakerOpen {
     }
 }
 
-/// The handler did not end in time and was cancelled.
+/// The handler did not end in time and was cancelled, or its turn did not come in time (`cache`).
 #[derive(Debug)]
 pub struct TimedOut {
     pub(super) handler: &'static str,
     pub(super) limit: Duration,
+    /// False if all its time went by in line behind equal queries.
+    pub(super) called: bool,
 }
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handler, limit, called } = self;
+        if *called {
+            return write!(f, "handler `{handler}` did not end within {limit:?} and was cancelled");
+        }
         write!(
             f,
-            "handler `{}` did not end within {:?} and was cancelled",
-            self.handler, self.limit
+            "handler `{handler}` was not called: the equal queries before this one, for whose answer it waited, took \
+             longer than {limit:?}"
         )
     }
 }

@@ -50,6 +50,6 @@ pub(super) async fn invoke(target: Target, limit: Duration, call: Call<'_>) -> O
     match guarded.instrument(span).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Outcome::Failed(Panicked::new(handler, &*panic).into()),
-        Err(_) => Outcome::Failed(HandlerError::from(TimedOut { handler, limit })),
+        Err(_) => Outcome::Failed(HandlerError::from(TimedOut { handler, limit, called: true })),
     }
 }

@@ -35,7 +35,7 @@ use crate::reliability::{
 };
 
 /// The shortest time for which a message that waited too long stays away.
-const LATE_WAIT_MIN: Duration = Duration::from_secs(2);
+pub(super) const LATE_WAIT_MIN: Duration = Duration::from_secs(2);
 
 /// The breakers and bulkheads of an app, which handlers share by name.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ impl Limits {
     }
 
     /// As long as the breaker is open, if it is.
-    fn late_wait(&self) -> Duration {
+    pub(super) fn late_wait(&self) -> Duration {
         let now = Instant::now();
         let refusal = self.breaker.as_ref().and_then(|breaker| breaker.circuit.refusal(now));
         let open = match refusal {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cache::ReplyCache;
 #[cfg(feature = "testing")]
 use super::fault::HandlerFaults;
 use super::limits::{Limits, Waits};
@@ -25,6 +26,8 @@ pub struct Route {
     pub retry: Option<RetryPolicy>,
     /// What a message waits for before the handler is called, if there is anything.
     pub limits: Option<Limits>,
+    /// Answers that are given again, if the handler says so.
+    pub cache: Option<Arc<ReplyCache>>,
     /// Where the fates of its messages are counted.
     pub account: Arc<Account>,
     /// Checks payloads, where that is switched on.
@@ -44,6 +47,7 @@ impl Route {
             timeout,
             retry: entry.options.retry,
             limits: None,
+            cache: None,
             account,
             #[cfg(feature = "validation")]
             validator: None,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use super::context::Call;
 use super::error::HandlerError;
@@ -53,6 +54,8 @@ pub struct HandlerOptions {
     pub bulkhead: Option<Bulkhead>,
     /// What is called instead once the attempts are spent, or while the breaker is open.
     pub fallback: Option<Fallback>,
+    /// How long answers are kept for equal queries, and how many of them. For queries alone.
+    pub cache: Option<CachePolicy>,
 }
 
 /// A number of places under a name: so many calls of all handlers with this bulkhead run at a time.
@@ -70,6 +73,34 @@ impl Bulkhead {
     #[must_use]
     pub const fn new(name: &'static str, places: u16) -> Self {
         Self { name, places }
+    }
+}
+
+/// How long the answers of a query handler are kept, and how many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CachePolicy {
+    /// How long an answer is given out again, from the end of the call that gave it; at least 1 ms.
+    pub ttl: Duration,
+    /// How many answers are kept, per process; at least 1. The one that was not asked for the longest makes room.
+    pub size: u32,
+}
+
+impl CachePolicy {
+    /// How many answers are kept if nothing is said.
+    pub const SIZE: u32 = 1_000;
+
+    /// [`CachePolicy::SIZE`] answers, each for so many milliseconds.
+    #[must_use]
+    pub const fn new(ttl_ms: u64) -> Self {
+        Self { ttl: Duration::from_millis(ttl_ms), size: Self::SIZE }
+    }
+
+    /// Sets how many answers are kept.
+    #[must_use]
+    pub const fn size(mut self, size: u32) -> Self {
+        self.size = size;
+        self
     }
 }
 
@@ -138,6 +169,7 @@ impl HandlerEntry {
             rate: None,
             bulkhead: None,
             fallback: None,
+            cache: None,
         };
         Self { name, location, docs: "", message, options, requires, start }
     }
@@ -198,6 +230,8 @@ option_setters! {
     bulkhead: Bulkhead;
     /// Sets the fallback.
     fallback: Fallback;
+    /// Keeps answers for equal queries.
+    cache: CachePolicy;
 }
 
 impl HandlerEntry {

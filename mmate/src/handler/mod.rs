@@ -17,8 +17,8 @@ mod resources;
 pub(crate) use context::ContextParts;
 pub use context::{Call, Context};
 pub use entry::{
-    Building, Bulkhead, Fallback, HandlerEntry, HandlerOptions, ProviderEntry, Running, Started,
-    registered_handlers, registered_providers,
+    Building, Bulkhead, CachePolicy, Fallback, HandlerEntry, HandlerOptions, ProviderEntry,
+    Running, Started, registered_handlers, registered_providers,
 };
 pub use error::{HandlerError, HandlerResult};
 pub use extract::{FromContext, FromDelivery, FromResources, State};

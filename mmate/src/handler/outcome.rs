@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use super::error::HandlerError;
 use crate::contract::refusal::ERROR_REPLY;
@@ -20,25 +21,28 @@ pub enum Outcome {
     Failed(HandlerError),
 }
 
-/// An answer that is serialized only if somebody waits for it.
+/// An answer that is serialized only if somebody waits for it. A copy is the same answer.
+#[derive(Clone)]
 pub struct Answer {
     pub(crate) name: &'static str,
-    pub(crate) payload: Box<dyn Payload>,
+    pub(crate) payload: Arc<dyn Payload>,
     /// The same once more if the answer says no.
-    pub(crate) refusal: Option<Refusal>,
+    pub(crate) refusal: Option<Arc<Refusal>>,
 }
 
 impl Answer {
     /// The answer `reply`.
     #[must_use]
     pub fn new<R: Reply>(reply: R) -> Self {
-        Self { name: R::INFO.name, payload: Box::new(reply), refusal: None }
+        Self { name: R::INFO.name, payload: Arc::new(reply), refusal: None }
     }
 
     /// The answer "no" of a handler that succeeded in finding that out: what it published leaves.
     #[must_use]
     pub fn refuse(refusal: Refusal) -> Self {
-        Self { name: ERROR_REPLY, payload: Box::new(refusal.clone()), refusal: Some(refusal) }
+        let refusal = Arc::new(refusal);
+        let payload: Arc<dyn Payload> = refusal.clone();
+        Self { name: ERROR_REPLY, payload, refusal: Some(refusal) }
     }
 }
 

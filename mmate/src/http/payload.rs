@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::problem::Problem;
 use crate::contract::refusal::codes;
-use crate::contract::{DecodeError, Message, Reason, envelope};
+use crate::contract::{DecodeError, Message, MessageInfo, Reason, envelope};
 
 /// The message in the JSON body of a request: decoded as a consumer decodes it, and checked against its JSON
 /// schema (feature `validation`, a default one), so that what a peer would refuse is not even sent.
@@ -75,7 +75,7 @@ fn read<M: Message>(body: &[u8]) -> Result<M, Problem> {
         ))
     })?;
     let message = envelope::message(text).map_err(|error| undecodable(&error))?;
-    check::<M>(text)?;
+    check(M::INFO, text)?;
     Ok(message)
 }
 
@@ -86,10 +86,10 @@ fn undecodable(error: &DecodeError) -> Problem {
 
 /// After decoding, whose errors name line and column.
 #[cfg(feature = "validation")]
-fn check<M: Message>(text: &str) -> Result<(), Problem> {
+fn check(info: &'static MessageInfo, text: &str) -> Result<(), Problem> {
     use crate::contract::validate::Validator;
 
-    let validator = Validator::of(M::INFO).map_err(|error| {
+    let validator = Validator::of(info).map_err(|error| {
         tracing::error!(error, "a body cannot be checked");
         Problem::internal()
     })?;
@@ -98,7 +98,7 @@ fn check<M: Message>(text: &str) -> Result<(), Problem> {
 
 #[cfg(not(feature = "validation"))]
 #[expect(clippy::unnecessary_wraps, reason = "with the feature `validation` it can fail")]
-fn check<M: Message>(_text: &str) -> Result<(), Problem> {
+fn check(_: &'static MessageInfo, _: &str) -> Result<(), Problem> {
     Ok(())
 }
 

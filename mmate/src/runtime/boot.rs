@@ -13,7 +13,9 @@ use super::plan::{Plan, QueuePlan};
 use crate::bridge::{Bridge, BridgeOptions};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::deadletter::DepthWatch;
-use crate::dispatch::{Deadlines, Dispatcher, QueueRoutes, Route, Shared, SharedLimits};
+use crate::dispatch::{
+    Deadlines, Dispatcher, QueueRoutes, ReplyCache, Route, Shared, SharedLimits,
+};
 use crate::error::{BootErrors, Result};
 use crate::handler::Resources;
 use crate::observability::{Ledger, LedgerOptions};
@@ -153,6 +155,7 @@ fn routes(
             entry.options.timeout_ms.map_or(settings.handler_timeout, Duration::from_millis);
         let mut route = Route::new(entry, timeout, ledger.route(&queue.queue.name, entry.name));
         route.limits = limits.of(entry, settings.hold_max);
+        route.cache = ReplyCache::of(entry, &settings.flow_headers, settings.hold_max);
         #[cfg(feature = "testing")]
         let route = Route { faults: faults.clone(), ..route };
         #[cfg(feature = "validation")]

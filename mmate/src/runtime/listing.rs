@@ -1,6 +1,7 @@
 //! What `routes`, `topology` and `config` print.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::config::Config;
 use super::plan::{Plan, QueuePlan};
@@ -67,8 +68,25 @@ fn limits(entry: &HandlerEntry) -> Vec<String> {
             breaker.failures, breaker.reset, breaker.probes
         )
     });
+    let cache =
+        options.cache.map(|cache| format!("cache {} of {}", in_words(cache.ttl), cache.size));
     let fallback = options.fallback.map(|fallback| format!("fallback `{}`", fallback.name));
-    [rate, bulkhead, breaker, fallback].into_iter().flatten().collect()
+    [cache, rate, bulkhead, breaker, fallback].into_iter().flatten().collect()
+}
+
+/// A time as the attributes take it, like `1h 30m`.
+fn in_words(time: Duration) -> String {
+    let mut left = time.as_millis();
+    let mut parts = Vec::new();
+    for (unit, millis) in
+        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)]
+    {
+        if left >= millis {
+            parts.push(format!("{}{unit}", left / millis));
+            left %= millis;
+        }
+    }
+    parts.join(" ")
 }
 
 /// Exchanges, queues and bindings as they would be declared.
@@ -146,7 +164,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 mod tests {
     use super::*;
     use crate::contract::{Kind, Location, MessageInfo};
-    use crate::handler::{Bulkhead, Fallback, Outcome};
+    use crate::handler::{Bulkhead, CachePolicy, Fallback, Outcome};
     use crate::reliability::{BreakerPolicy, RatePolicy};
 
     const HERE: Location = Location { module: "listing", file: "listing.rs", line: 1 };
@@ -160,10 +178,12 @@ mod tests {
             .bulkhead(Bulkhead::new("db", 10))
             .breaker(BreakerPolicy::DEFAULT)
             .breaker_name("payments")
-            .fallback(fallback);
+            .fallback(fallback)
+            .cache(CachePolicy::new(5_400_000));
         assert_eq!(
             limits(&entry),
             [
+                "cache 1h 30m of 1000",
                 "rate 100 per 1s (burst 10)",
                 "bulkhead `db` of 10",
                 "breaker `payments` (5 failures, reset 30s, 3 probes)",

@@ -297,6 +297,25 @@ fn check_handlers(
     }
     for entry in entries {
         check_capabilities(entry, capabilities, errors);
+        check_cache(entry, errors);
+    }
+}
+
+/// `#[handler]` says the same while compiling; an entry may be made by hand.
+fn check_cache(entry: &HandlerEntry, errors: &mut BootErrors) {
+    let Some(policy) = entry.options.cache else { return };
+    let HandlerEntry { name, message, location, .. } = entry;
+    if message.kind != Kind::Query {
+        errors.push(format!(
+            "handler `{name}` has a `cache`, and `{}` is a {}: only answers to queries are kept\n{location}",
+            message.name,
+            message.kind.as_str()
+        ));
+    }
+    if policy.size == 0 || policy.ttl.is_zero() {
+        errors.push(format!(
+            "handler `{name}` has a `cache` that keeps nothing; `size` and `ttl` are at least 1\n{location}"
+        ));
     }
 }
 

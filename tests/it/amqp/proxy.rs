@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::broker;
 
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
     connections: Arc<AtomicUsize>,
@@ -39,7 +39,7 @@ struct Weather {
 /// What the broker is told in the client's name, on each channel that consumes. It answers by closing
 /// the channel.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Slip {
+pub(crate) enum Slip {
     /// An ack of a delivery that never was: `406 PRECONDITION_FAILED`.
     UnknownTag,
     /// A question about a queue that is not there: `404 NOT_FOUND`.
@@ -61,12 +61,12 @@ impl Slip {
 
 impl Proxy {
     /// A proxy before the broker of the tests.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::before(broker::address()).await
     }
 
     /// A proxy before a broker.
-    pub(super) async fn before(target: String) -> Self {
+    pub(crate) async fn before(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fair = Weather {
             open: true,
@@ -98,17 +98,17 @@ impl Proxy {
     }
 
     /// The broker's URL, through the proxy.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         broker::url().replace(&broker::address(), &self.address.to_string())
     }
 
     /// How many connections there are.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// Ends all connections and takes no more.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.weather.send_modify(|weather| {
             weather.open = false;
             weather.cuts += 1;
@@ -116,12 +116,12 @@ impl Proxy {
     }
 
     /// Ends all connections; new ones may come at once.
-    pub(super) fn kick(&self) {
+    pub(crate) fn kick(&self) {
         self.weather.send_modify(|weather| weather.cuts += 1);
     }
 
     /// Takes connections, and forwards everything at once.
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.weather.send_modify(|weather| {
             weather.open = true;
             weather.delay = Some(Duration::ZERO);
@@ -131,7 +131,7 @@ impl Proxy {
 
     /// Forwards nothing in either direction and closes nothing, as a firewall that forgot the
     /// connection does: half-open TCP.
-    pub(super) fn silence(&self) {
+    pub(crate) fn silence(&self) {
         self.weather.send_modify(|weather| {
             weather.delay = None;
             weather.listens = false;
@@ -139,7 +139,7 @@ impl Proxy {
     }
 
     /// Makes the broker close every channel that consumes.
-    pub(super) fn slip_in(&self, slip: Slip) {
+    pub(crate) fn slip_in(&self, slip: Slip) {
         self.weather.send_modify(|weather| {
             weather.slips += 1;
             weather.slip = slip;
@@ -147,7 +147,7 @@ impl Proxy {
     }
 
     /// Holds back whatever the broker says.
-    pub(super) fn slow_down(&self, delay: Duration) {
+    pub(crate) fn slow_down(&self, delay: Duration) {
         self.weather.send_modify(|weather| weather.delay = Some(delay));
     }
 }

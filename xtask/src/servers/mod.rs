@@ -14,8 +14,10 @@
 mod availability;
 mod broker;
 mod foreign;
+mod packages;
 mod ports;
 pub mod process;
+mod programs;
 pub mod proxy;
 pub mod rabbitmq;
 mod scratch;
@@ -23,5 +25,6 @@ mod scratch;
 pub use availability::Availability;
 pub use broker::{AMQP_URL_VARIABLE, TestBroker};
 pub use foreign::ForeignClient;
+pub use packages::InstallPolicy;
 pub use process::Guard;
 pub use rabbitmq::{Installation, RabbitCluster, RabbitNode, StartOptions, TlsFiles};

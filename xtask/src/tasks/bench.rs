@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use xtask::servers::rabbitmq::InstallPolicy;
+use xtask::servers::InstallPolicy;
 use xtask::servers::{AMQP_URL_VARIABLE, Guard};
 
 use super::command::{cargo, run as run_command, workspace_root};

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use xtask::servers::InstallPolicy;
 use xtask::servers::process::wait_until;
-use xtask::servers::rabbitmq::InstallPolicy;
 use xtask::servers::{Installation, RabbitNode, StartOptions, TestBroker};
 
 use super::Failure;

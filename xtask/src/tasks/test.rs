@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::{env, io};
 
-use xtask::servers::rabbitmq::InstallPolicy;
-use xtask::servers::{AMQP_URL_VARIABLE, Guard, TestBroker};
+use xtask::servers::InstallPolicy;
+use xtask::servers::{AMQP_URL_VARIABLE, ForeignClient, Guard, TestBroker};
 
 use super::command::{self, COMMAND_TIMEOUT, Finished, cargo, workspace_root};
 use super::results::Counts;
@@ -184,8 +184,19 @@ fn start_broker(run: &mut Run) -> (Verdict, Counts) {
 }
 
 fn test(run: &mut Run) -> (Verdict, Counts) {
+    get_foreign_clients(run.policy);
     let mut command = cargo(&["test", "--no-fail-fast"]);
     run.command(command.args(SELECTION).args(TEST_TARGETS).env("MMATE_TEST_EXAMPLES_BUILT", "1"))
+}
+
+/// Before the tests, which do not change the machine. What cannot be had is said here and by each test that
+/// needs it, which fails; the others are worth running.
+fn get_foreign_clients(policy: InstallPolicy) {
+    for client in [ForeignClient::python(policy), ForeignClient::node(policy)] {
+        if let Some(reason) = client.skip_reason() {
+            eprintln!("{reason}");
+        }
+    }
 }
 
 /// With brokers of its own, which it may kill.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::io;
 
 use super::node::{START_ATTEMPTS_MAX, Surroundings, cookie, node_name};
-use super::{InstallPolicy, Installation, RabbitNode, StartOptions};
+use super::{Installation, RabbitNode, StartOptions};
+use crate::servers::InstallPolicy;
 use crate::servers::ports::free_port;
 
 /// How many nodes a cluster has: the fewest that keep a quorum when one is gone.

@@ -23,6 +23,6 @@ mod options;
 
 pub use cluster::RabbitCluster;
 pub use handshake::answers_amqp;
-pub use install::{InstallPolicy, Installation};
+pub use install::Installation;
 pub use node::RabbitNode;
 pub use options::{StartOptions, TlsFiles};

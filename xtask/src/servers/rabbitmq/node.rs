@@ -73,7 +73,9 @@ impl RabbitNode {
     pub fn start(options: &StartOptions) -> io::Result<Self> {
         let installation = match options.installation.clone() {
             Some(installation) => installation,
-            None => Installation::find_or_install(super::InstallPolicy::FindOnly).required()?,
+            None => {
+                Installation::find_or_install(crate::servers::InstallPolicy::FindOnly).required()?
+            }
         };
         let mut attempt = 1;
         loop {

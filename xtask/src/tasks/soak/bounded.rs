@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use xtask::servers::rabbitmq::InstallPolicy;
+use xtask::servers::InstallPolicy;
 use xtask::servers::{Availability, ForeignClient, Installation};
 
 use super::faults::{CLUSTER_FAULTS, FAULTS, Fault};
@@ -36,7 +36,7 @@ const CLASSIC: &[&str] = &["none", "kill-broker", "delete-queues", "rolling-serv
 
 /// Runs the suite. Skipped, with the reason, where there is no foreign client.
 pub(crate) fn check(policy: InstallPolicy) -> (Verdict, Counts) {
-    let client = match ForeignClient::find_or_install() {
+    let client = match ForeignClient::python(policy) {
         Availability::Ready(client) => client,
         Availability::Skipped { reason } => return (Verdict::Skipped(reason), Counts::default()),
     };

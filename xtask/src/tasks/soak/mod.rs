@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
-use xtask::servers::rabbitmq::InstallPolicy;
+use xtask::servers::InstallPolicy;
 use xtask::servers::{ForeignClient, Installation};
 
 use self::faults::{CLUSTER_FAULTS, FAULTS, Fault};
@@ -59,7 +59,7 @@ pub(crate) use bounded::check;
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     build()?;
-    let client = ForeignClient::find_or_install().required()?;
+    let client = ForeignClient::python(InstallPolicy::Install).required()?;
     let installation = match &options.rabbitmq {
         None => Installation::find_or_install(InstallPolicy::Install).required()?,
         Some(folder) => Installation::in_folder(folder).ok_or_else(|| {

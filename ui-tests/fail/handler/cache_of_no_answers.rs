@@ -1,0 +1,19 @@
+use mmate::{handler, message};
+
+#[message(query, reply = PriceQuoted)]
+pub struct AskPrice {
+    pub item: String,
+}
+
+#[message(reply)]
+pub struct PriceQuoted {
+    pub cents: u32,
+}
+
+#[handler(cache(ttl = "5m", size = 0))]
+async fn price(query: AskPrice) -> mmate::Result<PriceQuoted> {
+    let _ = query;
+    Ok(PriceQuoted { cents: 100 })
+}
+
+fn main() {}
