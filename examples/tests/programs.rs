@@ -87,11 +87,15 @@ impl Service {
         }
     }
 
-    /// Asks it to stop as an orchestrator does, and gives whether it ended well.
-    fn terminate(mut self) -> bool {
+    fn signal(&self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(sent.success());
+    }
+
+    /// Asks it to stop as an orchestrator does, and gives whether it ended well.
+    fn terminate(mut self) -> bool {
+        self.signal();
         self.wait_for("stopped in");
         self.child.wait().expect("it ends").success()
     }
@@ -176,8 +180,7 @@ fn the_shop_serves_on_if_it_is_asked_to() {
     command.arg("--serve");
     let service = Service::start(command);
     let url = service.wait_for("Serving at http://");
-    let address = url.split(['/', ';']).find(|part| part.contains("127.0.0.1:"));
-    let address = address.expect("an address");
+    let address = address_in(&url);
     let example = service.wait_for("curl ");
     let order = example.split('\'').find(|part| part.starts_with('{')).expect("an order");
     let created = request(address, "POST /api/orders", order);
@@ -188,6 +191,40 @@ fn the_shop_serves_on_if_it_is_asked_to() {
     let ready = request(address, "GET /health/ready", "");
     assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     assert!(service.terminate());
+}
+
+/// The first lets a request go on that is in flight, as long as `shutdown.drain` allows; the second does not.
+#[test]
+fn a_second_signal_does_not_wait_for_requests() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    let mut command = program("ecommerce");
+    command.arg("--serve");
+    let service = Service::start(command);
+    let url = service.wait_for("Serving at http://");
+    let address = address_in(&url);
+    let mut unfinished = TcpStream::connect(address).expect("it is served");
+    unfinished.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let head = "POST /api/orders HTTP/1.1\r\nhost: shop\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ncontent-length: 2\r\n\r\n";
+    unfinished.write_all(head.as_bytes()).expect("sent");
+    let mut asked = [0; 12];
+    unfinished.read_exact(&mut asked).expect("the route waits for the body");
+    assert_eq!(&asked, b"HTTP/1.1 100");
+    let began = std::time::Instant::now();
+    service.signal();
+    while TcpStream::connect(address).is_ok() {
+        assert!(began.elapsed() < DEADLINE, "it stops to listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(service.terminate());
+    assert!(began.elapsed() < Duration::from_secs(15), "less than `shutdown.drain`");
+}
+
+fn address_in(url: &str) -> &str {
+    let address = url.split(['/', ';']).find(|part| part.contains("127.0.0.1:"));
+    address.expect("an address")
 }
 
 /// What comes back, as it is written.

@@ -50,6 +50,11 @@
 //! }
 //! ```
 //!
+//! # Tests
+//!
+//! A router is called without a socket by tower's `oneshot`, and works with the bridge of a `TestApp`, on its virtual
+//! clock: `routes.with_state(app.bridge().clone()).oneshot(request)`.
+//!
 //! # What it is not
 //!
 //! A front line: TLS, slow clients and the number of connections are the business of the proxy before it.
