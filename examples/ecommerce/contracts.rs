@@ -6,8 +6,9 @@ use std::fmt;
 
 use mmate::prelude::*;
 
-/// Asks the orders service to place an order.
-#[message(command, service = "orders")]
+/// Asks the orders service to place an order. Who waits for the answer is told at once whether the order is
+/// accepted; that it is paid and complete, or not, is told by events.
+#[message(command, service = "orders", reply = OrderAccepted)]
 pub struct PlaceOrder {
     /// Chosen by the sender. Becomes a part of routing keys, so it has no blanks.
     #[schemars(regex(pattern = r"^[A-Za-z0-9-]{1,64}$"))]
@@ -26,6 +27,27 @@ pub struct Item {
     pub product_id: String,
     #[schemars(range(min = 1))]
     pub quantity: u32,
+}
+
+/// An order is accepted, at the shop's own prices.
+#[message(reply)]
+pub struct OrderAccepted {
+    pub order_id: String,
+    pub total: Decimal,
+}
+
+/// Asks where an order stands.
+#[message(query, service = "orders", reply = OrderStatus)]
+pub struct FindOrder {
+    pub order_id: String,
+}
+
+/// Where an order stands: `placed`, `paying`, `completed`, `releasing` or `refused`.
+#[message(reply)]
+pub struct OrderStatus {
+    pub order_id: String,
+    pub state: String,
+    pub total: Decimal,
 }
 
 /// An order was accepted and priced.

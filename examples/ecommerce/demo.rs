@@ -1,5 +1,5 @@
-//! The demo: sends all orders of the file, waits until each has met its fate, shows the end and
-//! judges it.
+//! The demo: sends all orders of the file, as messages and by HTTP, waits until each has met its fate, shows
+//! the end and judges it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use mmate::runtime::{ConsumerHealth, Running};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::feed::{self, Line};
+use crate::customers::Customers;
+use crate::feed::{self, Line, Way};
 use crate::inventory::Stock;
 use crate::journal::{Ending, Journal};
 use crate::judge::PAYMENTS;
@@ -36,23 +37,23 @@ struct Shop<'a> {
     book: State<OrderBook>,
     stock: State<Stock>,
     gateway: State<Gateway>,
+    customers: Customers,
 }
 
 /// Runs the demo in a running app. An error says what is wrong with the end state.
 pub async fn run(running: &Running) -> Result<Outcome> {
     let began = Instant::now();
-    let shop = Shop::of(running)?;
+    let shop = Shop::of(running).await?;
     let transport = running.transport();
     let run = feed::run_id();
     let queues = running.health().consumers.into_iter().map(|consumer| consumer.queue);
     let parked = Parked::watch(Arc::clone(&transport), queues, &run, shop.journal.clone()).await?;
     let lines = feed::lines(&run);
-    let publisher = running.publisher();
-    for line in &lines {
-        line.send(publisher, &*transport).await?;
-    }
+    let (sent, impatient) = tokio::join!(shop.send(&lines), shop.customers.be_impatient(&lines));
+    sent.and(impatient)?;
+    shop.customers.rush(&lines).await?;
     let in_time = shop.wait_for_fates(&lines, &parked).await;
-    let outcome = shop.outcome(&run, lines, &parked.letters());
+    let outcome = shop.outcome(&run, lines, &parked.letters()).await?;
     report::print(&outcome, &running.health().consumers, transport.name(), began.elapsed());
     judge(&outcome, in_time)?;
     let outcome = shop.repair(&run, outcome, parked).await?;
@@ -72,20 +73,37 @@ fn judge(outcome: &Outcome, in_time: bool) -> Result {
 }
 
 impl<'a> Shop<'a> {
-    fn of(running: &'a Running) -> Result<Self> {
+    async fn of(running: &'a Running) -> Result<Self> {
+        let journal: State<Journal> = state(running)?;
+        let bureau = state(running)?;
         Ok(Self {
             running,
-            journal: state(running)?,
+            customers: Customers::come_in(running, journal.clone(), bureau).await?,
+            journal,
             book: state(running)?,
             stock: state(running)?,
             gateway: state(running)?,
         })
     }
 
+    /// Sends all lines in their order, each by its way, but for the rush.
+    async fn send(&self, lines: &[Line]) -> Result {
+        let (publisher, transport) = (self.running.publisher(), self.running.transport());
+        for line in lines {
+            match line.way {
+                Way::Message => line.send(publisher, &*transport).await?,
+                Way::Http => self.customers.order(line).await?,
+                Way::Rush => {}
+            }
+        }
+        Ok(())
+    }
+
     fn fates_of(&self, letters: &Letters) -> Fates {
         Fates {
             endings: self.journal.endings(),
             repetitions: self.book.repetitions(),
+            answers: self.customers.answers(),
             letters: letters.clone(),
         }
     }
@@ -101,7 +119,7 @@ impl<'a> Shop<'a> {
         self.replay(&ids).await?;
         let lines: Vec<Line> = before.lines.into_iter().map(|(line, _)| line).collect();
         let in_time = self.wait_for_payments(&lines, &letters).await;
-        let mut after = self.outcome(run, lines, &letters);
+        let mut after = self.outcome(run, lines, &letters).await?;
         after.was_repaired = true;
         report::print_again(&after);
         judge(&after, in_time)?;
@@ -142,7 +160,7 @@ impl<'a> Shop<'a> {
 
     /// Puts together what the services know. Orders of earlier runs, which a broker may still have
     /// held, are left out.
-    fn outcome(&self, run: &str, lines: Vec<Line>, letters: &Letters) -> Outcome {
+    async fn outcome(&self, run: &str, lines: Vec<Line>, letters: &Letters) -> Result<Outcome> {
         let fates = self.fates_of(letters);
         let of_run = |id: &String| id.starts_with(run);
         let endings = fates.endings.iter().filter(|(line, _)| of_run(line));
@@ -157,7 +175,9 @@ impl<'a> Shop<'a> {
         let sold = totals.sum();
         let lines = lines.into_iter().map(|line| (line.clone(), fates.of(&line))).collect();
         let inventory = self.stock.count();
-        Outcome { lines, sold, orders, inventory, captures, was_repaired: false }
+        let (answers, states) = (fates.answers.clone(), self.customers.look().await?);
+        let was_repaired = false;
+        Ok(Outcome { lines, sold, answers, states, orders, inventory, captures, was_repaired })
     }
 
     /// Waits until every line has a fate and the last handlers have ended, so that a second fate

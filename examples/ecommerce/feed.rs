@@ -1,4 +1,4 @@
-//! The orders of the file, and how each is sent: as a message where it is one, else as the bytes
+//! The orders of the file, and how each is sent: by HTTP, or as a message where it is one, else as the bytes
 //! that somebody who knows no contract would send.
 
 use mmate::contract::Message;
@@ -20,6 +20,18 @@ pub struct Line {
     /// From 1.
     pub number: usize,
     pub content: Content,
+    pub way: Way,
+}
+
+/// How a line is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As a message that nobody waits for.
+    Message,
+    /// By HTTP, one after the other.
+    Http,
+    /// By HTTP, with all others of the rush at a time.
+    Rush,
 }
 
 /// What stands in a line.
@@ -42,9 +54,22 @@ pub fn run_id() -> String {
 pub fn lines(run: &str) -> Vec<Line> {
     let line = |(index, text): (usize, &'static str)| {
         let number = index + 1;
-        Line { id: format!("{run}-line{number}"), number, content: Content::of(text, run) }
+        let content = Content::of(text, run);
+        let way = Way::of(number, &content);
+        Line { id: format!("{run}-line{number}"), number, content, way }
     };
     FILE.lines().enumerate().map(line).collect()
+}
+
+impl Way {
+    /// Every third line goes by HTTP, whatever is in it, and so do all who buy on credit.
+    fn of(number: usize, content: &Content) -> Self {
+        match content {
+            Content::Order(order) if order.customer_id == "charles" => Self::Rush,
+            _ if number.is_multiple_of(3) => Self::Http,
+            _ => Self::Message,
+        }
+    }
 }
 
 impl Content {
@@ -56,9 +81,8 @@ impl Content {
         serde_json::from_str(text).map_or(Self::NoJson(text), Self::OtherJson)
     }
 
-    /// Why the line must be parked, if it must: what is expected is said here and compared with
-    /// what happened.
-    pub fn must_be_parked(&self) -> Option<&'static str> {
+    /// What is wrong with it as an order, if anything is.
+    fn mistake(&self) -> Option<&'static str> {
         match self {
             Self::NoJson(_) => Some("not_json"),
             Self::OtherJson(_) => Some("bad_payload"),
@@ -66,14 +90,47 @@ impl Content {
             Self::Order(order) if order.items.iter().any(|item| item.quantity == 0) => {
                 Some("schema_violation")
             }
-            Self::Order(order) if order.card == "tok_unreachable" => Some("retries_exhausted"),
             Self::Order(_) => None,
         }
+    }
+
+    /// What a client posts.
+    pub fn body(&self) -> Result<String> {
+        Ok(match self {
+            Self::Order(order) => serde_json::to_string(order)?,
+            Self::OtherJson(value) => value.to_string(),
+            Self::NoJson(text) => (*text).to_owned(),
+        })
     }
 }
 
 impl Line {
-    /// Sends the line to the orders service.
+    /// The order's id, or the line's.
+    pub fn name(&self) -> &str {
+        match &self.content {
+            Content::Order(order) => &order.order_id,
+            _ => &self.id,
+        }
+    }
+
+    /// Why the line must be parked, if it must: what is expected is said here and compared with
+    /// what happened. What is posted and wrong does not come so far.
+    pub fn must_be_parked(&self) -> Option<&'static str> {
+        match (&self.content, self.content.mistake()) {
+            (_, Some(mistake)) => Some(mistake).filter(|_| self.way == Way::Message),
+            (Content::Order(order), None) if order.card == "tok_unreachable" => {
+                Some("retries_exhausted")
+            }
+            _ => None,
+        }
+    }
+
+    /// True if the edge must turn the line away.
+    pub fn must_be_turned_away(&self) -> bool {
+        self.way != Way::Message && self.content.mistake().is_some()
+    }
+
+    /// Sends the line to the orders service as a message.
     pub async fn send(&self, publisher: &Publisher, transport: &dyn Transport) -> Result {
         let body = match &self.content {
             Content::Order(order) => {

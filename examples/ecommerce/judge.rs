@@ -1,5 +1,7 @@
 //! Judges an end state: what must be true however the messages went.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use mmate::prelude::*;
@@ -17,6 +19,7 @@ pub fn problems(outcome: &Outcome) -> Vec<String> {
     let mut problems = Vec::new();
     every_line_has_one_fate(outcome, &mut problems);
     parked_is_what_must_be(outcome, &mut problems);
+    answers::problems(outcome, &mut problems);
     the_money_is_right(outcome, &mut problems);
     the_stock_is_right(outcome, &mut problems);
     problems
@@ -36,7 +39,7 @@ fn parked_is_what_must_be(outcome: &Outcome, problems: &mut Vec<String>) {
             Fate::Parked { reason, .. } => Some(reason.as_str()),
             _ => None,
         });
-        let expected = line.content.must_be_parked();
+        let expected = line.must_be_parked();
         // What the provider's outage parked was sent back after it.
         let is_back = outcome.was_repaired && expected == Some("retries_exhausted");
         let expected = expected.filter(|_| !is_back);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use mmate::prelude::*;
 
+use crate::browser::{Answer, Answers};
 use crate::contracts::Service;
 use crate::feed::Line;
 use crate::inventory::Inventory;
@@ -22,6 +23,8 @@ pub enum Fate {
     Refused { by: Service, reason: String },
     /// Asked for an order that was there already.
     Repeated,
+    /// Not an order, and not let in by the edge.
+    TurnedAway { why: String },
     /// In a dead-letter queue, for a person to look at.
     Parked { queue: String, reason: String },
 }
@@ -32,6 +35,7 @@ impl fmt::Display for Fate {
             Self::Completed => f.write_str("completed"),
             Self::Refused { by, reason } => write!(f, "refused by {by}: {reason}"),
             Self::Repeated => f.write_str("rejected: the order is there already"),
+            Self::TurnedAway { why } => write!(f, "turned away: {why}"),
             Self::Parked { queue, reason } => write!(f, "parked from {queue}: {reason}"),
         }
     }
@@ -44,6 +48,9 @@ pub struct Outcome {
     pub lines: Vec<(Line, Vec<Fate>)>,
     /// What completed orders cost, as the events say.
     pub sold: Decimal,
+    /// What HTTP answered, and what it says of the accepted orders; by line.
+    pub answers: Answers,
+    pub states: BTreeMap<String, String>,
     /// The orders of this run.
     pub orders: BTreeMap<String, Order>,
     pub inventory: Inventory,
@@ -58,6 +65,7 @@ pub struct Outcome {
 pub struct Fates {
     pub endings: Endings,
     pub repetitions: Vec<String>,
+    pub answers: Answers,
     pub letters: Letters,
 }
 
@@ -67,7 +75,10 @@ impl Fates {
         let ended = self.endings.get(&line.id).into_iter().flatten().map(Fate::from);
         let repeated = self.repetitions.iter().filter(|id| **id == line.id).map(|_| Fate::Repeated);
         let parked = self.letters.get(&line.id).into_iter().flatten().map(Fate::from);
-        ended.chain(repeated).chain(parked).collect()
+        let answers = self.answers.get(&line.id).into_iter().flatten();
+        let turned_away = answers.filter(|answer| answer.status == 400);
+        let turned_away = turned_away.map(|answer| Fate::TurnedAway { why: answer.to_string() });
+        ended.chain(repeated).chain(turned_away).chain(parked).collect()
     }
 }
 
@@ -77,6 +88,15 @@ impl Outcome {
         let mut counts = BTreeMap::new();
         for fate in self.lines.iter().flat_map(|(_, fates)| fates) {
             *counts.entry(fate).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How often HTTP answered what.
+    pub fn by_answer(&self) -> BTreeMap<(u16, Option<&str>), usize> {
+        let mut counts = BTreeMap::new();
+        for answer in self.answers.values().flatten() {
+            *counts.entry(Answer::short(answer)).or_default() += 1;
         }
         counts
     }

@@ -21,6 +21,7 @@ pub fn print(outcome: &Outcome, health: &[ConsumerHealth], transport: &str, took
     let count = outcome.lines.len();
     println!("\n{count} lines on {transport} in {:.1} s\n", took.as_secs_f64());
     print_fates(outcome);
+    print_answers(outcome);
     print_stock(outcome);
     print_messages(health);
 }
@@ -33,6 +34,13 @@ fn print_fates(outcome: &Outcome) {
             _ => String::new(),
         };
         println!("{:<56}{lines:>7}{money:>14}", fate.to_string());
+    }
+}
+
+fn print_answers(outcome: &Outcome) {
+    println!("\n{:<56}{:>7}", "POST /api/orders", "answers");
+    for ((status, code), answers) in outcome.by_answer() {
+        println!("{:<56}{answers:>7}", format!("{status} {}", code.unwrap_or("created")));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every way through the shop, on a virtual clock.
 
+mod edge;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -187,13 +189,13 @@ async fn what_breaks_the_contract_is_parked_with_the_reason(app: TestApp) -> Res
 
 async fn run_the_demo() -> Result<Outcome> {
     let transport: Arc<dyn Transport> = Arc::new(MemoryTransport::new());
-    let app = App::builder().registered().name("shop").transport(transport);
-    demo::run(&app.start().await?).await
+    demo::run(&crate::shop().transport(transport).start().await?).await
 }
 
-#[mmate::test]
-async fn the_whole_file_adds_up() -> Result {
-    let outcome = run_the_demo().await?;
+/// On the real clock, because HTTP is real.
+#[tokio::test]
+async fn the_whole_file_adds_up() {
+    let outcome = run_the_demo().await.expect("it adds up");
     assert!(outcome.lines.len() >= 200);
     let kinds: BTreeMap<u8, usize> =
         outcome.by_fate().into_iter().fold(BTreeMap::new(), |mut kinds, (fate, lines)| {
@@ -202,17 +204,17 @@ async fn the_whole_file_adds_up() -> Result {
                 Fate::Refused { .. } => 1,
                 Fate::Repeated => 2,
                 Fate::Parked { .. } => 3,
+                Fate::TurnedAway { .. } => 4,
             };
             *kinds.entry(kind).or_default() += lines;
             kinds
         });
-    assert_eq!(kinds, BTreeMap::from([(0, 174), (1, 38), (2, 7), (3, 20)]));
-    Ok(())
+    assert_eq!(kinds, BTreeMap::from([(0, 184), (1, 38), (2, 7), (3, 14), (4, 6)]));
 }
 
-#[mmate::test]
-async fn the_judge_sees_what_does_not_add_up() -> Result {
-    let good = run_the_demo().await?;
+#[tokio::test]
+async fn the_judge_sees_what_does_not_add_up() {
+    let good = run_the_demo().await.expect("it adds up");
     let check = |spoil: fn(&mut Outcome), expected: &str| {
         let mut outcome = good.clone();
         spoil(&mut outcome);
@@ -243,5 +245,22 @@ async fn the_judge_sees_what_does_not_add_up() -> Result {
         },
         "of 2000 tea",
     );
-    Ok(())
+    check(
+        |outcome| {
+            let answers = outcome.answers.values_mut().find(|answers| answers[0].status == 422);
+            answers.expect("a refusal")[0].status = 201;
+        },
+        "was answered Some((201, ",
+    );
+    check(
+        |outcome| outcome.answers.retain(|_, answers| answers[0].status != 503),
+        "was answered 0 times",
+    );
+    check(
+        |outcome| {
+            let states = &mut outcome.states;
+            states.values_mut().for_each(|state| *state = "paying".to_owned());
+        },
+        "is Some(\"paying\") by HTTP, expected Some(\"completed\")",
+    );
 }

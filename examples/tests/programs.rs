@@ -87,11 +87,15 @@ impl Service {
         }
     }
 
-    /// Asks it to stop as an orchestrator does, and gives whether it ended well.
-    fn terminate(mut self) -> bool {
+    fn signal(&self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(sent.success());
+    }
+
+    /// Asks it to stop as an orchestrator does, and gives whether it ended well.
+    fn terminate(mut self) -> bool {
+        self.signal();
         self.wait_for("stopped in");
         self.child.wait().expect("it ends").success()
     }
@@ -164,10 +168,10 @@ fn it_runs_in_memory_until_it_is_asked_to_stop() {
 #[test]
 fn the_shop_brings_every_order_to_its_end() {
     let (ok, said, error) = output("ecommerce", &[]);
-    assert!(ok && said.contains("239 lines on memory"), "{error}\n{said}");
+    assert!(ok && said.contains("249 lines on memory"), "{error}\n{said}");
     assert!(said.ends_with("Everything adds up.\n") && error.is_empty(), "{error}\n{said}");
     let (ok, routes, _) = output("ecommerce", &["routes"]);
-    assert!(ok && routes.contains("17 handlers on 10 queues"), "{routes}");
+    assert!(ok && routes.contains("18 handlers on 11 queues"), "{routes}");
 }
 
 #[test]
@@ -175,8 +179,67 @@ fn the_shop_serves_on_if_it_is_asked_to() {
     let mut command = program("ecommerce");
     command.arg("--serve");
     let service = Service::start(command);
-    service.wait_for("Serving");
+    let url = service.wait_for("Serving at http://");
+    let address = address_in(&url);
+    let example = service.wait_for("curl ");
+    let order = example.split('\'').find(|part| part.starts_with('{')).expect("an order");
+    let created = request(address, "POST /api/orders", order);
+    assert!(created.starts_with("HTTP/1.1 201"), "{created}");
+    assert!(created.contains("location: /api/orders/a1\r\n"), "{created}");
+    let again = request(address, "POST /api/orders", order);
+    assert!(again.starts_with("HTTP/1.1 422") && again.contains("ORDER_EXISTS"), "{again}");
+    let ready = request(address, "GET /health/ready", "");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     assert!(service.terminate());
+}
+
+/// The first lets a request go on that is in flight, as long as `shutdown.drain` allows; the second does not.
+#[test]
+fn a_second_signal_does_not_wait_for_requests() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    let mut command = program("ecommerce");
+    command.arg("--serve");
+    let service = Service::start(command);
+    let url = service.wait_for("Serving at http://");
+    let address = address_in(&url);
+    let mut unfinished = TcpStream::connect(address).expect("it is served");
+    unfinished.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let head = "POST /api/orders HTTP/1.1\r\nhost: shop\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ncontent-length: 2\r\n\r\n";
+    unfinished.write_all(head.as_bytes()).expect("sent");
+    let mut asked = [0; 12];
+    unfinished.read_exact(&mut asked).expect("the route waits for the body");
+    assert_eq!(&asked, b"HTTP/1.1 100");
+    let began = std::time::Instant::now();
+    service.signal();
+    while TcpStream::connect(address).is_ok() {
+        assert!(began.elapsed() < DEADLINE, "it stops to listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(service.terminate());
+    assert!(began.elapsed() < Duration::from_secs(15), "less than `shutdown.drain`");
+}
+
+fn address_in(url: &str) -> &str {
+    let address = url.split(['/', ';']).find(|part| part.contains("127.0.0.1:"));
+    address.expect("an address")
+}
+
+/// What comes back, as it is written.
+fn request(address: &str, what: &str, body: &str) -> String {
+    use std::io::{Read, Write};
+
+    let mut stream = std::net::TcpStream::connect(address).expect("it is served");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let length = body.len();
+    let head = format!("{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close");
+    let head = format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    write!(stream, "{head}\r\n\r\n{body}").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer to its end");
+    answer
 }
 
 #[test]
@@ -188,7 +251,7 @@ fn the_shop_does_the_same_on_rabbitmq_whatever_an_earlier_run_left_there() {
             command.env("MMATE_URL", &url).output().expect("it runs");
         let (said, error) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         assert!(status.success(), "{error}\n{said}");
-        assert!(said.contains("239 lines on rabbitmq"), "{error}\n{said}");
+        assert!(said.contains("249 lines on rabbitmq"), "{error}\n{said}");
     }
 }
 

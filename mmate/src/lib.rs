@@ -33,6 +33,7 @@
 //! - [`bridge`]: request and reply: a typed question, a typed answer.
 //! - [`deadletter`]: looking at dead letters, sending them back, throwing them away, and the alert.
 //! - [`runtime`]: configuration, boot, command line, shutdown.
+//! - `http`: an HTTP edge in the same process (feature `http`).
 //! - `testing`: the whole app in memory on a virtual clock (feature `testing`).
 //! - [`build`]: JSON schemas written by a build script.
 //!
@@ -55,6 +56,8 @@ pub mod dispatch;
 mod error;
 #[cfg(feature = "runtime")]
 pub mod handler;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(feature = "runtime")]

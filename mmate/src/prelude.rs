@@ -2,7 +2,7 @@
 
 #[cfg(feature = "runtime")]
 pub use crate::bridge::{AskError, AskErrorKind, Bridge};
-pub use crate::contract::{Envelope, Headers, Message};
+pub use crate::contract::{Envelope, Headers, Message, Refusal};
 #[cfg(feature = "runtime")]
 pub use crate::handler::{Context, HandlerError, HandlerResult as Result, State};
 #[cfg(feature = "macros")]

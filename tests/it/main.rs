@@ -16,6 +16,7 @@ mod crash_windows;
 mod dead_letters;
 mod faults_of_tests;
 mod foreign;
+mod http;
 mod idempotent;
 mod identity;
 mod later;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::OrderError;
 use crate::contracts::{
-    Item, OrderCompleted, OrderRefused, PlaceOrder, ReleaseStock, Service, TakePayment,
+    Item, OrderCompleted, OrderRefused, OrderStatus, PlaceOrder, ReleaseStock, Service, TakePayment,
 };
 
 /// Where an order stands.
@@ -28,6 +28,19 @@ pub enum OrderState {
     Releasing { reason: String },
     /// Ended without a sale.
     Refused { by: Service, reason: String },
+}
+
+impl OrderState {
+    /// Its name for others.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::Paying => "paying",
+            Self::Completed { .. } => "completed",
+            Self::Releasing { .. } => "releasing",
+            Self::Refused { .. } => "refused",
+        }
+    }
 }
 
 /// An order as the orders service knows it.
@@ -61,7 +74,7 @@ impl OrderBook {
         &self,
         message_id: &str,
         command: PlaceOrder,
-        judged: &Result<Decimal, String>,
+        judged: &Result<Decimal, Refusal>,
     ) -> Result<(), OrderError> {
         let mut entries = self.entries();
         match entries.orders.get(&command.order_id) {
@@ -77,7 +90,10 @@ impl OrderBook {
         }
         let state = match judged {
             Ok(_) => OrderState::Placed,
-            Err(reason) => OrderState::Refused { by: Service::Orders, reason: reason.clone() },
+            Err(refusal) => {
+                let reason = refusal.message.clone();
+                OrderState::Refused { by: Service::Orders, reason }
+            }
         };
         let order = Order {
             items: command.items,
@@ -157,6 +173,15 @@ impl OrderBook {
             let (order_id, reason) = (order_id.to_owned(), reason.clone());
             Some(OrderRefused { order_id, by: *by, reason })
         })
+    }
+
+    /// Where an order stands.
+    pub fn find(&self, order_id: &str) -> Result<OrderStatus, OrderError> {
+        let entries = self.entries();
+        let unknown = || OrderError::NotFound(order_id.to_owned());
+        let order = entries.orders.get(order_id).ok_or_else(unknown)?;
+        let state = order.state.name().to_owned();
+        Ok(OrderStatus { order_id: order_id.to_owned(), state, total: order.total })
     }
 
     /// All orders, by id.

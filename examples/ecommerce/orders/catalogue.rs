@@ -18,10 +18,11 @@ const PRICES: [(&str, i64); 8] = [
     ("tea", 490),
 ];
 
-const CUSTOMERS: [&str; 10] = [
+const CUSTOMERS: [&str; 11] = [
     "ada",
     "alan",
     "barbara",
+    "charles",
     "donald",
     "edsger",
     "grace",
@@ -47,18 +48,19 @@ impl Catalogue {
     }
 
     /// What the order costs, or why it is not accepted. The same order is always judged the same.
-    pub fn judge(&self, order: &PlaceOrder) -> Result<Decimal, String> {
+    pub fn judge(&self, order: &PlaceOrder) -> Result<Decimal, Refusal> {
         let customer = order.customer_id.as_str();
         if !CUSTOMERS.contains(&customer) {
-            return Err("the customer is not known".to_owned());
+            return Err(Refusal::new("UNKNOWN_CUSTOMER", "the customer is not known"));
         }
         if BLOCKED.contains(&customer) {
-            return Err("the customer is blocked".to_owned());
+            return Err(Refusal::new("CUSTOMER_BLOCKED", "the customer is blocked"));
         }
         let mut total = Decimal::ZERO;
         for item in &order.items {
             let price = self.prices.get(item.product_id.as_str());
-            let price = price.ok_or_else(|| "a product is not known".to_owned())?;
+            let unknown = || Refusal::new("UNKNOWN_PRODUCT", "a product is not known");
+            let price = price.ok_or_else(unknown)?;
             total += price * Decimal::from(item.quantity);
         }
         Ok(total)

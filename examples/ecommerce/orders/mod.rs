@@ -5,16 +5,18 @@
 
 mod book;
 mod catalogue;
+mod credit;
 
 use mmate::prelude::*;
 use mmate::transport::PublishError;
 
 pub use book::{Order, OrderBook, OrderState};
 use catalogue::Catalogue;
+pub use credit::CreditBureau;
 
 use crate::contracts::{
-    OrderPlaced, OrderRefused, PaymentRefused, PaymentTaken, PlaceOrder, Service, StockRefused,
-    StockReleased, StockReserved,
+    FindOrder, OrderAccepted, OrderPlaced, OrderRefused, OrderStatus, PaymentRefused, PaymentTaken,
+    PlaceOrder, Service, StockRefused, StockReleased, StockReserved,
 };
 
 #[derive(Debug, thiserror::Error, MessageError)]
@@ -23,6 +25,10 @@ pub enum OrderError {
     #[error("order {0} is there already")]
     #[class(reject = "ORDER_EXISTS")]
     Repeated(String),
+    /// Somebody asked for an order that there never was.
+    #[error("order {0} is not known")]
+    #[class(reject = "UNKNOWN_ORDER")]
+    NotFound(String),
     /// Cannot happen as long as the book is kept; a person should look at it.
     #[error("order {0} is not known")]
     #[class(permanent)]
@@ -42,25 +48,40 @@ async fn prices() -> Catalogue {
 }
 
 /// Accepts an order at the shop's own prices, or refuses it.
+///
+/// A refusal is the answer of whoever waits, and an event for those who do not: so it is no error of this
+/// handler, which would publish nothing.
 #[handler(concurrency = 16)]
 async fn place_order(
     command: PlaceOrder,
     catalogue: State<Catalogue>,
+    bureau: State<CreditBureau>,
     book: State<OrderBook>,
     publisher: Publisher,
     context: Context,
-) -> Result<(), OrderError> {
+) -> Result<Result<OrderAccepted, Refusal>, OrderError> {
+    bureau.check(&command.customer_id).await;
     let judged = catalogue.judge(&command);
     let (order_id, items) = (command.order_id.clone(), command.items.clone());
     book.open(context.message_id(), command, &judged)?;
     match judged {
-        Ok(total) => publisher.publish(OrderPlaced { order_id, items, total }).await?,
-        Err(reason) => {
-            let by = Service::Orders;
-            publisher.publish(OrderRefused { order_id, by, reason }).await?
+        Ok(total) => {
+            let accepted = OrderAccepted { order_id: order_id.clone(), total };
+            publisher.publish(OrderPlaced { order_id, items, total }).await?;
+            Ok(Ok(accepted))
         }
-    };
-    Ok(())
+        Err(refusal) => {
+            let (by, reason) = (Service::Orders, refusal.message.clone());
+            publisher.publish(OrderRefused { order_id, by, reason }).await?;
+            Ok(Err(refusal))
+        }
+    }
+}
+
+/// Says where an order stands.
+#[handler]
+async fn find_order(query: FindOrder, book: State<OrderBook>) -> Result<OrderStatus, OrderError> {
+    book.find(&query.order_id)
 }
 
 /// Asks for the money once the stock is there.

@@ -227,7 +227,7 @@ impl Bridge {
         remaining.map_or(own, |remaining| remaining.min(own))
     }
 
-    pub(super) fn publisher(&self) -> &Publisher {
+    pub(crate) fn publisher(&self) -> &Publisher {
         &self.shared.publisher
     }
 

@@ -51,7 +51,9 @@ impl<'a> Caller<'a> {
         answer: Option<&Answer>,
     ) -> Result<(), PublishError> {
         if self.wants_acknowledgement() {
-            return self.acknowledge(publisher, ProcessingOutcome::Processed).await;
+            let refusal = answer.and_then(|answer| answer.refusal.as_deref()).cloned();
+            let outcome = refusal.map_or(ProcessingOutcome::Processed, ProcessingOutcome::Rejected);
+            return self.acknowledge(publisher, outcome).await;
         }
         match answer {
             Some(answer) => self.send(publisher, answer.name, &*answer.payload).await,

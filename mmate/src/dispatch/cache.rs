@@ -296,9 +296,13 @@ impl Lead {
     /// The call has ended.
     pub(super) fn land(&mut self, outcome: &Outcome) {
         self.seat.flight.calling.send_replace(false);
+        let by_id = matches!(self.seat.cache.keys, Keys::Ids);
         let given = match outcome {
-            Outcome::Answered(answer) => Given::Answer(answer.clone()),
-            Outcome::Done if matches!(self.seat.cache.keys, Keys::Ids) => Given::Nothing,
+            // A "no" is no answer to the next one who asks; to the same message again it is.
+            Outcome::Answered(answer) if by_id || answer.refusal.is_none() => {
+                Given::Answer(answer.clone())
+            }
+            Outcome::Done if by_id => Given::Nothing,
             _ => return,
         };
         self.landed = Some((given, Instant::now()));

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::HandlerError;
-use crate::contract::{Message, Reply, Request};
+use crate::contract::refusal::ERROR_REPLY;
+use crate::contract::{Message, Refusal, Reply, Request};
 use crate::publish::erased::Payload;
 
 /// What came of handling a message.
@@ -25,13 +26,23 @@ pub enum Outcome {
 pub struct Answer {
     pub(crate) name: &'static str,
     pub(crate) payload: Arc<dyn Payload>,
+    /// The same once more if the answer says no.
+    pub(crate) refusal: Option<Arc<Refusal>>,
 }
 
 impl Answer {
     /// The answer `reply`.
     #[must_use]
     pub fn new<R: Reply>(reply: R) -> Self {
-        Self { name: R::INFO.name, payload: Arc::new(reply) }
+        Self { name: R::INFO.name, payload: Arc::new(reply), refusal: None }
+    }
+
+    /// The answer "no" of a handler that succeeded in finding that out: what it published leaves.
+    #[must_use]
+    pub fn refuse(refusal: Refusal) -> Self {
+        let refusal = Arc::new(refusal);
+        let payload: Arc<dyn Payload> = refusal.clone();
+        Self { name: ERROR_REPLY, payload, refusal: Some(refusal) }
     }
 }
 
@@ -42,7 +53,10 @@ impl fmt::Debug for Answer {
 }
 
 /// What a handler of message `M` may return: nothing, `Result`, `Result<Reply>`, `Result<Reply, E>`,
-/// where `E` is any error and `Reply` is the answer that `M` names.
+/// where `E` is any error and `Reply` is the answer that `M` names; or `Result<Result<Reply, Refusal>, E>`.
+///
+/// The last is for a "no" that others shall hear of, too: an `Err` of its own publishes nothing, `Ok(Err(refusal))`
+/// answers the caller with the refusal and publishes what the handler has published.
 #[diagnostic::on_unimplemented(
     message = "a handler of `{M}` cannot return `{Self}`",
     label = "not a result that a handler of `{M}` may return",
@@ -77,6 +91,19 @@ impl<M: Request<Reply = R>, R: Reply, E: Into<Box<dyn StdError + Send + Sync>>> 
     fn into_outcome(self) -> Outcome {
         match self {
             Ok(reply) => Outcome::Answered(Answer::new(reply)),
+            Err(error) => failed(error.into()),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<M: Request<Reply = R>, R: Reply, E: Into<Box<dyn StdError + Send + Sync>>> IntoOutcome<M>
+    for Result<Result<R, Refusal>, E>
+{
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Ok(Ok(reply)) => Outcome::Answered(Answer::new(reply)),
+            Ok(Err(refusal)) => Outcome::Answered(Answer::refuse(refusal)),
             Err(error) => failed(error.into()),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::boot;
 use super::builder::{AppBuilder, Prepared};
@@ -111,6 +111,9 @@ pub struct Running {
     pub(super) bridge: Bridge,
     ledger: Ledger,
     resources: Resources,
+    /// True once the app is not ready for good: the first word of a stop.
+    pub(super) leaving: watch::Sender<bool>,
+    /// True once consumers are to stop.
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
     pub(super) consumers: Vec<Supervised>,
@@ -143,6 +146,7 @@ impl Running {
             bridge,
             ledger,
             resources,
+            leaving: watch::Sender::new(false),
             stopping,
             tasks,
             consumers: Vec::new(),
@@ -205,6 +209,12 @@ impl Running {
         Some(DeadLetters::new(self.transport(), found.clone()))
     }
 
+    /// How long handlers, and requests of an edge, may take to end.
+    #[cfg(feature = "http")]
+    pub(crate) const fn drain_timeout(&self) -> Duration {
+        self.settings.drain_timeout
+    }
+
     /// The transport.
     #[must_use]
     pub fn transport(&self) -> Arc<dyn Transport> {
@@ -222,20 +232,44 @@ impl Running {
     pub(super) async fn until(self, mut signals: Signals) -> ShutdownReport {
         signals.next().await;
         tracing::info!("asked to stop; letting handlers end (again to end at once)");
-        let (counts, publisher) = (self.counts(), self.publisher.clone());
+        self.stop_after(async {}, signals.next()).await
+    }
+
+    /// Stops in order once `first` has ended, whose time counts; or at once if `again` ends before.
+    pub(crate) async fn stop_after(
+        self,
+        first: impl Future<Output = ()>,
+        again: impl Future<Output = ()>,
+    ) -> ShutdownReport {
         let began = Instant::now();
+        self.announce_stop();
+        let (counts, publisher) = (self.counts(), self.publisher.clone());
+        let in_order = async {
+            let _ = timeout_at(began + self.settings.force_timeout, first).await;
+            self.stop_since(began).await
+        };
         tokio::select! {
-            report = self.stop() => report,
-            () = signals.next() => {
+            report = in_order => report,
+            () = again => {
                 ShutdownReport::new(false, counts, began.elapsed()).unpublished(publisher.pending())
             }
         }
     }
 
+    /// Says in every report of its health from now on that the app stops, so that nobody sends it more work.
+    /// It goes on to take messages, and to ask, until [`Running::stop`], which says the same.
+    pub fn announce_stop(&self) {
+        self.leaving.send_replace(true);
+    }
+
     /// Stops in order: intake ends, handlers end (`shutdown.drain`), acks are written, what was accepted to
     /// be published later leaves, connections close; after `shutdown.force` everything ends however it stands.
-    pub async fn stop(mut self) -> ShutdownReport {
-        let began = Instant::now();
+    pub async fn stop(self) -> ShutdownReport {
+        self.stop_since(Instant::now()).await
+    }
+
+    async fn stop_since(mut self, began: Instant) -> ShutdownReport {
+        self.announce_stop();
         self.stopping.send_replace(true);
         let phases = async {
             while self.tasks.join_next().await.is_some() {}
@@ -246,7 +280,7 @@ impl Running {
             self.transport.close().await;
             failed.map_or(0, |error| report_unpublished(&error))
         };
-        let ended = tokio::time::timeout(self.settings.force_timeout, phases).await;
+        let ended = timeout_at(began + self.settings.force_timeout, phases).await;
         let in_time = ended.is_ok();
         let unpublished = ended.unwrap_or_else(|_| self.publisher.pending());
         snapshot(&self.ledger);

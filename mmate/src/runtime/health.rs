@@ -1,12 +1,16 @@
 //! What a running app shows of itself, and the switches of its consumers.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::app::{Running, Supervised};
-use crate::consume::{Counts, Readiness};
+use crate::bridge::Bridge;
+use crate::consume::{ConsumerHandle, Counts, Readiness};
 use crate::error::{Error, Result};
-use crate::transport::{LinkHealth, TransportHealth};
+use crate::transport::{LinkHealth, Transport, TransportHealth};
 
 /// How often [`Running::until_ready`] looks at the connections.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -18,8 +22,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// True if messages are consumed from every queue, and can be published.
+    /// True if messages are consumed from every queue, and can be published, and nobody has asked the app
+    /// to stop.
     pub ready: bool,
+    /// True once the app was asked to stop.
+    pub stopping: bool,
     /// The connection that publishes.
     pub publish: LinkHealth,
     /// The connection that consumes.
@@ -67,13 +74,15 @@ impl Health {
         transport: TransportHealth,
         consumers: Vec<ConsumerHealth>,
         replies: Option<Readiness>,
+        stopping: bool,
     ) -> Self {
         let TransportHealth { publish, consume } = transport;
         let consuming = consumers.iter().all(|it| it.readiness == Readiness::Consuming);
         let answered = replies.as_ref().is_none_or(|replies| *replies == Readiness::Consuming);
         let consumes = !consumers.is_empty() || replies.is_some();
-        let ready = publish.is_up() && consuming && answered && (!consumes || consume.is_up());
-        Self { ready, publish, consume, consumers, replies }
+        let connected = publish.is_up() && (!consumes || consume.is_up());
+        let ready = connected && consuming && answered && !stopping;
+        Self { ready, stopping, publish, consume, consumers, replies }
     }
 
     /// Why it is not ready, one line per part; empty if it is.
@@ -84,8 +93,10 @@ impl Health {
         let consumers = self.consumers.iter();
         let consumers = consumers.filter(|consumer| consumer.readiness != Readiness::Consuming);
         let replies = self.replies.iter().filter(|it| **it != Readiness::Consuming);
-        links
-            .map(|(side, link)| format!("{side} connection {link}"))
+        let stopping = self.stopping.then(|| "asked to stop".to_owned());
+        stopping
+            .into_iter()
+            .chain(links.map(|(side, link)| format!("{side} connection {link}")))
             .chain(consumers.map(|it| format!("queue `{}` {}", it.queue, it.readiness)))
             .chain(replies.map(|readiness| format!("reply queue {readiness}")))
             .collect()
@@ -101,20 +112,54 @@ impl fmt::Display for Health {
     }
 }
 
+/// Sees the health of a running app from elsewhere. Cheap to clone; it does not keep the app running.
+#[derive(Clone, Debug)]
+pub struct HealthWatch {
+    transport: Arc<dyn Transport>,
+    consumers: Arc<[ConsumerHandle]>,
+    bridge: Bridge,
+    leaving: watch::Receiver<bool>,
+}
+
+impl HealthWatch {
+    /// How the app is now; an app that is gone is stopping.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let consumers = self.consumers.iter().map(show).collect();
+        let stopping = *self.leaving.borrow() || self.leaving.has_changed().is_err();
+        Health::new(self.transport.health(), consumers, self.bridge.readiness(), stopping)
+    }
+}
+
+fn show(consumer: &ConsumerHandle) -> ConsumerHealth {
+    ConsumerHealth {
+        queue: consumer.queue().to_owned(),
+        readiness: consumer.readiness(),
+        confirmed: consumer.activity().since_confirmed(),
+        last_received: consumer.activity().since_received(),
+        in_flight: consumer.activity().in_flight(),
+        counts: consumer.counts(),
+    }
+}
+
 impl Running {
     /// How the app is: both connections, and every consumer with what it last did.
     #[must_use]
     pub fn health(&self) -> Health {
-        let show = |Supervised { consumer, .. }: &Supervised| ConsumerHealth {
-            queue: consumer.queue().to_owned(),
-            readiness: consumer.readiness(),
-            confirmed: consumer.activity().since_confirmed(),
-            last_received: consumer.activity().since_received(),
-            in_flight: consumer.activity().in_flight(),
-            counts: consumer.counts(),
-        };
-        let consumers = self.consumers.iter().map(show).collect();
-        Health::new(self.transport.health(), consumers, self.bridge.readiness())
+        let consumers = self.consumers.iter().map(|it| show(&it.consumer)).collect();
+        let stopping = *self.leaving.borrow();
+        Health::new(self.transport.health(), consumers, self.bridge.readiness(), stopping)
+    }
+
+    /// The same report for somebody who does not own the app, such as an endpoint that a load balancer asks.
+    #[must_use]
+    pub fn health_watch(&self) -> HealthWatch {
+        HealthWatch {
+            transport: Arc::clone(&self.transport),
+            consumers: self.consumers.iter().map(|it| it.consumer.clone()).collect(),
+            bridge: self.bridge.clone(),
+            leaving: self.leaving.subscribe(),
+        }
     }
 
     /// True if the broker has confirmed every consumer and none was lost or paused since, and messages

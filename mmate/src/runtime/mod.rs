@@ -24,7 +24,9 @@ pub use builder::AppBuilder;
 pub(crate) use command::main;
 pub use command::{MainResult, run};
 pub use config::{Config, ConfigError, Setting, Settings};
-pub use health::{ConsumerHealth, Health, QueueLag};
+pub use health::{ConsumerHealth, Health, HealthWatch, QueueLag};
 pub use plan::{Plan, PlannedHandler, QueuePlan};
 pub use service::ServiceInfo;
 pub use shutdown::ShutdownReport;
+#[cfg(feature = "http")]
+pub(crate) use shutdown::Signals;

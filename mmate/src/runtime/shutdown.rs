@@ -67,7 +67,7 @@ impl fmt::Display for ShutdownReport {
 /// From its making on these no longer end the process by themselves, so it is made before anybody
 /// is told that the service is up, and only where somebody listens to it.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     /// Nothing where the system refused: the default action then ends the process, which is as well.
     interrupt: Option<Interrupt>,
     #[cfg(unix)]
@@ -81,7 +81,7 @@ type Interrupt = tokio::signal::windows::CtrlC;
 
 impl Signals {
     #[cfg(unix)]
-    pub(super) fn install() -> Self {
+    pub(crate) fn install() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let install = |kind| signal(kind).ok();
         Self {
@@ -91,12 +91,12 @@ impl Signals {
     }
 
     #[cfg(windows)]
-    pub(super) fn install() -> Self {
+    pub(crate) fn install() -> Self {
         Self { interrupt: tokio::signal::windows::ctrl_c().ok() }
     }
 
     /// Resolves at the next signal, also one that came since the last call.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             () = received(self.interrupt.as_mut()) => {}

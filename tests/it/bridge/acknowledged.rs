@@ -14,7 +14,9 @@ struct Dispatch {
 
 /// Its usual reply is not what the sender of an acknowledged command gets.
 #[message(command, reply = Parcelled)]
-struct Parcel {}
+struct Parcel {
+    fragile: bool,
+}
 
 #[message(reply)]
 struct Parcelled {}
@@ -36,8 +38,8 @@ async fn ship(command: Dispatch, context: Context, probe: State<Probe>) -> Resul
 }
 
 #[handler]
-async fn pack(_: Parcel) -> Result<Parcelled> {
-    Ok(Parcelled {})
+async fn pack(parcel: Parcel) -> Result<Result<Parcelled, Refusal>> {
+    Ok(if parcel.fragile { Err(Refusal::new("FRAGILE", "it breaks")) } else { Ok(Parcelled {}) })
 }
 
 #[handler]
@@ -69,8 +71,14 @@ async fn the_sender_hears_how_its_command_ended(backend: Backend) {
     let ProcessingOutcome::Failed(why) = &failed.outcome else { panic!("{failed:?}") };
     assert_eq!(why.code, codes::REQUEST_FAILED);
     assert_eq!(probe.notes().iter().filter(|note| note.starts_with("never")).count(), 3);
-    let packed = running.publisher().send(Parcel {}).acknowledged("10s").await.expect("a word");
-    assert!(packed.is_processed());
+    let pack = async |fragile: bool| {
+        running.publisher().send(Parcel { fragile }).acknowledged("10s").await.expect("a word")
+    };
+    assert!(pack(false).await.is_processed());
+    // A "no" that is an answer and no error is a "no" all the same.
+    let refused = pack(true).await;
+    let ProcessingOutcome::Rejected(why) = &refused.outcome else { panic!("{refused:?}") };
+    assert_eq!((why.code.as_str(), why.message.as_str()), ("FRAGILE", "it breaks"));
     assert_eq!(running.bridge().pending(), 0);
     running.stop().await;
 }
@@ -79,7 +87,7 @@ async fn inside_a_handler_nothing_can_be_acknowledged(backend: Backend) {
     let broker = backend.broker().await;
     let service = broker.service(&unique("acknowledged")).await.handler::<ship_from_a_handler>();
     let running = service.start().await.expect("boots");
-    let refused = running.bridge().ask(Parcel {}).await.unwrap_err();
+    let refused = running.bridge().ask(Parcel { fragile: false }).await.unwrap_err();
     assert_eq!(refused.code(), "NOT_SENT");
     assert!(refused.to_string().contains("take a `Bridge` as a parameter"), "{refused}");
     running.stop().await;
@@ -89,9 +97,11 @@ async fn a_command_that_nobody_handles_is_not_waited_for_longer_than_said(backen
     let broker = backend.broker().await;
     let service = broker.service(&unique("acknowledged")).await.publish_only();
     let running = service.start().await.expect("boots");
-    let sent = running.publisher().send(Parcel {}).acknowledged("10s").await.unwrap_err();
+    let sent =
+        running.publisher().send(Parcel { fragile: false }).acknowledged("10s").await.unwrap_err();
     assert_eq!(sent.kind(), AskErrorKind::NoListener);
-    let wrong = running.publisher().send(Parcel {}).acknowledged("soon").await.unwrap_err();
+    let wrong =
+        running.publisher().send(Parcel { fragile: false }).acknowledged("soon").await.unwrap_err();
     assert_eq!(wrong.kind(), AskErrorKind::Invalid);
     assert!(wrong.to_string().contains("`soon` is not a duration"), "{wrong}");
     running.stop().await;

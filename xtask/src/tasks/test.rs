@@ -16,8 +16,9 @@ use super::{Failure, broker, soak};
 /// Every call of cargo selects the same packages and features; otherwise features of shared
 /// dependencies would add up differently, and each call would build them anew.
 const SELECTION: [&str; 2] = ["--workspace", "--all-features"];
-/// What a build script takes, a service without a broker, without macros, and with tests.
-const FEATURE_SETS: [&str; 5] = ["macros", "runtime", "runtime,validation", "amqp", "testing"];
+/// What a build script takes, a service without a broker, without macros, an HTTP edge alone, and with tests.
+const FEATURE_SETS: [&str; 6] =
+    ["macros", "runtime", "runtime,validation", "amqp", "http", "testing"];
 /// All but benchmarks.
 const TEST_TARGETS: [&str; 2] = ["--tests", "--examples"];
 const EXAMPLE: &str = "ecommerce";

@@ -58,7 +58,7 @@ fn name_of(given: &Given) -> &'static str {
 }
 
 fn answer(name: &'static str) -> Answer {
-    Answer { name, payload: Arc::new(Refusal::new("", "")) }
+    Answer { name, payload: Arc::new(Refusal::new("", "")), refusal: None }
 }
 
 fn key_of(info: &MessageInfo, payload: &str, headers: &[(&str, HeaderValue)]) -> Option<Key> {
@@ -210,6 +210,16 @@ async fn the_answer_that_nobody_asked_for_the_longest_makes_room() {
     assert_eq!(found(&cache, "b").await, None);
     assert_eq!((found(&cache, "a").await, found(&cache, "c").await), (Some("a"), Some("c")));
     assert_eq!(cache.lock().kept.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_an_answer_is_not_kept() {
+    let cache = cache(10);
+    let Looked::Call(mut caching) = look(&cache, "tea").await else { panic!("nothing is kept") };
+    caching.call();
+    caching.land(&Outcome::Answered(Answer::refuse(Refusal::new("SOLD_OUT", "no tea"))));
+    assert_eq!(caching.finish(), None);
+    assert_eq!(found(&cache, "tea").await, None);
 }
 
 #[tokio::test(start_paused = true)]
