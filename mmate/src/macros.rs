@@ -199,7 +199,8 @@ pub use mmate_macros::handler;
 /// `State<T>`.
 ///
 /// The parameters are what other providers built, as `State<T>`, and what the framework offers, such as
-/// `Publisher`. The function is async or not, and returns `T` or `Result<T, E>`; an error refuses the boot.
+/// `Publisher` or `Bridge`. The function is async or not, and returns `T` or `Result<T, E>`; an error refuses
+/// the boot.
 ///
 #[cfg_attr(feature = "runtime", doc = "```")]
 #[cfg_attr(not(feature = "runtime"), doc = "```ignore")]

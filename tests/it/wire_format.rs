@@ -1,5 +1,7 @@
 //! Golden envelopes: what is written, byte for byte, and what is read of what the siblings write.
 
+mod requests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,19 +103,26 @@ impl Sent {
     }
 }
 
-/// Publishes to a queue behind all exchanges and looks at what arrived.
-async fn sent<'a, F>(wire: WireOptions, publish: impl FnOnce(&'a Publisher) -> F) -> Sent
-where
-    F: IntoFuture<Output = Result<mmate::publish::Published, mmate::transport::PublishError>>,
-{
+/// A broker with the queue `all` behind all exchanges, and `answers`.
+async fn listening() -> MemoryTransport {
     let transport = MemoryTransport::new();
     let mut topology = Topology::default();
     topology.queue(Queue::new("all"));
+    topology.queue(Queue::new("answers"));
     for exchange in mmate::contract::address::exchanges::TOPICS {
         topology.exchange(exchange, ExchangeKind::Topic);
         topology.bind(exchange, "all", "#");
     }
     transport.declare(&topology).await.expect("declared");
+    transport
+}
+
+/// Publishes to a queue behind all exchanges and looks at what arrived.
+async fn sent<'a, F>(wire: WireOptions, publish: impl FnOnce(&'a Publisher) -> F) -> Sent
+where
+    F: IntoFuture<Output = Result<mmate::publish::Published, mmate::transport::PublishError>>,
+{
+    let transport = listening().await;
     let source = Source::seeded(1, || Duration::from_millis(1_500));
     let encoder = Encoder {
         service: "shop".into(),

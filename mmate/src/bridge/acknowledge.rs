@@ -4,23 +4,24 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use super::ask::AskOptions;
+use super::ask::{AskOptions, Asking};
 use super::error::{AskError, AskErrorKind, Asked};
 use super::request::Bridge;
 use crate::contract::acknowledgement::{ACKNOWLEDGEMENT, Acknowledgement, ProcessingOutcome};
 use crate::contract::headers::names;
-use crate::contract::{Command, Refusal, envelope};
+use crate::contract::{Command, Message, Refusal, envelope};
 use crate::publish::{IntoDuration, Publish};
 use crate::transport::Delivery;
 
 /// A command that is sent and waited for; awaiting it does both.
 #[must_use = "nothing is sent until it is awaited"]
-pub struct Acknowledged<'a, M> {
-    publish: Publish<'a, M>,
+pub struct Acknowledged<'a> {
     options: AskOptions,
+    /// Knows the command, whose type stands nowhere here for the reason of [`Ask`](super::Ask).
+    run: Box<dyn FnOnce(AskOptions) -> Asking<'a, Acknowledgement> + Send + 'a>,
 }
 
-impl<'a, M: Command> Publish<'a, M> {
+impl<'a, M: Message> Publish<'a, M> {
     /// Sends the command and waits, as long as said, for a word on how it ended: a `Duration`, or text
     /// like `"30s"`. The word comes when the last attempt is over, so retries count.
     ///
@@ -42,42 +43,51 @@ impl<'a, M: Command> Publish<'a, M> {
     /// [`AskError`], if no word came: the kinds are those of [`Bridge::ask`], but [`AskErrorKind::Refused`].
     /// Inside a handler what is sent leaves only when the handler succeeds, so it cannot wait:
     /// [`AskErrorKind::NotSent`]; ask with a [`Bridge`] there.
-    pub fn acknowledged(self, within: impl IntoDuration) -> Acknowledged<'a, M> {
+    pub fn acknowledged(self, within: impl IntoDuration) -> Acknowledged<'a>
+    where
+        // Here and not above, where an event would have no such method and the compiler would not say why.
+        M: Command,
+    {
         let mut options = AskOptions::default();
         options.set_timeout(within.into_duration());
-        Acknowledged { publish: self, options }
+        let run = move |options| -> Asking<'a, Acknowledgement> { Box::pin(send(self, options)) };
+        Acknowledged { options, run: Box::new(run) }
     }
 }
 
-impl<'a, M: Command> IntoFuture for Acknowledged<'a, M> {
+async fn send<M: Command>(
+    publish: Publish<'_, M>,
+    options: AskOptions,
+) -> Result<Acknowledgement, AskError> {
+    let (publisher, message, mut own) = publish.into_parts();
+    if let Some(mistake) = options.publish.mistake {
+        own.note(mistake);
+    }
+    let options = AskOptions { publish: own, timeout: options.timeout };
+    let bridge = Bridge::of(publisher).map_err(|why| {
+        let asked = Asked { request: M::INFO.name, id: "-".to_owned() };
+        asked.error(AskErrorKind::NotSent, why)
+    })?;
+    let (call, options) = bridge.call(M::INFO, options);
+    let ready = bridge.prepare(&call).await?;
+    let mut letter = bridge.encode(&call, &message, options, &ready)?;
+    letter.outgoing.properties.headers.set(names::ACKNOWLEDGE, true);
+    let reply = bridge.exchange(&call, letter, &ready, None).await?;
+    read(&call.asked, &reply)
+}
+
+impl<'a> IntoFuture for Acknowledged<'a> {
     type Output = Result<Acknowledgement, AskError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { publish, options } = self;
-        let (publisher, message, mut own) = publish.into_parts();
-        if let Some(mistake) = options.publish.mistake {
-            own.note(mistake);
-        }
-        let options = AskOptions { publish: own, timeout: options.timeout };
-        Box::pin(async move {
-            let bridge = Bridge::of(publisher).map_err(|why| {
-                let asked = Asked { request: M::INFO.name, id: "-".to_owned() };
-                asked.error(AskErrorKind::NotSent, why)
-            })?;
-            let (call, options) = bridge.call(M::INFO, options);
-            let ready = bridge.prepare(&call).await?;
-            let mut letter = bridge.encode(&call, &message, options, &ready)?;
-            letter.outgoing.properties.headers.set(names::ACKNOWLEDGE, true);
-            let reply = bridge.exchange(&call, letter, &ready, None).await?;
-            read(&call.asked, &reply)
-        })
+        (self.run)(self.options)
     }
 }
 
-impl<M> fmt::Debug for Acknowledged<'_, M> {
+impl fmt::Debug for Acknowledged<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acknowledged").field("publish", &self.publish).finish_non_exhaustive()
+        f.debug_struct("Acknowledged").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

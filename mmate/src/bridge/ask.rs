@@ -8,16 +8,20 @@ use std::time::Duration;
 use super::error::AskError;
 use super::reply;
 use super::request::Bridge;
-use crate::contract::{HeaderValue, Message, Request};
+use crate::contract::{HeaderValue, Message, Reply, Request};
 use crate::publish::{IntoDuration, PublishOptions};
 
-/// A request with its options; awaiting it sends it and waits for the reply.
+/// A request with its options; awaiting it sends it and waits for the reply, an `R`.
 #[must_use = "nothing is asked until it is awaited"]
-pub struct Ask<'a, M> {
-    bridge: &'a Bridge,
-    message: M,
+pub struct Ask<'a, R> {
     options: AskOptions,
+    /// Knows the message. Its type stands nowhere here: asking what cannot be asked is then one mistake,
+    /// at the message, and not another one at every method and at the `.await`.
+    run: Box<dyn FnOnce(AskOptions) -> Asking<'a, R> + Send + 'a>,
 }
+
+/// What awaiting comes to.
+pub(super) type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, AskError>> + Send + 'a>>;
 
 /// What a caller may say about one request.
 #[derive(Clone, Debug, Default)]
@@ -38,9 +42,13 @@ impl AskOptions {
     }
 }
 
-impl<'a, M: Request> Ask<'a, M> {
-    pub(super) fn new(bridge: &'a Bridge, message: M) -> Self {
-        Self { bridge, message, options: AskOptions::default() }
+impl<'a, R> Ask<'a, R> {
+    pub(super) fn new<M: Request<Reply = R>>(bridge: &'a Bridge, message: M) -> Self
+    where
+        R: Reply,
+    {
+        let run = move |options| -> Asking<'a, R> { Box::pin(ask(bridge, message, options)) };
+        Self { options: AskOptions::default(), run: Box::new(run) }
     }
 
     /// Sets how long to wait for the reply instead of `bridge.timeout` (30 s by default): a `Duration`,
@@ -76,25 +84,30 @@ impl<'a, M: Request> Ask<'a, M> {
     }
 }
 
-impl<'a, M: Request> IntoFuture for Ask<'a, M> {
-    type Output = Result<M::Reply, AskError>;
+async fn ask<M: Request>(
+    bridge: &Bridge,
+    message: M,
+    options: AskOptions,
+) -> Result<M::Reply, AskError> {
+    let (call, options) = bridge.call(M::INFO, options);
+    let ready = bridge.prepare(&call).await?;
+    let mut letter = bridge.encode(&call, &message, options, &ready)?;
+    bridge.set_deadline(&call, &mut letter);
+    let expected = Some(<M::Reply as Message>::INFO);
+    let reply = bridge.exchange(&call, letter, &ready, expected).await?;
+    reply::read::<M::Reply>(&call.asked, &reply)
+}
+
+impl<'a, R> IntoFuture for Ask<'a, R> {
+    type Output = Result<R, AskError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { bridge, message, options } = self;
-        Box::pin(async move {
-            let (call, options) = bridge.call(M::INFO, options);
-            let ready = bridge.prepare(&call).await?;
-            let mut letter = bridge.encode(&call, &message, options, &ready)?;
-            bridge.set_deadline(&call, &mut letter);
-            let expected = Some(<M::Reply as Message>::INFO);
-            let reply = bridge.exchange(&call, letter, &ready, expected).await?;
-            reply::read::<M::Reply>(&call.asked, &reply)
-        })
+        (self.run)(self.options)
     }
 }
 
-impl<M> fmt::Debug for Ask<'_, M> {
+impl<R> fmt::Debug for Ask<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ask").field("options", &self.options).finish_non_exhaustive()
     }

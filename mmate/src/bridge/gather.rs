@@ -8,7 +8,7 @@ use std::pin::Pin;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-use super::ask::AskOptions;
+use super::ask::{AskOptions, Asking};
 use super::error::{AskError, AskErrorKind, Asked};
 use super::reply;
 use super::request::{Bridge, Call, Letter, Ready};
@@ -22,11 +22,11 @@ const ROOM: usize = 1_000;
 
 /// A question to everybody who answers its type; awaiting it asks and gathers.
 #[must_use = "nothing is asked until it is awaited"]
-pub struct Gather<'a, M> {
-    bridge: &'a Bridge,
-    message: M,
+pub struct Gather<'a, R> {
     options: AskOptions,
     count: Count,
+    /// Knows the question, whose type stands nowhere here for the reason of [`Ask`](super::Ask).
+    run: Box<dyn FnOnce(AskOptions, Count) -> Asking<'a, Gathered<R>> + Send + 'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +84,16 @@ impl Bridge {
     ///
     /// # Errors
     /// [`AskErrorKind::TooFew`] if fewer replies came than [`Gather::min`]; else as [`Bridge::ask`].
-    pub fn gather<M: Query>(&self, query: M) -> Gather<'_, M> {
+    pub fn gather<M: Query>(&self, query: M) -> Gather<'_, M::Reply> {
+        let run = move |options, count| -> Asking<'_, Gathered<M::Reply>> {
+            Box::pin(gather(self, query, options, count))
+        };
         let count = Count { min: 1, max: usize::MAX };
-        Gather { bridge: self, message: query, options: AskOptions::default(), count }
+        Gather { options: AskOptions::default(), count, run: Box::new(run) }
     }
 }
 
-impl<'a, M: Query> Gather<'a, M> {
+impl<R> Gather<'_, R> {
     /// How many replies are needed, 1 if not said. With 0 it is no error that nobody answers.
     pub const fn min(mut self, replies: usize) -> Self {
         self.count.min = replies;
@@ -122,34 +125,41 @@ impl<'a, M: Query> Gather<'a, M> {
     }
 }
 
-impl<'a, M: Query> IntoFuture for Gather<'a, M> {
-    type Output = Result<Gathered<M::Reply>, AskError>;
+async fn gather<M: Query>(
+    bridge: &Bridge,
+    query: M,
+    options: AskOptions,
+    count: Count,
+) -> Result<Gathered<M::Reply>, AskError> {
+    let (call, options) = bridge.call(M::INFO, options);
+    let ready = bridge.prepare(&call).await?;
+    let mut letter = bridge.encode(&call, &query, options, &ready)?;
+    bridge.set_deadline(&call, &mut letter);
+    letter.outgoing.properties.headers.set(names::GATHER, true);
+    // To everybody, not only to a handler of this process.
+    letter.outgoing.near = false;
+    let mut gathering = Gathering::new(&call.asked, reply::read::<M::Reply>);
+    let expected = <M::Reply as Message>::INFO;
+    let entry = letter.entry(&call.asked, Some(expected));
+    let mut ticket = bridge.enter_many(&call, &entry, ROOM)?;
+    let sent = bridge.gather_into(&call, letter, &mut ticket.replies, |delivery| {
+        gathering.add(&delivery) >= count.max
+    });
+    sent.await?;
+    gathering.finish(bridge, (&call, &ready), count.min)
+}
+
+impl<'a, R> IntoFuture for Gather<'a, R> {
+    type Output = Result<Gathered<R>, AskError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { bridge, message, mut options, count } = self;
+        let Self { mut options, count, run } = self;
         if count.max < count.min || count.max == 0 {
             let Count { min, max } = count;
             options.publish.note(format!("it gathers at most {max} replies and needs {min}"));
         }
-        Box::pin(async move {
-            let (call, options) = bridge.call(M::INFO, options);
-            let ready = bridge.prepare(&call).await?;
-            let mut letter = bridge.encode(&call, &message, options, &ready)?;
-            bridge.set_deadline(&call, &mut letter);
-            letter.outgoing.properties.headers.set(names::GATHER, true);
-            // To everybody, not only to a handler of this process.
-            letter.outgoing.near = false;
-            let mut gathering = Gathering::new(&call.asked, reply::read::<M::Reply>);
-            let expected = <M::Reply as Message>::INFO;
-            let entry = letter.entry(&call.asked, Some(expected));
-            let mut ticket = bridge.enter_many(&call, &entry, ROOM)?;
-            let sent = bridge.gather_into(&call, letter, &mut ticket.replies, |delivery| {
-                gathering.add(&delivery) >= count.max
-            });
-            sent.await?;
-            gathering.finish(bridge, (&call, &ready), count.min)
-        })
+        run(options, count)
     }
 }
 
@@ -253,7 +263,7 @@ fn responder(delivery: &Delivery) -> String {
     named.map_or_else(id, str::to_owned)
 }
 
-impl<M> fmt::Debug for Gather<'_, M> {
+impl<R> fmt::Debug for Gather<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gather")
             .field("options", &self.options)

@@ -167,7 +167,7 @@ impl Bridge {
     /// # Errors
     /// [`AskError`] says what became of the request; awaiting ends within the timeout in any case.
     /// Dropping the future gives up waiting, and does not take back what was sent.
-    pub fn ask<M: Request>(&self, message: M) -> Ask<'_, M> {
+    pub fn ask<M: Request>(&self, message: M) -> Ask<'_, M::Reply> {
         Ask::new(self, message)
     }
 

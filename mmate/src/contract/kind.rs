@@ -31,8 +31,8 @@ impl Kind {
 /// A message sent to one service. `#[message(command)]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a command",
-    label = "only a command can be sent to a service",
-    note = "declare it with `#[message(command)]`, or publish an event with `publish(..)`"
+    label = "only a command goes to one service",
+    note = "declare it with `#[message(command)]`; an event goes to whoever listens: `publish(..)` it, and nobody can say how it ended"
 )]
 pub trait Command: Message {}
 
@@ -47,8 +47,8 @@ pub trait Event: Message {}
 /// A message that asks and changes nothing. `#[message(query, reply = ..)]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a query",
-    label = "not a query",
-    note = "declare it with `#[message(query, reply = SomeReply)]`"
+    label = "only a query is asked of many",
+    note = "declare it with `#[message(query, reply = SomeReply)]`; a command changes something in one service: ask it with `ask(..)`"
 )]
 pub trait Query: Request {}
 
@@ -63,8 +63,8 @@ pub trait Reply: Message {}
 /// A command or query whose answer has a type. `reply = ..` in `#[message]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no reply",
-    label = "nothing answers this message",
-    note = "name the answer's type: `#[message(command, reply = SomeReply)]`"
+    label = "only what names its reply can be asked",
+    note = "declare it with `#[message(command, reply = SomeReply)]` or `#[message(query, reply = SomeReply)]`; an event is answered by nobody: `publish(..)` it"
 )]
 pub trait Request: Message {
     /// The type of the answer.

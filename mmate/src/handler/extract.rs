@@ -52,7 +52,7 @@ impl<M: Message> FromDelivery for Envelope<M> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a handler",
     label = "not something that a handler can ask for",
-    note = "after the message, a handler may ask for `Context`, `State<T>`, `Publisher`, `Headers`, `Config`, `Option<..>` of these, and types that implement `FromContext`"
+    note = "after the message, a handler may ask for `Context`, `State<T>`, `Publisher`, `Bridge`, `Headers`, `Config`, `Option<..>` of these, and types that implement `FromContext`"
 )]
 pub trait FromContext: Sized + Send {
     /// Takes the value.
@@ -145,11 +145,11 @@ impl<T: fmt::Debug> fmt::Debug for State<T> {
     }
 }
 
-/// A parameter of a `#[provider]`: `Config`, `State<T>` of another provider, `Publisher`.
+/// A parameter of a `#[provider]`: `Config`, `State<T>` of another provider, `Publisher`, `Bridge`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a provider",
     label = "not something that a provider can ask for",
-    note = "a provider may ask for `Config`, `Publisher` and `State<T>` of other providers"
+    note = "a provider may ask for `Config`, `Publisher`, `Bridge` and `State<T>` of other providers"
 )]
 pub trait FromResources: Sized + Send {
     /// Takes the value.

@@ -7,7 +7,6 @@ use axum::http::request::Parts;
 
 use super::problem::Problem;
 use crate::bridge::{Ask, Bridge};
-use crate::contract::Request;
 use crate::contract::envelope::ID_BYTES_MAX;
 use crate::publish::Publisher;
 
@@ -65,7 +64,7 @@ impl IdempotencyKey {
     }
 
     /// Gives the key to a request as its id; without a key the request keeps an id of its own.
-    pub fn on<'a, M: Request>(&self, ask: Ask<'a, M>) -> Ask<'a, M> {
+    pub fn on<'a, R>(&self, ask: Ask<'a, R>) -> Ask<'a, R> {
         match &self.0 {
             Some(key) => ask.id(key),
             None => ask,

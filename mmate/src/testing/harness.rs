@@ -58,7 +58,7 @@ impl TestApp {
     }
 
     /// Asks a handler of the app, and waits for its reply.
-    pub fn ask<M: Request>(&self, message: M) -> Ask<'_, M> {
+    pub fn ask<M: Request>(&self, message: M) -> Ask<'_, M::Reply> {
         self.bridge().ask(message)
     }
 
