@@ -48,7 +48,8 @@ impl FromRef<Bridge> for Publisher {
 }
 
 /// The client's `Idempotency-Key`, if it sent one: becomes the id of the request, so that a client that asks
-/// again (it got no answer, a 504 or a 503) asks for the same thing, and an idempotent handler does it once.
+/// again (it got no answer, a 504 or a 503) asks for the same thing, and an idempotent handler does it once: one
+/// whose store knows the id, or, within one process, one that says `#[handler(idempotent)]`.
 ///
 /// Whoever knows a key asks for the same thing, so clients shall use keys that nobody guesses, such as UUIDs. A key is
 /// from 1 to 255 visible ASCII characters; quotes around it are not part of it. Another one is answered with 400
