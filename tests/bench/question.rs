@@ -31,12 +31,12 @@ impl PriceOrder {
     }
 
     /// What every responder does with it.
-    pub(crate) fn answer(self) -> OrderPriced {
+    pub(crate) fn answer(&self) -> OrderPriced {
         let price = |line: &OrderLine| u64::from(line.quantity) * line.price_cents;
         OrderPriced {
             items: self.lines.iter().map(|line| line.quantity).sum(),
             price_cents: self.lines.iter().map(price).sum(),
-            order_id: self.order_id,
+            order_id: self.order_id.clone(),
         }
     }
 }

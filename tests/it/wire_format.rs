@@ -234,6 +234,14 @@ fn the_reply_address_of_the_payload_goes_before_the_envelopes() {
         (r#"{"id":"1","type":"T","replyTo":"b","payload":{"replyTo":""}}"#, Some("b")),
         (r#"{"id":"1","type":"T","payload":{"nested":{"replyTo":"no"}}}"#, None),
         (r#"{"id":"1","type":"T","replyTo":""}"#, None),
+        // Both places agree, as most siblings write it; or they seem to.
+        (r#"{"id":"1","type":"T","replyTo":"b","payload":{"replyTo":"b"}}"#, Some("b")),
+        (r#"{"id":"1","type":"T","replyTo":"b","payload":{"replyTo":"bc"}}"#, Some("bc")),
+        (
+            r#"{"id":"1","type":"T","replyTo":"b","payload":{"nested":{"replyTo":"b"},"replyTo":"a"}}"#,
+            Some("a"),
+        ),
+        (r#"{"id":"1","type":"T","replyTo":"b","payload":{"nested":{"replyTo":"c"}}}"#, Some("b")),
         // The property has the address that the broker made of this.
         (r#"{"id":"1","type":"T","payload":{"replyTo":"amq.rabbitmq.reply-to"}}"#, None),
         (r#"{"id":"1","type":"T","replyTo":"amq.rabbitmq.reply-to"}"#, None),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::pending::{Matched, Pending};
 use crate::consume::{Activity, Readiness, stalled};
@@ -24,9 +25,10 @@ const PREFETCH: u16 = 500;
 /// Waits between attempts to have a reply queue again: without end, at most 5 s apart.
 const BACKOFF: Backoff = Backoff::exponential_ms(50, 5_000);
 
-/// After so many refusals on a working connection the queue gets another name: the broker may take the
-/// connection from before an outage for alive, and keep the old name for it.
-const REFUSALS_MAX: u32 = 2;
+/// So long a name is tried again that the broker refuses on a working connection: it may not be done with
+/// the connection from before an outage, or take it for alive, and keeps the name for it. Then, or as soon as
+/// nobody waits for a reply to the old name, the queue gets another one.
+const HELD_MAX: Duration = Duration::from_secs(5);
 
 /// How replies are consumed.
 #[derive(Clone, Debug)]
@@ -197,16 +199,18 @@ impl Keeper {
     /// Has a reply queue, and has it again after every loss.
     async fn keep(&self) {
         let mut queue = self.fresh_name();
-        let (mut failures, mut refusals, mut life): (u32, u32, u64) = (0, 0, 0);
+        let (mut failures, mut life, mut held_since): (u32, u64, Option<Instant>) = (0, 0, None);
         loop {
             let error = match self.open(&queue).await {
                 Ok(subscription) => {
-                    (failures, refusals, life) = (0, 0, life + 1);
+                    (failures, held_since, life) = (0, None, life + 1);
                     self.show(State::Open { queue: Arc::clone(&queue), life });
                     self.life(&queue, subscription).await
                 }
                 Err(error) => {
-                    refusals += u32::from(self.transport.health().consume.is_up());
+                    if self.transport.health().consume.is_up() {
+                        held_since.get_or_insert_with(Instant::now);
+                    }
                     error
                 }
             };
@@ -214,11 +218,12 @@ impl Keeper {
             let wait = BACKOFF.wait(failures);
             tracing::warn!(%queue, %error, ?wait, "no reply queue; requests wait for it");
             self.show(State::Down { reason: error.to_string().into(), life });
-            if refusals >= REFUSALS_MAX {
+            let given_up = |since: Instant| self.pending.len() == 0 || since.elapsed() >= HELD_MAX;
+            if held_since.is_some_and(given_up) {
                 // Replies to the old name are lost, and who waits for one is told that at its deadline.
                 let old = std::mem::replace(&mut queue, self.fresh_name());
                 self.forget(&old).await;
-                refusals = 0;
+                held_since = None;
             }
             tokio::time::sleep(wait).await;
         }

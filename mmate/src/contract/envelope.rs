@@ -469,6 +469,10 @@ impl<'a> Opened<'a> {
         // Direct reply-to: in a body this is no address. The broker puts the one that leads back, which ends
         // in a token, into the property alone, and whoever answers the bare name answers nobody.
         let is_address = |queue: &String| queue != "amq.rabbitmq.reply-to";
+        let of_envelope = self.meta.reply_to.as_deref();
+        if of_envelope.is_some_and(|address| is_only_reply_to(self.payload, address)) {
+            return self.meta.reply_to.clone().filter(is_address);
+        }
         let of_payload = self.payload_reply_to().filter(is_address);
         of_payload.or_else(|| self.meta.reply_to.clone().filter(is_address))
     }
@@ -484,6 +488,16 @@ impl<'a> Opened<'a> {
         let found: ReplyTo = serde_json::from_str(self.payload).ok()?;
         found.reply_to.filter(|queue| !queue.is_empty())
     }
+}
+
+/// True if the payload has one `replyTo` anywhere, and it is this address: then no other one can be meant, and
+/// nothing is parsed to find out. Siblings that follow the family's documents write both places.
+fn is_only_reply_to(payload: &str, address: &str) -> bool {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"replyTo\""));
+    let mut places = NAME.find_iter(payload.as_bytes());
+    let (Some(at), None) = (places.next(), places.next()) else { return false };
+    let value = payload[at + NAME.needle().len()..].strip_prefix(":\"");
+    value.and_then(|value| value.strip_prefix(address)).is_some_and(|rest| rest.starts_with('"'))
 }
 
 /// Parses a payload's text, as [`Opened::message`] does.

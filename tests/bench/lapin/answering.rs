@@ -67,7 +67,7 @@ async fn run(
 /// Answers a question and waits for the confirm: only then the question may be acknowledged.
 pub(crate) async fn answer(channel: &Channel, delivery: Delivery) -> Result<u64> {
     let asked = question::read(&delivery.data)?;
-    let priced = asked.question.clone().answer();
+    let priced = asked.question.answer();
     let theirs = delivery.properties.correlation_id().clone();
     let Letter { body, properties, .. } = question::answer(&asked, &priced, theirs)?;
     let (to, options) = (asked.reply_to.into(), BasicPublishOptions::default());
