@@ -2,6 +2,7 @@
 //! replies from it for as long as the process lives.
 
 use std::fmt;
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,6 +40,17 @@ pub(super) struct DeskOptions {
     /// consumer.
     pub(super) stall_after: Duration,
 }
+
+/// When a reply queue that was made again is looked for, each time after the last one. RabbitMQ (seen with 3.10)
+/// removes the exclusive queues of a lost connection by their names and after a while, and with them at times one
+/// that was made again meanwhile: its consumer hears nothing of it, and nothing ever comes. The queue counts as
+/// there once it was found for the first time.
+const LOOKS: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1_500),
+    Duration::from_secs(5),
+];
 
 /// Where replies arrive.
 pub(super) struct Desk {
@@ -204,8 +216,7 @@ impl Keeper {
             let error = match self.open(&queue).await {
                 Ok(subscription) => {
                     (failures, held_since, life) = (0, None, life + 1);
-                    self.show(State::Open { queue: Arc::clone(&queue), life });
-                    self.life(&queue, subscription).await
+                    self.life(&queue, life, subscription).await
                 }
                 Err(error) => {
                     if self.transport.health().consume.is_up() {
@@ -249,14 +260,40 @@ impl Keeper {
     }
 
     /// One life of the queue: takes replies until it is lost, or the broker has forgotten who takes them.
-    async fn life(&self, queue: &str, subscription: Box<dyn Subscription>) -> TransportError {
+    async fn life(
+        &self,
+        queue: &Arc<str>,
+        life: u64,
+        subscription: Box<dyn Subscription>,
+    ) -> TransportError {
         let activity = Activity::new();
         activity.confirmed();
         tokio::select! {
             biased;
             error = self.receive(subscription, &activity) => error,
+            error = self.watch(queue, life) => error,
             error = stalled(&*self.transport, queue, &activity, self.options.stall_after) => error,
         }
+    }
+
+    /// Says that the queue is there, and resolves if it is found to be gone.
+    async fn watch(&self, queue: &Arc<str>, life: u64) -> TransportError {
+        let open = State::Open { queue: Arc::clone(queue), life };
+        if life == 1 {
+            self.show(open);
+            return pending().await;
+        }
+        for (look, wait) in LOOKS.into_iter().enumerate() {
+            tokio::time::sleep(wait).await;
+            if matches!(self.transport.queue_stats(queue).await, Ok(None)) {
+                let text = format!("the broker removed `{queue}` with the connection from before");
+                return TransportError::new(TransportErrorKind::Lost, text);
+            }
+            if look == 0 {
+                self.show(open.clone());
+            }
+        }
+        pending().await
     }
 
     async fn receive(

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mmate::App;
 use mmate::consume::Readiness;
-use mmate::prelude::{AskError, AskErrorKind};
+use mmate::prelude::*;
 use mmate::runtime::Running;
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::memory::MemoryTransport;
@@ -58,7 +58,8 @@ impl Scene {
         let (proxy, name) = (Proxy::start().await, unique("outage"));
         let (gate, probe) = (Gate::new(Semaphore::new(0)), Probe::default());
         let responder = App::builder().name(&name).transport(rabbitmq().await);
-        let responder = responder.handler::<double>().provide(Gate::clone(&gate));
+        let responder = responder.handler::<double>().handler::<address>();
+        let responder = responder.provide(Gate::clone(&gate));
         let responder = responder.provide(probe.clone()).start().await.expect("boots");
         // The smallest heartbeat that there is: a silence of two seconds is a loss.
         let mut config = AmqpConfig::new(proxy.url());
@@ -85,6 +86,20 @@ impl Scene {
     }
 }
 
+/// Where whoever asks wants the answer.
+#[message(command, reply = ReplyAddress)]
+struct AskAddress {}
+
+#[message(reply)]
+struct ReplyAddress {
+    queue: String,
+}
+
+#[handler]
+async fn address(_: AskAddress, context: Context) -> Result<ReplyAddress> {
+    Ok(ReplyAddress { queue: context.reply_to().unwrap_or_default().to_owned() })
+}
+
 /// Twice, the second time as soon as it is back from the first.
 #[tokio::test]
 async fn a_reply_that_comes_after_the_reply_queue_is_back_is_taken() {
@@ -92,13 +107,43 @@ async fn a_reply_that_comes_after_the_reply_queue_is_back_is_taken() {
     for round in 1..=2 {
         let asking = ask(&scene.asker, round, "gate", Duration::from_secs(20));
         scene.probe.wait_for(1 + round as usize).await;
-        scene.proxy.kick();
-        // Of this consumer, not of a connection: the two that there are come back one by one.
-        let replies = || scene.asker.bridge().readiness();
-        eventually("the loss shows", || async { replies() != Some(Readiness::Consuming) }).await;
+        let address = scene.asker.bridge().ask(AskAddress {}).await.expect("an answer").queue;
+        scene.proxy.cut();
+        // Until the broker has removed the old one: it may remove one that is made meanwhile, too.
+        let broker = scene.responder.transport();
+        eventually("the broker is done with the old queue", || async {
+            matches!(broker.queue_stats(&address).await, Ok(None))
+        })
+        .await;
+        scene.proxy.mend();
         scene.is_ready().await;
         scene.gate.add_permits(1);
         assert_eq!(asking.await.unwrap().0.expect("an answer").number, round * 2);
+    }
+    scene.end().await;
+}
+
+/// However soon the connection is back, and whatever the broker removes with the old one.
+#[tokio::test]
+async fn after_each_loss_the_next_request_is_answered() {
+    let scene = Scene::set().await;
+    for round in 1..=5 {
+        let asking = ask(&scene.asker, round, "gate", Duration::from_secs(4));
+        scene.probe.wait_for(2 * round as usize).await;
+        scene.proxy.kick();
+        let replies = || scene.asker.bridge().readiness();
+        eventually("the loss shows", || async { replies() != Some(Readiness::Consuming) }).await;
+        let next = ask(&scene.asker, round, "well", Duration::from_secs(4));
+        scene.gate.add_permits(1);
+        let outcomes = [asking.await.unwrap(), next.await.unwrap()];
+        for (answer, took) in outcomes {
+            assert!(took < Duration::from_secs(4) + SLACK, "{took:?}");
+            if let Err(error) = answer {
+                assert_eq!(error.kind(), AskErrorKind::Unknown, "{error}");
+            }
+        }
+        let answer = scene.asker.bridge().ask(asks(3, "well")).timeout("8s").await;
+        assert_eq!(answer.expect("an answer").number, 6);
     }
     scene.end().await;
 }
@@ -113,7 +158,8 @@ async fn a_reply_that_is_lost_with_its_queue_is_unknown_at_the_deadline() {
     eventually("the loss shows", || async { !scene.asker.is_ready() }).await;
     scene.gate.add_permits(1);
     eventually("it is answered to nobody", || async {
-        scene.responder.health().consumers[0].counts.handled == 2
+        let consumers = scene.responder.health().consumers;
+        consumers.iter().any(|it| it.queue.ends_with(".Double") && it.counts.handled == 2)
     })
     .await;
     scene.proxy.mend();
@@ -240,17 +286,17 @@ struct Faulty {
 struct Forgotten;
 
 impl Subscription for Forgotten {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Intake> {
+    fn poll_next(&mut self, _: &mut std::task::Context<'_>) -> Poll<Intake> {
         Poll::Pending
     }
 
     fn settle(&mut self, _: Tag, _: Settlement) {}
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_flush(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), TransportError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_cancel(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_cancel(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), TransportError>> {
         Poll::Ready(Ok(()))
     }
 }
