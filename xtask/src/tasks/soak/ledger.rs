@@ -94,7 +94,13 @@ impl Ledger {
 
     /// An end was seen. `again`: the broker gave it to the collector before, so it may be the same one.
     pub(super) fn ended(&mut self, id: &str, fate: Fate, again: bool) {
+        let told = Fate::Replied("ErrorReply".to_owned());
         let record = self.record(id);
+        // Whoever asked is told of what was parked or let go: a word about the end, which is seen elsewhere. A
+        // message of which there is nothing but this word has not ended.
+        if fate == told && matches!(expected(id), Some(Fate::Parked(_) | Fate::Discarded)) {
+            return;
+        }
         if !record.fates.is_empty() && !again {
             record.duplicates += 1;
         }
@@ -268,6 +274,21 @@ mod tests {
             let tally = ledger.tally(0);
             assert_eq!((tally.lost, tally.unexpected), (0, 1), "{id}");
         }
+    }
+
+    #[test]
+    fn a_word_about_what_was_parked_is_neither_an_end_nor_a_second_one() {
+        let mut ledger = published(&["1.0.ask.always"]);
+        let told = || Fate::Replied("ErrorReply".to_owned());
+        ledger.ended("1.0.ask.always", told(), false);
+        assert_eq!((ledger.open(0), ledger.tally(0).lost), (1, 1));
+        ledger.ended("1.0.ask.always", Fate::Parked("retries_exhausted".to_owned()), false);
+        ledger.ended("1.0.ask.always", told(), false);
+        let tally = ledger.tally(0);
+        assert!(tally.is_clean());
+        assert_eq!((tally.parked, tally.duplicated), (1, 0));
+        ledger.ended("1.0.ask.always", Fate::Replied("Answer".to_owned()), false);
+        assert_eq!(ledger.tally(0).unexpected, 1);
     }
 
     #[test]
