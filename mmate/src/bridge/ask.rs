@@ -93,6 +93,7 @@ async fn ask<M: Request>(
     let ready = bridge.prepare(&call).await?;
     let mut letter = bridge.encode(&call, &message, options, &ready)?;
     bridge.set_deadline(&call, &mut letter);
+    letter.outgoing.near = bridge.is_local();
     let expected = Some(<M::Reply as Message>::INFO);
     let reply = bridge.exchange(&call, letter, &ready, expected).await?;
     reply::read::<M::Reply>(&call.asked, &reply)

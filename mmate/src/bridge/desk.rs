@@ -41,10 +41,10 @@ pub(super) struct DeskOptions {
     pub(super) stall_after: Duration,
 }
 
-/// When a reply queue that was made again is looked for, each time after the last one. RabbitMQ (seen with 3.10)
-/// removes the exclusive queues of a lost connection by their names and after a while, and with them at times one
-/// that was made again meanwhile: its consumer hears nothing of it, and nothing ever comes. The queue counts as
-/// there once it was found for the first time.
+/// When a reply queue that was made again is looked for, each time after the last one. Seen with RabbitMQ 3.10 under
+/// load: at times nothing ever comes to such a queue, and its consumer hears nothing. It fits that the broker removes
+/// the queues of a lost connection by their names and after a while, and with them one that was made again
+/// meanwhile; that was not shown. The queue counts as there once it was found for the first time.
 const LOOKS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),

@@ -136,8 +136,6 @@ async fn gather<M: Query>(
     let mut letter = bridge.encode(&call, &query, options, &ready)?;
     bridge.set_deadline(&call, &mut letter);
     letter.outgoing.properties.headers.set(names::GATHER, true);
-    // To everybody, not only to a handler of this process.
-    letter.outgoing.near = false;
     let mut gathering = Gathering::new(&call.asked, reply::read::<M::Reply>);
     let expected = <M::Reply as Message>::INFO;
     let entry = letter.entry(&call.asked, Some(expected));

@@ -17,6 +17,8 @@
 //! - The reply queue is lost (it belongs to the connection) and made again: replies that were sent in
 //!   between are gone. Whoever waits is told [`AskErrorKind::Unknown`] at its deadline, and replies that come
 //!   later than the loss are still taken.
+//! - The broker removes the queue that was made again, with the connection from before: it is looked for, and
+//!   made once more (`desk`). Replies that were sent in between are gone as above.
 
 mod acknowledge;
 mod ask;

@@ -310,8 +310,13 @@ impl Bridge {
         Ok(Letter { outgoing, correlation_id: flow.unwrap_or_else(|| call.asked.id.clone()) })
     }
 
-    /// Says in the request's headers when nobody waits for the reply any more; and that it may take the
-    /// short way, since then nobody misses it who outlives this process.
+    /// True if a request may go to a handler of this process without the broker. Only one for which this
+    /// process alone waits: it is gone with the process.
+    pub(super) fn is_local(&self) -> bool {
+        self.shared.options.local
+    }
+
+    /// Says in the request's headers when nobody waits for the reply any more.
     pub(super) fn set_deadline(&self, call: &Call, letter: &mut Letter) {
         let left = call.deadline.saturating_duration_since(Instant::now());
         let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
@@ -319,7 +324,6 @@ impl Bridge {
         let deadline = now.saturating_add(left).unwrap_or(jiff::Timestamp::MAX);
         let headers = &mut letter.outgoing.properties.headers;
         headers.set(names::DEADLINE, deadline.as_millisecond());
-        letter.outgoing.near = self.shared.options.local;
     }
 
     /// Sends the request and waits for its reply until the deadline.
