@@ -106,6 +106,11 @@ mod runtime_surface {
     use crate::handler::{HandlerError, HandlerResult};
     pub use crate::reliability::{Backoff, BreakerPolicy, RatePolicy, RetryPolicy};
     pub use crate::transport::QueueKind;
+    pub use crate::workflow::{
+        Shape, StageArgument, StageCall, StageEntry, StageResult, StageStarted, StateOf, Test,
+        Undo, Workflow, WorkflowEntry, changed, optional_value, produced, stage_argument, state_of,
+        value,
+    };
 
     /// The first parameter of a handler: its description, and how it is taken.
     #[derive(Debug)]

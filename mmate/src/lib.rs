@@ -25,12 +25,14 @@
 //! - [`contract`]: what a message is. Kinds, the JSON envelope, names, schemas.
 //! - `observability`: the fate of every message, counted and kept (feature `runtime`).
 //! - [`reliability`]: what an error means, and when to try again.
+//! - [`store`]: what must outlive a process: the port to a database; in memory, SQLite and PostgreSQL.
 //! - [`transport`]: the port to a broker; in memory and RabbitMQ.
 //! - [`publish`]: from a typed value to bytes on the wire.
 //! - [`handler`](mod@handler): what a handler function may ask for and return.
 //! - [`dispatch`]: from a delivery to the right handler.
 //! - [`consume`]: the loop around a queue, and the only place that settles.
 //! - [`bridge`]: request and reply: a typed question, a typed answer.
+//! - [`workflow`]: stages one after another, undone in reverse when one fails.
 //! - [`deadletter`]: looking at dead letters, sending them back, throwing them away, and the alert.
 //! - [`runtime`]: configuration, boot, command line, shutdown.
 //! - `http`: an HTTP edge in the same process (feature `http`).
@@ -68,10 +70,14 @@ pub mod publish;
 pub mod reliability;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "runtime")]
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "runtime")]
 pub mod transport;
+#[cfg(feature = "runtime")]
+pub mod workflow;
 
 #[cfg(feature = "runtime")]
 pub use error::{BootErrors, Error, Result};

@@ -15,6 +15,8 @@ pub use crate::reliability::{DeadLetter, Discard, Reject, Retry};
 pub use crate::runtime::{App, Config};
 #[cfg(feature = "testing")]
 pub use crate::testing::TestApp;
+#[cfg(feature = "runtime")]
+pub use crate::workflow::{StageInfo, StageKey};
 pub use jiff::Timestamp;
 #[cfg(feature = "decimal")]
 pub use rust_decimal::Decimal;

@@ -5,16 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms in reading order: each may import only those to its left.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 16] = [
     "contract",
     "observability",
     "reliability",
+    "store",
     "transport",
     "publish",
     "handler",
     "dispatch",
     "consume",
     "bridge",
+    "workflow",
     "deadletter",
     "runtime",
     "http",

@@ -227,6 +227,7 @@ impl Dispatcher {
             resources: self.shared.resources.clone(),
             outbox: Arc::new(Outbox::new(origin)),
             stopping: self.shared.stopping.clone(),
+            extension: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What is known while a message is being handled.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(crate) struct ContextParts {
     pub(crate) resources: Resources,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What a room to the right says about this call, known here by its type alone.
+    pub(crate) extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Context {
@@ -137,6 +140,36 @@ impl Context {
 
     pub(crate) fn parts(&self) -> &ContextParts {
         &self.0
+    }
+
+    /// The same call, about which a room to the right has more to say.
+    pub(crate) fn extended<T: Send + Sync + 'static>(
+        &self,
+        extension: T,
+        handler: &'static str,
+        deadline: Instant,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        let ContextParts { reply_to, queue, attempt, request_deadline, .. } = &*self.0;
+        Self::new(ContextParts {
+            reply_to: reply_to.clone(),
+            queue: Arc::clone(queue),
+            handler,
+            is_fallback: false,
+            attempt: *attempt,
+            began: Instant::now(),
+            deadline,
+            request_deadline: *request_deadline,
+            resources: self.0.resources.clone(),
+            outbox,
+            stopping: self.0.stopping.clone(),
+            extension: Some(Arc::new(extension)),
+        })
+    }
+
+    /// What was said about this call.
+    pub(crate) fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.extension.as_ref()?).downcast().ok()
     }
 
     /// What the app offers.

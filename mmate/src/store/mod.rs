@@ -1,0 +1,24 @@
+//! What must outlive a process: the port to a database, and the adapters behind it.
+//!
+//! In: instances of workflows, and what is to become of them. Out: the same, as the database has them. The room
+//! `workflow` calls it; here nothing is known of stages or of messages, only of rows, positions and owners.
+//! [`MemoryStore`] is the reference implementation; what it does the others do.
+//!
+//! # Rules that every store keeps
+//!
+//! - What a call has answered is durable, in so far as the store is: memory ends with the process.
+//! - A change of an instance is a compare-and-set on its position and its owner: of two that try, one is told
+//!   that it came too late, and changes nothing.
+//! - A change and the lines that it adds to the history are one: both are there, or neither.
+//! - Every wait on a database has a deadline.
+
+mod error;
+mod memory;
+mod workflow;
+
+pub use error::{StoreError, StoreErrorKind};
+pub use memory::MemoryStore;
+pub use workflow::{
+    Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, NewInstance,
+    Save, Wish, WorkflowStatus, WorkflowStore,
+};

@@ -1,0 +1,564 @@
+//! The port for workflow instances: what is kept of each, and the calls that change it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::error::StoreError;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it, as databases and listings have it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(|| {
+                    let known: Vec<&str> = Self::ALL.iter().map(|known| known.as_str()).collect();
+                    format!("`{word}` is none of `{}`", known.join("`, `"))
+                })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// How far an instance is.
+    WorkflowStatus {
+        /// Started, and no stage has begun.
+        Pending = "pending",
+        /// On its way through the stages.
+        Running = "running",
+        /// Until a moment, an event or an answer.
+        Waiting = "waiting",
+        /// Every stage is done.
+        Completed = "completed",
+        /// On its way back.
+        Compensating = "compensating",
+        /// A stage failed, and everything that had to be undone is undone.
+        Compensated = "compensated",
+        /// A stage failed, and there was nothing to undo.
+        Failed = "failed",
+        /// A compensation failed for good: somebody has to look at it.
+        Stuck = "stuck",
+        /// It was cancelled, and everything that had to be undone is undone.
+        Cancelled = "cancelled",
+        /// It took longer than it may, and everything that had to be undone is undone.
+        TimedOut = "timed_out",
+    }
+}
+
+impl WorkflowStatus {
+    /// True if nothing will happen to it any more. A stuck one is not at its end.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(
+            self,
+            Self::Completed | Self::Compensated | Self::Failed | Self::Cancelled | Self::TimedOut
+        )
+    }
+}
+
+words! {
+    /// What an operator or a program wants to become of an instance.
+    Wish {
+        /// Undo what is done, and end.
+        Cancel = "cancel",
+        /// Try the compensation again that it is stuck in.
+        Resume = "resume",
+        /// Take the compensation that it is stuck in for done, and go on undoing.
+        Skip = "skip",
+    }
+}
+
+words! {
+    /// What happened to an instance.
+    HistoryEvent {
+        /// It was started.
+        Started = "started",
+        /// A stage is done.
+        Completed = "completed",
+        /// An attempt failed; another follows.
+        Retried = "retried",
+        /// A stage failed for good.
+        Failed = "failed",
+        /// A stage failed for good, and the workflow goes on.
+        Tolerated = "tolerated",
+        /// An attempt began and nobody knows how it ended: its process was killed or lost its connection.
+        Interrupted = "interrupted",
+        /// A stage's condition did not hold.
+        Skipped = "skipped",
+        /// It waits, for a moment or for a message.
+        Waiting = "waiting",
+        /// A stage is undone.
+        Undone = "undone",
+        /// An attempt to undo a stage failed; another follows.
+        UndoRetried = "undo_retried",
+        /// A stage cannot be undone; the instance is stuck.
+        Stuck = "stuck",
+        /// An operator had it go on.
+        Resumed = "resumed",
+        /// An operator took the undoing of a stage for done.
+        UndoSkipped = "undo_skipped",
+        /// Somebody wished it to be undone.
+        Cancelled = "cancelled",
+        /// Its time was over.
+        TimedOut = "timed_out",
+        /// It has come to its end.
+        Ended = "ended",
+    }
+}
+
+/// An instance that is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewInstance {
+    /// Its id.
+    pub id: Uuid,
+    /// The id of its workflow.
+    pub workflow: String,
+    /// The version of the workflow that it was started with, and will end on.
+    pub version: u32,
+    /// The hash of that version's graph of stages.
+    pub graph: String,
+    /// What the engine knows of it, the state included: JSON. Nothing that a store reads.
+    pub book: String,
+    /// When it was started.
+    pub at: Timestamp,
+    /// When somebody has to look at it if nothing has happened until then.
+    pub due_at: Timestamp,
+}
+
+impl NewInstance {
+    /// An instance at position 0, which is pending.
+    #[must_use]
+    pub fn new(id: Uuid, workflow: &str, version: u32, graph: &str, book: String) -> Self {
+        let (at, due_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        Self {
+            id,
+            workflow: workflow.to_owned(),
+            version,
+            graph: graph.to_owned(),
+            book,
+            at,
+            due_at,
+        }
+    }
+
+    /// Says when it was started, and when somebody has to look at it.
+    #[must_use]
+    pub const fn times(mut self, at: Timestamp, due_at: Timestamp) -> Self {
+        (self.at, self.due_at) = (at, due_at);
+        self
+    }
+}
+
+/// An instance as the store has it. Times are exact to the millisecond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Instance {
+    /// Its id.
+    pub id: Uuid,
+    /// The id of its workflow.
+    pub workflow: String,
+    /// The version of the workflow that it was started with, and will end on.
+    pub version: u32,
+    /// The hash of that version's graph of stages.
+    pub graph: String,
+    /// How far it is.
+    pub status: WorkflowStatus,
+    /// How many steps it has made, in either direction: every change is made from a known position.
+    pub position: u64,
+    /// What the engine knows of it, the state included: JSON.
+    pub book: String,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it was changed last; being claimed is no change.
+    pub updated_at: Timestamp,
+    /// When somebody has to look at it if nothing has happened until then; nothing once it has ended.
+    pub due_at: Option<Timestamp>,
+    /// Who works on it.
+    pub owner: Option<String>,
+    /// How often it was claimed at this position.
+    pub claims: u32,
+    /// What somebody wishes.
+    pub wish: Option<Wish>,
+    /// The address at which it waits for mail.
+    pub awaits: Option<String>,
+}
+
+impl Instance {
+    /// A new instance as it stands in a store.
+    #[must_use]
+    pub fn pending(new: &NewInstance) -> Self {
+        Self {
+            id: new.id,
+            workflow: new.workflow.clone(),
+            version: new.version,
+            graph: new.graph.clone(),
+            status: WorkflowStatus::Pending,
+            position: 0,
+            book: new.book.clone(),
+            created_at: to_millis(new.at),
+            updated_at: to_millis(new.at),
+            due_at: Some(to_millis(new.due_at)),
+            owner: None,
+            claims: 0,
+            wish: None,
+            awaits: None,
+        }
+    }
+}
+
+/// The time without what is below a millisecond, which stores do not keep.
+pub(super) fn to_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// What came of a wish to work on an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is whoever asked that works on it now; `claims` counts this claim.
+    Taken(Instance),
+    /// Somebody else works on it, and was alive when last heard of.
+    Busy,
+    /// It is not at that position, or has ended: as it stands.
+    Elsewhere(Instance),
+    /// There is no such instance.
+    Unknown,
+}
+
+/// A change of an instance, by whoever works on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Save {
+    /// The instance.
+    pub id: Uuid,
+    /// The position that it has.
+    pub position: u64,
+    /// Who works on it.
+    pub owner: String,
+    /// The position that it gets; the same if no step is made. A new one begins with no claims.
+    pub next: u64,
+    /// How far it is.
+    pub status: WorkflowStatus,
+    /// What the engine knows of it.
+    pub book: String,
+    /// When it was changed.
+    pub at: Timestamp,
+    /// When somebody has to look at it; nothing once it has ended.
+    pub due_at: Option<Timestamp>,
+    /// Whether whoever works on it goes on. Otherwise it is free afterwards.
+    pub keep: bool,
+    /// Whether the wish is fulfilled.
+    pub fulfilled: bool,
+    /// The address at which it waits for mail from now on.
+    pub awaits: Option<String>,
+    /// The mail that it has read, which is removed with this change.
+    pub read: Option<(String, String)>,
+    /// What happened; `seq` is given by the store.
+    pub history: Vec<HistoryEntry>,
+}
+
+impl Save {
+    /// A change of `instance` at a time, which stays at its position and keeps its owner.
+    ///
+    /// The instance has an owner, since it was claimed; one without is changed by nobody.
+    #[must_use]
+    pub fn of(instance: &Instance, book: String, at: Timestamp) -> Self {
+        Self {
+            id: instance.id,
+            position: instance.position,
+            owner: instance.owner.clone().unwrap_or_default(),
+            next: instance.position,
+            status: instance.status,
+            book,
+            at,
+            due_at: instance.due_at,
+            keep: true,
+            fulfilled: false,
+            awaits: None,
+            read: None,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// A line of an instance's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// Its place in the history, from 1.
+    pub seq: u64,
+    /// The position of the instance at that time.
+    pub position: u64,
+    /// The stage, or nothing if it concerns the whole.
+    pub stage: String,
+    /// What happened.
+    pub event: HistoryEvent,
+    /// Which attempt it was, from 1; 0 where there was none.
+    pub attempt: u32,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took; milliseconds are kept.
+    pub took: Duration,
+    /// Why, if there is a reason: no payload, no credentials.
+    pub reason: Option<String>,
+}
+
+impl HistoryEntry {
+    /// A line for a stage, or for the whole if `stage` is empty.
+    #[must_use]
+    pub fn new(position: u64, stage: &str, event: HistoryEvent, at: Timestamp) -> Self {
+        let (stage, took) = (stage.to_owned(), Duration::ZERO);
+        Self { seq: 0, position, stage, event, attempt: 0, at, took, reason: None }
+    }
+
+    /// Says which attempt it was.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Says how long it took.
+    #[must_use]
+    pub const fn took(mut self, took: Duration) -> Self {
+        self.took = took;
+        self
+    }
+
+    /// Says why.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// A message for instances: an event that one may wait for, the answer to what one has asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mail {
+    /// What instances wait at: the type and key of an event, the id of a request.
+    pub address: String,
+    /// The message's id; the same message is kept once per address.
+    pub id: String,
+    /// The payload: JSON. Nothing that a store reads.
+    pub body: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl Mail {
+    /// A message for whoever waits at `address`.
+    #[must_use]
+    pub fn new(address: &str, id: &str, body: String, at: Timestamp) -> Self {
+        Self { address: address.to_owned(), id: id.to_owned(), body, at }
+    }
+}
+
+/// Which instances are to be listed: those for which everything holds that is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InstanceFilter {
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// In one of these states; of any if there is none.
+    pub statuses: Vec<WorkflowStatus>,
+    /// Started then or later.
+    pub since: Option<Timestamp>,
+    /// Started before.
+    pub before: Option<Timestamp>,
+    /// At most so many, the newest first; 100 if not said, at most 10,000.
+    pub limit: Option<u32>,
+}
+
+impl InstanceFilter {
+    /// How many are listed if nothing is said.
+    pub const LIMIT: u32 = 100;
+    /// How many are listed at most.
+    pub const LIMIT_MAX: u32 = 10_000;
+
+    /// How many are listed.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.limit.unwrap_or(Self::LIMIT).min(Self::LIMIT_MAX)
+    }
+}
+
+/// A version of a workflow with instances that have not ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct LiveVersion {
+    /// The workflow.
+    pub workflow: String,
+    /// The version.
+    pub version: u32,
+    /// The hash of its graph.
+    pub graph: String,
+    /// How many instances.
+    pub instances: u64,
+    /// One of them, for a message.
+    pub example: Uuid,
+}
+
+impl LiveVersion {
+    /// A version with so many instances, one of which is `example`.
+    #[must_use]
+    pub fn new(workflow: &str, version: u32, graph: &str, instances: u64, example: Uuid) -> Self {
+        Self { workflow: workflow.to_owned(), version, graph: graph.to_owned(), instances, example }
+    }
+}
+
+/// Where instances of workflows are kept.
+#[async_trait]
+pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
+    /// A short name for listings: `memory`, `sqlite`, `postgres`.
+    fn name(&self) -> &'static str;
+
+    /// Makes the tables, or brings them up to this version.
+    ///
+    /// # Errors
+    /// If the database cannot be used, or was made by a later version.
+    async fn prepare(&self) -> Result<(), StoreError>;
+
+    /// Keeps a new instance with the first line of its history, [`HistoryEvent::Started`]. False if there is one
+    /// with this id already, which stays as it is.
+    ///
+    /// # Errors
+    /// If it is not known to be kept.
+    async fn create(&self, new: &NewInstance) -> Result<bool, StoreError>;
+
+    /// An instance by its id.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn get(&self, id: Uuid) -> Result<Option<Instance>, StoreError>;
+
+    /// Makes `owner` the one who works on an instance, if it is at `position`, has not ended, and nobody else who
+    /// is alive works on it ([`WorkflowStore::renew`]). Whoever asks again gets it again.
+    ///
+    /// # Errors
+    /// If the database does not say; then nobody knows who works on it until the next claim.
+    async fn claim(&self, id: Uuid, position: u64, owner: &str) -> Result<Claim, StoreError>;
+
+    /// Changes an instance. False, and nothing is changed, if it is no longer at that position or somebody else
+    /// works on it.
+    ///
+    /// # Errors
+    /// If nobody knows whether it is changed. The same change again is then told `false` if it was.
+    async fn save(&self, save: &Save) -> Result<bool, StoreError>;
+
+    /// Lets an instance go that `owner` works on, unchanged. Nothing if it does not.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError>;
+
+    /// Says that `owner` is alive, for so long from now by the store's own clock.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn renew(&self, owner: &str, lease: Duration) -> Result<(), StoreError>;
+
+    /// Says that `owner` has ended: what it worked on is free.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn retire(&self, owner: &str) -> Result<(), StoreError>;
+
+    /// Notes what somebody wishes; a later wish takes the place of an earlier one. Gives the instance as it stands
+    /// afterwards, or nothing if there is none; one that has ended keeps no wish.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn wish(&self, id: Uuid, wish: Wish) -> Result<Option<Instance>, StoreError>;
+
+    /// Takes up to `limit` instances that are due at `now`, those first that are due the longest. Each is given to
+    /// one caller, and is due again after it has been unchanged for twice as long, but not before `again` from now.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn take_due(
+        &self,
+        now: Timestamp,
+        again: Duration,
+        limit: u32,
+    ) -> Result<Vec<Instance>, StoreError>;
+
+    /// Instances, the newest first.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, StoreError>;
+
+    /// What happened to an instance, in order.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn history(&self, id: Uuid) -> Result<Vec<HistoryEntry>, StoreError>;
+
+    /// Versions that have instances which have not ended, in order.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn live_versions(&self) -> Result<Vec<LiveVersion>, StoreError>;
+
+    /// Removes up to `limit` instances that ended before a time, with their history, the oldest first; says how many.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Keeps mail, once per address and id, and gives the instances that wait at its address: up to 1,000.
+    ///
+    /// Mail is kept whether or not one waits: it may come before the instance has got that far. [`Save::read`]
+    /// removes it.
+    ///
+    /// # Errors
+    /// If it is not known to be kept.
+    async fn post(&self, mail: &Mail) -> Result<Vec<Instance>, StoreError>;
+
+    /// The oldest mail at an address.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn mail(&self, address: &str) -> Result<Option<Mail>, StoreError>;
+
+    /// Removes up to `limit` pieces of mail that came before a time and that nobody has read; says how many.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    async fn purge_mail(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Ends the connections. Nothing can be asked afterwards.
+    async fn close(&self);
+}
