@@ -4,13 +4,15 @@
 mod call;
 mod definition;
 mod key;
+mod result;
 
-pub use call::{
-    StageArgument, StageCall, StageResult, StateOf, changed, optional_value, produced,
-    stage_argument, state_of, value,
-};
+pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
 pub use definition::{
-    Shape, StageEnd, StageEntry, StageFn, StageRunning, StageStarted, Test, Undo, Workflow,
-    WorkflowEntry, registered_workflows,
+    Shape, StageEnd, StageEntry, StageFn, StageRunning, StageStarted, Test, Tested, Undo, Workflow,
+    WorkflowEntry, WorkflowState, registered_workflows,
 };
 pub use key::{StageInfo, StageKey};
+pub use result::{
+    Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, StageResult,
+    branch, changed, produced,
+};
