@@ -57,6 +57,32 @@ pub(crate) fn handler(args: TokenStream, item: TokenStream) -> TokenStream {
     finish(item, &parsed, errors, |parsed| emit::handler::handler(&args, parsed))
 }
 
+/// `#[workflow(..)]`.
+pub(crate) fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = parse::workflow::workflow_args(args, &mut errors);
+    let Some(mut block) = parse::block::block(&item, &mut errors) else {
+        return with_errors(&parse::block::without_stages(item), errors);
+    };
+    validate::workflow::check(&args, &block, &mut errors);
+    let expanded =
+        if errors.any() { quote!(#block) } else { emit::workflow::workflow(&args, &mut block) };
+    let expanded = with_errors(&expanded, errors);
+    match block.state_name() {
+        Some(name) => shown(name, expanded),
+        None => expanded,
+    }
+}
+
+/// `#[stage]` where no `#[workflow]` takes it off.
+pub(crate) fn stage(item: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let text = "`#[stage]` belongs on a method of an `impl` block with `#[workflow]`\nhelp: write `#[workflow]` above the `impl` \
+                block of the workflow's state";
+    errors.at(proc_macro2::Span::call_site(), text);
+    with_errors(item, errors)
+}
+
 /// `#[provider]`.
 pub(crate) fn provider(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();

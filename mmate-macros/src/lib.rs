@@ -40,6 +40,18 @@ pub fn handler(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::handler(args.into(), item.into()).into()
 }
 
+/// Declares a workflow: a state with stages.
+#[proc_macro_attribute]
+pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::workflow(args.into(), item.into()).into()
+}
+
+/// Declares a stage of a workflow. `#[workflow]` takes it off; what is left stands in the wrong place.
+#[proc_macro_attribute]
+pub fn stage(_: TokenStream, item: TokenStream) -> TokenStream {
+    expand::stage(&item.into()).into()
+}
+
 /// Declares a function that builds a shared value at boot.
 #[proc_macro_attribute]
 pub fn provider(args: TokenStream, item: TokenStream) -> TokenStream {

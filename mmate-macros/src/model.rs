@@ -1,11 +1,15 @@
 //! What the user wrote, as types. Every value keeps the span of its key and its own.
 
 use proc_macro2::{Ident, TokenStream};
-use syn::{Attribute, LitInt, LitStr, Signature, Type, Visibility};
+use syn::{Attribute, FnArg, LitInt, LitStr, Signature, Type, Visibility};
 
 use crate::parse::args::Keyed;
 use crate::parse::values::{Count, Millis};
 use crate::paths::Root;
+
+mod workflow;
+
+pub(crate) use workflow::{Borrow, ImplBlock, Member, Stage, StageArgs, WorkflowArgs};
 
 /// The four kinds of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +162,16 @@ pub(crate) struct FnItem {
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
     pub(crate) body: TokenStream,
+}
+
+impl FnItem {
+    /// The types of the parameters, without `self`.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Type> {
+        self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(&*typed.ty),
+            FnArg::Receiver(_) => None,
+        })
+    }
 }
 
 /// The class of an error type or of one of its variants.

@@ -107,9 +107,10 @@ mod runtime_surface {
     pub use crate::reliability::{Backoff, BreakerPolicy, RatePolicy, RetryPolicy};
     pub use crate::transport::QueueKind;
     pub use crate::workflow::{
-        Shape, StageArgument, StageCall, StageEntry, StageResult, StageStarted, StateOf, Test,
-        Undo, Workflow, WorkflowEntry, changed, optional_value, produced, stage_argument, state_of,
-        value,
+        Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, Shape,
+        StageArgument, StageCall, StageEntry, StageResult, StageStarted, StateOf, Test, Tested,
+        Undo, Workflow, WorkflowEntry, branch, changed, produced, running, stage_argument,
+        state_of, step,
     };
 
     /// The first parameter of a handler: its description, and how it is taken.

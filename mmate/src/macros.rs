@@ -195,6 +195,14 @@ pub use mmate_macros::payload;
 #[doc(inline)]
 pub use mmate_macros::handler;
 
+/// Declares a workflow.
+#[doc(inline)]
+pub use mmate_macros::workflow;
+
+/// Declares a stage of a workflow.
+#[doc(inline)]
+pub use mmate_macros::stage;
+
 /// Declares a function that builds a shared value when the service boots. Handlers ask for it with
 /// `State<T>`.
 ///

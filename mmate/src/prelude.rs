@@ -6,7 +6,7 @@ pub use crate::contract::{Envelope, Headers, Message, Refusal};
 #[cfg(feature = "runtime")]
 pub use crate::handler::{Context, HandlerError, HandlerResult as Result, State};
 #[cfg(feature = "macros")]
-pub use crate::macros::{MessageError, handler, message, payload, provider};
+pub use crate::macros::{MessageError, handler, message, payload, provider, stage, workflow};
 #[cfg(feature = "runtime")]
 pub use crate::publish::Publisher;
 #[cfg(feature = "runtime")]

@@ -5,7 +5,7 @@
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{FnArg, Type};
+use syn::Type;
 
 use super::{conditions, location, spelled};
 use crate::model::{
@@ -48,14 +48,7 @@ pub(crate) fn handler(args: &HandlerArgs, item: &FnItem) -> TokenStream {
 
 /// The types of the parameters.
 pub(super) fn parameter_types(item: &FnItem) -> Vec<&Type> {
-    item.sig
-        .inputs
-        .iter()
-        .filter_map(|input| match input {
-            FnArg::Typed(typed) => Some(&*typed.ty),
-            FnArg::Receiver(_) => None,
-        })
-        .collect()
+    item.parameters().collect()
 }
 
 /// Names for the arguments, at the place of the called function's name, so that an error about the whole
@@ -253,7 +246,7 @@ fn queue_kind(args: &HandlerArgs) -> Option<TokenStream> {
     }
 }
 
-fn retry_policy(retry: &RetryArgs) -> TokenStream {
+pub(super) fn retry_policy(retry: &RetryArgs) -> TokenStream {
     let attempts = retry.attempts.map_or_else(
         || quote!(__mmate::RetryPolicy::DEFAULT.attempts),
         |attempts| {

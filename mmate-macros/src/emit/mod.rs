@@ -9,6 +9,8 @@ pub(crate) mod message;
 pub(crate) mod program;
 pub(crate) mod provider;
 pub(crate) mod serde;
+mod stage;
+pub(crate) mod workflow;
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};

@@ -130,7 +130,12 @@ fn queue_type(key: &Key, input: ParseStream<'_>) -> syn::Result<(QueueType, syn:
     Ok((kind, word))
 }
 
-fn retry(key: &Key, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<RetryArgs> {
+/// `retry(attempts = 5, ..)`.
+pub(super) fn retry(
+    key: &Key,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+) -> syn::Result<RetryArgs> {
     if !input.peek(syn::token::Paren) {
         let example = key.example;
         return Err(key.error(format!("`retry` takes its own keys\nhelp: write `{example}`")));

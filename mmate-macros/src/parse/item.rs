@@ -40,21 +40,26 @@ pub(crate) fn function(item: TokenStream, wanted: &str) -> syn::Result<FnItem> {
 fn is_function(item: TokenStream) -> bool {
     syn::parse::Parser::parse2(
         |input: ParseStream<'_>| {
-            input.call(Attribute::parse_outer)?;
-            input.parse::<syn::Visibility>()?;
-            while input.peek(Token![const])
-                || input.peek(Token![async])
-                || input.peek(Token![unsafe])
-                || input.peek(Token![extern])
-                || input.peek(syn::LitStr)
-            {
-                input.parse::<proc_macro2::TokenTree>()?;
-            }
-            let found = input.peek(Token![fn]);
+            let found = begins_like_function(input)?;
             input.parse::<TokenStream>()?;
             Ok(found)
         },
         item,
     )
     .unwrap_or(false)
+}
+
+/// Reads up to the word `fn`, if it comes.
+pub(super) fn begins_like_function(input: ParseStream<'_>) -> syn::Result<bool> {
+    input.call(Attribute::parse_outer)?;
+    input.parse::<syn::Visibility>()?;
+    while input.peek(Token![const])
+        || input.peek(Token![async])
+        || input.peek(Token![unsafe])
+        || input.peek(Token![extern])
+        || input.peek(syn::LitStr)
+    {
+        input.parse::<proc_macro2::TokenTree>()?;
+    }
+    Ok(input.peek(Token![fn]))
 }

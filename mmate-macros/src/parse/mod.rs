@@ -2,6 +2,7 @@
 //! for `validate`.
 
 pub(crate) mod args;
+pub(crate) mod block;
 pub(crate) mod docs;
 pub(crate) mod error;
 pub(crate) mod handler;
@@ -10,3 +11,4 @@ mod limits;
 pub(crate) mod message;
 pub(crate) mod program;
 pub(crate) mod values;
+pub(crate) mod workflow;

@@ -101,6 +101,18 @@ fn checked_name(key: &Key, literal: LitStr) -> syn::Result<LitStr> {
     }
 }
 
+/// A name that becomes a part of other names: letters, digits, `-`, `_` and `.`.
+pub(crate) fn plain_name(key: &Key, input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let literal = name(key, input)?;
+    match naming::plain(&literal.value()) {
+        Ok(()) => Ok(literal),
+        Err(text) => Err(syn::Error::new(
+            literal.span(),
+            format!("`{}` {text}\nhelp: write it like `{}`", key.ident, key.example),
+        )),
+    }
+}
+
 /// One name, or several in brackets.
 pub(crate) fn names(key: &Key, input: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
     equals(key, input)?;

@@ -125,6 +125,58 @@ fn handlers() {
 }
 
 #[test]
+fn workflows() {
+    let item = quote! {
+        /// Takes an order to its end.
+        impl OrderFlow {
+            const LIMIT: usize = 3;
+            /// Takes the money.
+            #[stage(compensate = refund, timeout = "20s", retry(attempts = 3, backoff = exponential("1s", "30s")))]
+            async fn charge(&mut self, payments: State<Payments>, key: StageKey) -> Result {
+                body
+            }
+            #[stage(when = is_abroad, repeat = has_more, delay = "1h", irreversible, continue_on_failure)]
+            pub async fn ship(&mut self) {
+                body
+            }
+            #[stage(compensate = refund, when = is_abroad)]
+            async fn again(&mut self) -> std::result::Result<(), Failure> {}
+            async fn refund(&mut self, payments: State<Payments>) -> Result {
+                body
+            }
+            fn is_abroad(&self) -> bool {
+                body
+            }
+            fn has_more(&self) -> bool {
+                body
+            }
+        }
+    };
+    let args = quote!(
+        id = "order-processing",
+        timeout = "10m",
+        version = 2,
+        prefix = "ecommerce.workflow.",
+        concurrency = PLACES * 2,
+        events
+    );
+    check("workflow", expand::workflow(args, item));
+    let item = quote! {
+        impl flows::OrderFlow {
+            #[stage(parallel = checks)]
+            async fn credit(&self, bank: State<Bank>) -> Result<Score> {}
+            #[stage(parallel = checks, when = is_abroad, compensate = undo)]
+            async fn customs(&self) -> Result<Duty, Failure> {}
+            #[stage(join = checks)]
+            async fn judge(&mut self, credit: Score, customs: Option<Duty>, of: State<Self>) -> Result {}
+            async fn undo(&self) {}
+            fn is_abroad(&self) -> bool {}
+        }
+    };
+    check("workflow_group", expand::workflow(TokenStream::new(), item));
+}
+
+#[test]
 fn providers() {
     let item = quote!(
         async fn orders(config: Config) -> Result<Orders> {
@@ -188,6 +240,16 @@ fn another_name_of_the_crate_is_used_everywhere() {
             root.clone(),
             quote!(
                 async fn on(event: E, ctx: C) -> R {}
+            ),
+        ),
+        expand::workflow(
+            root.clone(),
+            quote!(
+                impl Flow {
+                    #[stage(compensate = undo)]
+                    async fn go(&mut self, ctx: C) -> R {}
+                    async fn undo(&mut self) {}
+                }
             ),
         ),
         expand::provider(

@@ -7,3 +7,4 @@ pub(crate) mod naming;
 pub(crate) mod program;
 pub(crate) mod provider;
 pub(crate) mod signature;
+pub(crate) mod workflow;

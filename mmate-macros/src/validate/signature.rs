@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{FnArg, ReturnType, Safety, Signature};
+use syn::{ReturnType, Safety, Signature, Type};
 
 use crate::diagnostics::Errors;
 use crate::model::FnItem;
@@ -33,6 +33,13 @@ impl Subject {
         instead_of_borrow: "take the parameter by value",
         sync_allowed: true,
     };
+    pub(crate) const STAGE: Self = Self {
+        noun: "stage",
+        instead_of_self: "",
+        instead_of_borrow: "take the parameter by value",
+        sync_allowed: false,
+    };
+    pub(crate) const COMPENSATION: Self = Self { noun: "compensation", ..Self::STAGE };
     pub(crate) const MAIN: Self = Self {
         noun: "program",
         instead_of_self: "the program is a free function",
@@ -52,8 +59,22 @@ impl Subject {
 pub(crate) fn check(item: &FnItem, subject: Subject, errors: &mut Errors) {
     qualifiers(&item.sig, subject, errors);
     generics(&item.sig, subject, errors);
-    for input in &item.sig.inputs {
-        parameter(input, subject, errors);
+    if let Some(receiver) = item.sig.receiver() {
+        errors.on(receiver, subject.instead_of_self);
+    }
+    types(item, subject, errors);
+}
+
+/// The same for a method, whose `self` is judged elsewhere.
+pub(crate) fn check_method(item: &FnItem, subject: Subject, errors: &mut Errors) {
+    qualifiers(&item.sig, subject, errors);
+    generics(&item.sig, subject, errors);
+    types(item, subject, errors);
+}
+
+fn types(item: &FnItem, subject: Subject, errors: &mut Errors) {
+    for ty in item.parameters() {
+        parameter(ty, subject, errors);
     }
     output(&item.sig, subject, errors);
 }
@@ -93,26 +114,24 @@ fn generics(sig: &Signature, subject: Subject, errors: &mut Errors) {
     }
 }
 
-fn parameter(input: &FnArg, subject: Subject, errors: &mut Errors) {
-    let typed = match input {
-        FnArg::Typed(typed) => typed,
-        FnArg::Receiver(receiver) => {
-            errors.on(receiver, subject.instead_of_self);
-            return;
-        }
-    };
-    let tokens = typed.ty.to_token_stream();
+fn parameter(ty: &Type, subject: Subject, errors: &mut Errors) {
+    let tokens = ty.to_token_stream();
     if let Some(place) = find(tokens.clone(), &is_impl) {
         let text = format!(
             "a {} names the types of its parameters\nhelp: write the type instead of `impl ..`",
             subject.noun
         );
         errors.push(syn::Error::new(place, text));
-    } else if find(tokens.clone(), &is_borrow).is_some() && !subject.instead_of_borrow.is_empty() {
+    } else if borrows(ty) && !subject.instead_of_borrow.is_empty() {
         let text =
             format!("a {} owns its parameters\nhelp: {}", subject.noun, subject.instead_of_borrow);
-        errors.on(&typed.ty, text);
+        errors.on(ty, text);
     }
+}
+
+/// Whether a type holds a reference, or a lifetime that is not `'static`.
+pub(crate) fn borrows(ty: &Type) -> bool {
+    find(ty.to_token_stream(), &is_borrow).is_some()
 }
 
 fn output(sig: &Signature, subject: Subject, errors: &mut Errors) {

@@ -18,11 +18,25 @@ pub type StageRunning = Pin<Box<dyn Future<Output = StageEnd> + Send>>;
 /// What a stage's shim gives: the running stage, or why it could not begin.
 pub type StageStarted = Result<StageRunning, HandlerError>;
 
+/// What a test on the state gives, or why the state could not be read.
+pub type Tested = HandlerResult<bool>;
+
 /// Decodes the state, extracts the parameters and calls the method.
 pub type StageFn = fn(&StageCall<'_>) -> StageStarted;
 
+/// What can be the state of a workflow: it is written down after each stage, and read before the next.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the state of a workflow",
+    label = "cannot be written down between two stages",
+    note = "put `#[payload]` on the type, or derive `Serialize` and `Deserialize`; the state owns what it holds and may go to another thread"
+)]
+pub trait WorkflowState: serde::Serialize + serde::de::DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<S: serde::Serialize + serde::de::DeserializeOwned + Send + 'static> WorkflowState for S {}
+
 /// A state type with a `#[workflow]` on its `impl` block.
-pub trait Workflow: serde::Serialize + serde::de::DeserializeOwned + Send + 'static {
+pub trait Workflow: WorkflowState {
     /// The description.
     const ENTRY: &'static WorkflowEntry;
 }
@@ -236,13 +250,13 @@ pub struct Test {
     /// The method's name.
     pub name: &'static str,
     /// Decodes the state and calls.
-    pub test: fn(&str) -> HandlerResult<bool>,
+    pub test: fn(&str) -> Tested,
 }
 
 impl Test {
     /// A method by its name and shim.
     #[must_use]
-    pub const fn new(name: &'static str, test: fn(&str) -> HandlerResult<bool>) -> Self {
+    pub const fn new(name: &'static str, test: fn(&str) -> Tested) -> Self {
         Self { name, test }
     }
 }

@@ -18,17 +18,15 @@ mod handle;
 mod keeper;
 mod key;
 mod message;
+mod result;
 mod run;
 
-pub use call::{
-    StageArgument, StageCall, StageResult, StateOf, changed, optional_value, produced,
-    stage_argument, state_of, value,
-};
+pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
 #[cfg(feature = "testing")]
 pub use checkpoint::Checkpoints;
 pub use definition::{
-    Shape, StageEnd, StageEntry, StageFn, StageRunning, StageStarted, Test, Undo, Workflow,
-    WorkflowEntry, registered_workflows,
+    Shape, StageEnd, StageEntry, StageFn, StageRunning, StageStarted, Test, Tested, Undo, Workflow,
+    WorkflowEntry, WorkflowState, registered_workflows,
 };
 pub(crate) use engine::{Engine, EngineOptions};
 pub(crate) use entries::Need;
@@ -36,3 +34,7 @@ pub use error::{WorkflowError, WorkflowErrorKind};
 pub(crate) use graph::Graph;
 pub use handle::{Ended, Failure, InstanceId, InstanceView, Run, Start, Workflows};
 pub use key::{StageInfo, StageKey};
+pub use result::{
+    Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, StageResult,
+    branch, changed, produced,
+};

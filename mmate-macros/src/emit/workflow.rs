@@ -1,0 +1,215 @@
+//! `#[workflow]`: the `impl` block as it was, shims that call its methods, one entry in the registry.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+use syn::parse_quote;
+
+use super::handler::retry_policy;
+use super::stage::{Keeps, Shim, test};
+use super::{conditions, location, spelled};
+use crate::model::{FnItem, ImplBlock, Member, Stage, WorkflowArgs};
+use crate::parse::args::Keyed;
+use crate::parse::docs::docs;
+use crate::parse::values::Millis;
+use crate::validate::naming::kebab;
+
+/// The expansion of a correct workflow.
+pub(crate) fn workflow(args: &WorkflowArgs, block: &mut ImplBlock) -> TokenStream {
+    let named = Named::of(block);
+    let shims = shims(block, &named);
+    let stages = stages(block, &named);
+    let entry = entry(args, block);
+    quiet(block, &named);
+    let (root, state) = (&args.root, &block.state);
+    let conditions = conditions(&block.attrs);
+    quote! {
+        #block
+
+        #conditions
+        const _: () = {
+            use #root::__private as __mmate;
+            const __MMATE_STATE: __mmate::StateOf<#state> = __mmate::state_of();
+            #shims
+            const __MMATE_STAGES: &[__mmate::StageEntry] = &[#(#stages),*];
+            #[automatically_derived]
+            impl __mmate::Workflow for #state {
+                const ENTRY: &'static __mmate::WorkflowEntry = &#entry;
+            }
+            __mmate::inventory::submit! { *<#state as __mmate::Workflow>::ENTRY }
+        };
+    }
+}
+
+/// The methods that stages name, each once, as the first one names it.
+struct Named {
+    undos: Vec<Ident>,
+    tests: Vec<Ident>,
+    /// Further mentions, which editors want to follow as well.
+    again: Vec<Ident>,
+}
+
+impl Named {
+    fn of(block: &ImplBlock) -> Self {
+        let mut named = Self { undos: Vec::new(), tests: Vec::new(), again: Vec::new() };
+        for Stage { args, .. } in block.stages() {
+            let undo = args.compensate.iter().map(|name| (&name.value, true));
+            let tests = args.when.iter().chain(&args.repeat).map(|name| (&name.value, false));
+            for (name, is_undo) in undo.chain(tests) {
+                let known = if is_undo { &mut named.undos } else { &mut named.tests };
+                if known.contains(name) {
+                    named.again.push(name.clone());
+                } else {
+                    known.push(name.clone());
+                }
+            }
+        }
+        named
+    }
+}
+
+fn shims(block: &ImplBlock, named: &Named) -> TokenStream {
+    let state = &block.state;
+    let methods = block.methods();
+    let stages = block.stages();
+    let starts = stages.iter().enumerate().map(|(index, stage)| {
+        let conditions = conditions(&stage.item.attrs);
+        let keeps = if stage.args.parallel.is_some() { Keeps::Value } else { Keeps::State };
+        let sources = stage.branches(&stages);
+        let shim = Shim {
+            start: format_ident!("__mmate_stage_{index}"),
+            requires: format_ident!("__mmate_needs_{index}"),
+            state,
+            item: &stage.item,
+            called: &stage.item.sig.ident,
+            keeps,
+            sources,
+        };
+        shim.emit(&conditions)
+    });
+    let undos = named.undos.iter().enumerate().filter_map(|(index, called)| {
+        let item = methods.iter().find(|method| method.sig.ident == *called)?;
+        let shim = Shim {
+            start: format_ident!("__mmate_undo_{index}"),
+            requires: format_ident!("__mmate_undo_needs_{index}"),
+            state,
+            item,
+            called,
+            keeps: Keeps::State,
+            sources: Vec::new(),
+        };
+        Some(shim.emit(&conditions(&item.attrs)))
+    });
+    let tests = named.tests.iter().enumerate().map(|(index, name)| test(index, state, name));
+    let again = named.again.iter().map(|name| quote!(const _: () = { let _ = <#state>::#name; };));
+    quote!(#(#starts)* #(#undos)* #(#tests)* #(#again)*)
+}
+
+fn stages(block: &ImplBlock, named: &Named) -> Vec<TokenStream> {
+    let stages = block.stages();
+    let entries = stages.iter().enumerate().map(|(index, stage)| {
+        let Stage { item, .. } = stage;
+        let name = spelled(&item.sig.ident);
+        let line = quote::quote_spanned!(item.sig.ident.span()=> ::core::line!());
+        let (start, requires) =
+            (format_ident!("__mmate_stage_{index}"), format_ident!("__mmate_needs_{index}"));
+        let options = stage_options(stage, named, &stages);
+        let docs = docs_setter(&item.attrs);
+        let conditions = conditions(&item.attrs);
+        quote! {
+            #conditions
+            __mmate::StageEntry::new(#name, #line, #requires, #start) #options #docs
+        }
+    });
+    entries.collect()
+}
+
+fn stage_options(stage: &Stage, named: &Named, stages: &[&Stage]) -> TokenStream {
+    let args = &stage.args;
+    let shape = match (&args.parallel, &args.join) {
+        (Some(Keyed { value: group, .. }), _) => Some(("Branch", group)),
+        (_, Some(Keyed { value: group, .. })) => Some(("Join", group)),
+        (None, None) => None,
+    };
+    let shape = shape.map(|(shape, group)| {
+        let (shape, group) = (format_ident!("{shape}"), spelled(group));
+        quote!(.shape(__mmate::Shape::#shape(#group)))
+    });
+    let timeout = millis("timeout_ms", args.timeout.as_ref());
+    let delay = millis("delay_ms", args.delay.as_ref());
+    let retry = args.retry.as_ref().map(|retry| retry_policy(&retry.value));
+    let retry = retry.map(|policy| quote!(.retry(#policy)));
+    let flag = |name: &str, holds: bool| {
+        let name = format_ident!("{name}");
+        holds.then(|| quote!(.#name(true)))
+    };
+    let irreversible = flag("irreversible", args.irreversible.is_some());
+    let goes_on = flag("continue_on_failure", args.continue_on_failure.is_some());
+    let values = stage.branches(stages).len();
+    let services = flag("takes_services", stage.asks_for_services(values));
+    let can_fail = flag("can_fail", stage.can_fail());
+    let when = test_setter("when", args.when.as_ref(), named);
+    let repeat = test_setter("repeat", args.repeat.as_ref(), named);
+    let undo = args.compensate.as_ref().and_then(|undo| {
+        let index = named.undos.iter().position(|name| *name == undo.value)?;
+        let (start, requires) =
+            (format_ident!("__mmate_undo_{index}"), format_ident!("__mmate_undo_needs_{index}"));
+        let name = spelled(&undo.value);
+        Some(quote!(.undo(__mmate::Undo::new(#name, #requires, #start))))
+    });
+    quote!(#shape #timeout #retry #irreversible #goes_on #delay #services #can_fail #when #repeat #undo)
+}
+
+fn test_setter(setter: &str, test: Option<&Keyed<Ident>>, named: &Named) -> Option<TokenStream> {
+    let test = test?;
+    let index = named.tests.iter().position(|name| *name == test.value)?;
+    let (setter, shim) = (format_ident!("{setter}"), format_ident!("__mmate_test_{index}"));
+    let name = spelled(&test.value);
+    Some(quote!(.#setter(__mmate::Test::new(#name, #shim))))
+}
+
+fn entry(args: &WorkflowArgs, block: &ImplBlock) -> Option<TokenStream> {
+    let state_name = block.state_name()?;
+    let name = spelled(state_name);
+    let location = location(state_name);
+    let id = args.id.as_ref().map_or_else(|| kebab(&name), |id| id.value.value());
+    let docs = docs_setter(&block.attrs);
+    let version = args.version.as_ref().map(|version| {
+        let version = Literal::u64_unsuffixed(version.value);
+        quote!(.version(#version))
+    });
+    let timeout = millis("timeout_ms", args.timeout.as_ref());
+    let prefix = args.prefix.as_ref().map(|Keyed { value, .. }| quote!(.prefix(#value)));
+    let concurrency =
+        args.concurrency.as_ref().map(|Keyed { value, .. }| quote!(.concurrency(#value)));
+    let events = args.events.as_ref().map(|_| quote!(.events(true)));
+    Some(quote! {
+        __mmate::WorkflowEntry::new(#id, #name, #location, __MMATE_STAGES)
+            #docs #version #timeout #prefix #concurrency #events
+    })
+}
+
+fn millis(setter: &str, value: Option<&Keyed<Millis>>) -> Option<TokenStream> {
+    let (setter, value) = (format_ident!("{setter}"), Literal::u64_unsuffixed(value?.value.value));
+    Some(quote!(.#setter(#value)))
+}
+
+fn docs_setter(attrs: &[syn::Attribute]) -> Option<TokenStream> {
+    Some(docs(attrs)).filter(|docs| !docs.is_empty()).map(|docs| quote!(.docs(#docs)))
+}
+
+/// Stages and what undoes them are async and borrow the state, whatever their bodies do with it.
+fn quiet(block: &mut ImplBlock, named: &Named) {
+    let allow = |item: &mut FnItem| {
+        let lints = parse_quote! {
+            #[allow(clippy::unused_async, clippy::unused_self, clippy::needless_pass_by_ref_mut)]
+        };
+        item.attrs.insert(0, lints);
+    };
+    for member in &mut block.members {
+        match member {
+            Member::Stage(stage) => allow(&mut stage.item),
+            Member::Method(method) if named.undos.contains(&method.sig.ident) => allow(method),
+            Member::Method(_) | Member::Other(_) => {}
+        }
+    }
+}

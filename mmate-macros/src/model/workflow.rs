@@ -1,0 +1,164 @@
+//! Workflows: an `impl` block with stages.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::{Attribute, Generics, LitStr, ReceiverKind, ReturnType, Signature, Type};
+
+use super::{FnItem, RetryArgs};
+use crate::parse::args::Keyed;
+use crate::parse::values::{Count, Millis};
+use crate::paths::Root;
+
+/// The arguments of `#[workflow]`.
+#[derive(Default)]
+pub(crate) struct WorkflowArgs {
+    pub(crate) root: Root,
+    pub(crate) id: Option<Keyed<LitStr>>,
+    pub(crate) timeout: Option<Keyed<Millis>>,
+    pub(crate) version: Option<Keyed<u64>>,
+    pub(crate) prefix: Option<Keyed<LitStr>>,
+    pub(crate) concurrency: Option<Keyed<Count>>,
+    pub(crate) events: Option<Keyed<()>>,
+    pub(crate) complete: Option<Keyed<()>>,
+}
+
+/// The arguments of `#[stage]`.
+#[derive(Default)]
+pub(crate) struct StageArgs {
+    pub(crate) compensate: Option<Keyed<Ident>>,
+    pub(crate) irreversible: Option<Keyed<()>>,
+    pub(crate) timeout: Option<Keyed<Millis>>,
+    pub(crate) retry: Option<Keyed<RetryArgs>>,
+    pub(crate) continue_on_failure: Option<Keyed<()>>,
+    pub(crate) when: Option<Keyed<Ident>>,
+    pub(crate) repeat: Option<Keyed<Ident>>,
+    pub(crate) delay: Option<Keyed<Millis>>,
+    pub(crate) parallel: Option<Keyed<Ident>>,
+    pub(crate) join: Option<Keyed<Ident>>,
+}
+
+impl StageArgs {
+    /// Whether its join may find no value of it.
+    pub(crate) const fn may_give_nothing(&self) -> bool {
+        self.when.is_some() || self.continue_on_failure.is_some()
+    }
+}
+
+/// A method with `#[stage]`.
+pub(crate) struct Stage {
+    pub(crate) args: StageArgs,
+    pub(crate) item: FnItem,
+}
+
+impl Stage {
+    /// The branches whose values this stage takes first, if it is a join.
+    pub(crate) fn branches<'a>(&self, stages: &[&'a Self]) -> Vec<&'a Self> {
+        let Some(group) = &self.args.join else {
+            return Vec::new();
+        };
+        let same = |stage: &&&Self| {
+            stage.args.parallel.as_ref().is_some_and(|other| other.value == group.value)
+        };
+        stages.iter().filter(same).copied().collect()
+    }
+
+    /// Whether it asks for anything but what is read from the message, after the values of branches.
+    pub(crate) fn asks_for_services(&self, values: usize) -> bool {
+        let own = |ty: &&Type| match ty {
+            Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+                ["StageKey", "StageInfo", "Context", "Headers"].iter().any(|own| last.ident == own)
+            }),
+            _ => false,
+        };
+        self.item.parameters().skip(values).any(|ty| !own(&ty))
+    }
+
+    /// Whether it can fail by what it returns.
+    pub(crate) fn can_fail(&self) -> bool {
+        match &self.item.sig.output {
+            ReturnType::Default => false,
+            ReturnType::Type(_, ty) => !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty()),
+        }
+    }
+}
+
+/// How a method takes `self`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Borrow {
+    /// `&self`
+    Shared,
+    /// `&mut self`
+    Mutable,
+    /// By value.
+    Owned,
+    /// Not at all.
+    None,
+}
+
+impl Borrow {
+    pub(crate) fn of(sig: &Signature) -> Self {
+        let of_mutability = |mutable: bool| if mutable { Self::Mutable } else { Self::Shared };
+        match sig.receiver().map(|receiver| &receiver.kind) {
+            None => Self::None,
+            Some(ReceiverKind::Reference(_, _, mutability)) => of_mutability(mutability.is_some()),
+            Some(ReceiverKind::Typed(_, ty)) => match &**ty {
+                Type::Reference(reference) => of_mutability(reference.mutability.is_some()),
+                _ => Self::Owned,
+            },
+            Some(_) => Self::Owned,
+        }
+    }
+}
+
+/// What stands in an `impl` block.
+pub(crate) enum Member {
+    /// A method with `#[stage]`, which is taken off. Boxed, as it is by far the largest.
+    Stage(Box<Stage>),
+    /// Another method.
+    Method(FnItem),
+    /// What is no method.
+    Other(TokenStream),
+}
+
+/// An `impl` block, whose methods have bodies that stay tokens.
+pub(crate) struct ImplBlock {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) generics: Generics,
+    /// The trait, if it implements one.
+    pub(crate) of_trait: Option<Type>,
+    pub(crate) state: Type,
+    /// All that stands before the braces, as it was written.
+    pub(crate) head: TokenStream,
+    /// Inner attributes.
+    pub(crate) inner: Vec<Attribute>,
+    pub(crate) members: Vec<Member>,
+    /// Where the braces stand.
+    pub(crate) braces: Span,
+}
+
+impl ImplBlock {
+    /// The stages, in the order in which they are written.
+    pub(crate) fn stages(&self) -> Vec<&Stage> {
+        let stages = self.members.iter().filter_map(|member| match member {
+            Member::Stage(stage) => Some(&**stage),
+            Member::Method(_) | Member::Other(_) => None,
+        });
+        stages.collect()
+    }
+
+    /// The methods that are no stages.
+    pub(crate) fn methods(&self) -> Vec<&FnItem> {
+        let methods = self.members.iter().filter_map(|member| match member {
+            Member::Method(method) => Some(method),
+            Member::Stage(_) | Member::Other(_) => None,
+        });
+        methods.collect()
+    }
+
+    /// The last word of the state's type.
+    pub(crate) fn state_name(&self) -> Option<&Ident> {
+        match &self.state {
+            Type::Path(path) => path.path.segments.last().map(|last| &last.ident),
+            _ => None,
+        }
+    }
+}
