@@ -252,7 +252,8 @@ fn failure_of(book: &Book) -> Option<Failure> {
 }
 
 fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, WorkflowError> {
-    if instance.status == WorkflowStatus::Stuck {
+    // With a wish it is about to go on.
+    if instance.status == WorkflowStatus::Stuck && instance.wish.is_none() {
         return Err(WorkflowError::new(
             Kind::Stuck,
             format!(
