@@ -1,5 +1,8 @@
 //! Workflows: forward, back, and what is known of them.
 
+mod crashes;
+mod generated;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mmate::prelude::*;

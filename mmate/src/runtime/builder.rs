@@ -90,6 +90,12 @@ impl AppBuilder {
         self
     }
 
+    /// Takes a workflow by its description, for one that no macro wrote.
+    pub fn workflow_entry(mut self, entry: &'static WorkflowEntry) -> Self {
+        self.workflows.push(entry);
+        self
+    }
+
     /// Keeps instances of workflows here, whatever `workflows.store` says.
     pub fn workflow_store(mut self, store: impl Into<Arc<dyn WorkflowStore>>) -> Self {
         self.workflow_store = Some(store.into());
