@@ -66,6 +66,7 @@ pub(super) async fn open(
     let forgetful = transport.name() == MemoryTransport::NAME;
     let store = open_store(prepared, forgetful).await?;
     if store.is_none() {
+        refuse_waits(&prepared.graphs)?;
         tracing::warn!(
             "workflows are kept in their messages alone: stages run at least once, and nobody can look at instances; \
              `workflows.store` names a database"
@@ -92,6 +93,19 @@ pub(super) async fn open(
     engine.sign_on().await.map_err(|error| refused(&error.to_string()))?;
     let check_every = settings.workflows_check_every;
     Ok(Some(KeptWorkflows { engine, check_every, forgetful }))
+}
+
+/// What waits is in a store, or nowhere.
+fn refuse_waits(graphs: &[Graph]) -> Result<(), BootErrors> {
+    let mut errors = BootErrors::default();
+    for graph in graphs.iter().filter(|graph| graph.waits()) {
+        errors.push(format!(
+            "workflow `{}` has stages that wait, and instances are kept in their messages alone\nhelp: name a database in \
+             `workflows.store`, like `sqlite://workflows.db` or `postgres://..`\n{}",
+            graph.entry.id, graph.entry.location
+        ));
+    }
+    errors.or(())
 }
 
 async fn open_store(

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -61,7 +62,7 @@ pub struct Ended<W> {
 }
 
 /// Why an instance went back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// The stage that failed; empty if the instance was cancelled or its time was over.
@@ -248,7 +249,7 @@ fn unreadable(error: &HandlerError) -> WorkflowError {
 
 fn failure_of(book: &Book) -> Option<Failure> {
     let back = book.back.as_ref()?;
-    Some(Failure { stage: back.stage.clone(), error: back.error.clone() })
+    Some(Failure::new(&back.stage, &back.error))
 }
 
 fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, WorkflowError> {
@@ -327,6 +328,15 @@ impl<'a, W: Workflow> IntoFuture for Start<'a, W> {
     }
 }
 
+/// An instance that is to begin.
+pub(super) struct Begin<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) state: Box<RawValue>,
+    pub(super) id: Uuid,
+    pub(super) correlation: String,
+    pub(super) has_parent: bool,
+}
+
 impl Workflows {
     /// Not generic: one copy serves all workflows.
     async fn begin(
@@ -353,8 +363,16 @@ impl Workflows {
         let correlation = correlation_id
             .or_else(|| origin.map(|origin| origin.correlation_id().to_owned()))
             .unwrap_or_else(|| id.to_string());
-        let now = engine.now();
+        let begin = Begin { graph, state, id, correlation, has_parent: false };
+        self.begin_as(begin).await?;
+        Ok(id)
+    }
+
+    pub(super) async fn begin_as(&self, begin: Begin<'_>) -> Result<(), WorkflowError> {
+        let Begin { graph, state, id, correlation, has_parent } = begin;
+        let now = self.engine.now();
         let mut book = Book::new(state, graph, correlation, now.as_millisecond());
+        book.has_parent = has_parent;
         match book.settle_on(graph, 0) {
             Ok(Onward::Step) => {
                 book.wait_before(graph, now.as_millisecond());
@@ -368,8 +386,7 @@ impl Workflows {
                 return Err(WorkflowError::new(Kind::Invalid, text));
             }
         }
-        self.announce(graph, id, book).await?;
-        Ok(id)
+        self.announce(graph, id, book).await
     }
 
     async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
@@ -381,12 +398,14 @@ impl Workflows {
             WorkflowError::new(Kind::Invalid, error.to_string())
         };
         if let Some(context) = &self.context {
+            let at = message.book.wake;
             let outgoing =
-                engine.encode(graph, &message, Some(context.origin())).map_err(invalid)?;
+                engine.encode(graph, &message, Some(context.origin()), at).map_err(invalid)?;
             // It leaves when the handler succeeds, and the instance is made by the one who takes it.
             return context.keep(outgoing).map_err(|why| WorkflowError::new(Kind::Invalid, why));
         }
-        let outgoing = engine.encode(graph, &message, None).map_err(invalid)?;
+        let at = message.book.wake;
+        let outgoing = engine.encode(graph, &message, None, at).map_err(invalid)?;
         let Some(store) = &engine.0.store else {
             return engine
                 .send(outgoing)
@@ -496,6 +515,10 @@ impl<W> fmt::Debug for InstanceId<W> {
 }
 
 impl Failure {
+    pub(super) fn new(stage: &str, error: &str) -> Self {
+        Self { stage: stage.to_owned(), error: error.to_owned() }
+    }
+
     /// Whether no stage failed: it was cancelled, or its time was over.
     #[must_use]
     pub const fn is_from_outside(&self) -> bool {
