@@ -32,3 +32,4 @@ mod safe_defaults;
 mod supervision;
 mod tls;
 mod wire_format;
+mod workflow;

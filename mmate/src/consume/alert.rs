@@ -22,6 +22,17 @@ pub enum Alert {
         /// The threshold.
         threshold: u64,
     },
+    /// A stage of a workflow cannot be undone, and the instance waits for somebody to look at it.
+    WorkflowStuck {
+        /// The workflow's id.
+        workflow: String,
+        /// The instance.
+        instance: String,
+        /// The stage.
+        stage: String,
+        /// Why it cannot be undone.
+        error: String,
+    },
     /// A failed message cannot be moved to its dead-letter queue. It is not lost: it stays
     /// unacknowledged and is tried again. Said at the first failure of each message.
     ParkingFails {
@@ -43,6 +54,11 @@ impl fmt::Display for Alert {
                 f,
                 "{count} dead letters of queue `{queue}` wait in `{dead_letter_queue}` (the threshold is {threshold}); \
                  look at them with `dlq list {queue}`"
+            ),
+            Self::WorkflowStuck { workflow, instance, stage, error } => write!(
+                f,
+                "instance `{instance}` of workflow `{workflow}` is stuck: stage `{stage}` cannot be undone: {error}; mend \
+                 the cause, then `workflows resume {instance}`, or undo it by hand and `workflows skip {instance}`"
             ),
             Self::ParkingFails { queue, dead_letter_queue, message_id, error } => write!(
                 f,

@@ -120,6 +120,12 @@ impl Settler {
             return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
         }
         let Handled { outcome, route, outbox, reply_to, began, caching, .. } = handled;
+        if let Outcome::Later { attempt: next, wait, reason } = outcome {
+            drop(caching);
+            let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
+            account.record(Fate::Retried, Note::new(id_of(delivery), attempt).because(reason));
+            return Ok(Box::pin(self.postpone(queue, delivery, next, wait)).await);
+        }
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
         let place = (queue, delivery);
@@ -191,6 +197,9 @@ impl Settler {
             Outcome::Failed(error) => return Err(error),
             Outcome::Done => None,
             Outcome::Answered(answer) => Some(answer),
+            Outcome::Later { .. } => {
+                return Err(HandlerError::msg("only what is tried again may come later"));
+            }
         };
         // Crash window 1: the handler's effect is done and its messages have not left. The broker
         // redelivers, the handler runs again. If only some of them are taken, that is a failed attempt,

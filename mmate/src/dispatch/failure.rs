@@ -15,7 +15,7 @@ pub struct Panicked {
 }
 
 impl Panicked {
-    pub(super) fn new(handler: &'static str, payload: &(dyn Any + Send)) -> Self {
+    pub(crate) fn new(handler: &'static str, payload: &(dyn Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

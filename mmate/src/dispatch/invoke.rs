@@ -1,10 +1,12 @@
 //! One call of a handler: deadline, panic isolation, span.
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::failure::{Panicked, TimedOut};
 use crate::handler::{Call, Fallback, HandlerEntry, HandlerError, Outcome, Started};
@@ -31,25 +33,41 @@ impl From<Fallback> for Target {
 
 /// Calls the function. A panic, also one while decoding, and an overrun come back as failures.
 pub(super) async fn invoke(target: Target, limit: Duration, call: Call<'_>) -> Outcome {
-    let handler = target.name;
     let span = tracing::info_span!(
         "handle",
-        handler,
+        handler = target.name,
         message_id = call.context().message_id(),
         correlation_id = call.context().correlation_id(),
         attempt = call.context().attempt(),
     );
-    let started = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| (target.start)(&call))));
+    guarded(target.name, limit, span, || (target.start)(&call))
+        .await
+        .unwrap_or_else(Outcome::Failed)
+}
+
+/// A call of the user's code that is under way.
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Runs a call of the user's code in its span. What it is called goes into the errors.
+///
+/// # Errors
+/// That it could not begin; [`Panicked`], also while it began; [`TimedOut`].
+pub(crate) async fn guarded<T>(
+    name: &'static str,
+    limit: Duration,
+    span: Span,
+    start: impl FnOnce() -> Result<Running<T>, HandlerError>,
+) -> Result<T, HandlerError> {
+    let started = span.in_scope(|| catch_unwind(AssertUnwindSafe(start)));
     let running = match started {
-        Ok(Ok(running)) => running,
-        Ok(Err(error)) => return Outcome::Failed(error),
-        Err(panic) => return Outcome::Failed(Panicked::new(handler, &*panic).into()),
+        Ok(started) => started?,
+        Err(panic) => return Err(Panicked::new(name, &*panic).into()),
     };
-    // The handler's future is dropped at the limit: work that it awaits is cancelled, not abandoned.
+    // The future is dropped at the limit: work that it awaits is cancelled, not abandoned.
     let guarded = tokio::time::timeout(limit, AssertUnwindSafe(running).catch_unwind());
     match guarded.instrument(span).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => Outcome::Failed(Panicked::new(handler, &*panic).into()),
-        Err(_) => Outcome::Failed(HandlerError::from(TimedOut { handler, limit, called: true })),
+        Ok(Ok(ended)) => Ok(ended),
+        Ok(Err(panic)) => Err(Panicked::new(name, &*panic).into()),
+        Err(_) => Err(TimedOut { handler: name, limit, called: true }.into()),
     }
 }

@@ -213,6 +213,7 @@ fn call_end(outcome: &Outcome, handler: &str, retry: &RetrySettings) -> Option<C
     let failed = match outcome {
         Outcome::Failed(failed) => failed,
         Outcome::Done | Outcome::Answered(_) => return Some(CallEnd::Success),
+        Outcome::Later { .. } => return None,
     };
     let error = failed.as_error();
     if error.is::<DecodeError>() || error.is::<Panicked>() {

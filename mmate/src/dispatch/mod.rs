@@ -24,5 +24,6 @@ pub(crate) use fault::Target;
 #[cfg(feature = "testing")]
 pub use fault::{HandlerFault, HandlerFaults};
 pub use handled::{Dispatched, Handled};
+pub(crate) use invoke::guarded;
 pub use limits::{Hold, Limits, SharedLimits, Wait, Waits};
 pub use routes::{QueueRoutes, Route};

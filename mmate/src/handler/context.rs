@@ -15,6 +15,7 @@ use crate::contract::envelope::{self, Meta};
 use crate::contract::validate::Validator;
 use crate::contract::{DecodeError, Headers, Message};
 use crate::publish::{Origin, Outbox};
+use crate::transport::Outgoing;
 
 /// Facts about the message being handled and about this attempt. Cheap to clone.
 #[derive(Clone)]
@@ -172,6 +173,14 @@ impl Context {
         Arc::clone(self.0.extension.as_ref()?).downcast().ok()
     }
 
+    /// Keeps a message that leaves only if the handler succeeds.
+    ///
+    /// # Errors
+    /// Says why none can be kept any more.
+    pub(crate) fn keep(&self, outgoing: Outgoing) -> Result<(), &'static str> {
+        self.0.outbox.push(vec![outgoing])
+    }
+
     /// What the app offers.
     pub(crate) fn resources(&self) -> &Resources {
         &self.0.resources
@@ -183,7 +192,7 @@ impl Context {
     }
 
     /// Kept once, by the outbox: what is published takes after it too.
-    pub(super) fn meta(&self) -> &Meta {
+    pub(crate) fn meta(&self) -> &Meta {
         self.0.outbox.origin().meta()
     }
 }
@@ -230,6 +239,11 @@ impl<'a> Call<'a> {
     #[must_use]
     pub const fn context(&self) -> &Context {
         self.context
+    }
+
+    /// The payload's text.
+    pub(crate) const fn payload(&self) -> &'a str {
+        self.payload
     }
 
     /// Decoding comes first: what does not fit the type is said with its place in the text.

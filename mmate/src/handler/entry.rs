@@ -58,6 +58,8 @@ pub struct HandlerOptions {
     pub cache: Option<CachePolicy>,
     /// How long it is remembered which messages were handled, and how many of them.
     pub idempotent: Option<CachePolicy>,
+    /// Its queue is bound to nothing: messages are sent to it by its name.
+    pub unbound: bool,
 }
 
 /// A number of places under a name: so many calls of all handlers with this bulkhead run at a time.
@@ -183,6 +185,7 @@ impl HandlerEntry {
             fallback: None,
             cache: None,
             idempotent: None,
+            unbound: false,
         };
         Self { name, location, docs: "", message, options, requires, start }
     }
@@ -250,6 +253,13 @@ option_setters! {
 }
 
 impl HandlerEntry {
+    /// Leaves its queue without bindings.
+    #[must_use]
+    pub const fn unbound(mut self) -> Self {
+        self.options.unbound = true;
+        self
+    }
+
     /// Gives every running instance its own copy.
     #[must_use]
     pub const fn broadcast(mut self) -> Self {

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::HandlerError;
 use crate::contract::refusal::ERROR_REPLY;
@@ -19,6 +20,16 @@ pub enum Outcome {
     Answered(Answer),
     /// Not handled; the error's class decides what follows.
     Failed(HandlerError),
+    /// Not handled yet: it is to come again after a wait, as the attempt with this number. Nothing that was published
+    /// leaves. For handlers of the framework's own, which know better than a policy when their turn is.
+    Later {
+        /// The number of the next attempt.
+        attempt: u32,
+        /// How long to wait.
+        wait: Duration,
+        /// A word on why, for the ledger.
+        reason: &'static str,
+    },
 }
 
 /// An answer that is serialized only if somebody waits for it. A copy is the same answer.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::options::PublishOptions;
@@ -76,6 +77,25 @@ impl Encoder {
         let mut options = PublishOptions { optional: true, ..PublishOptions::default() };
         let meta = self.meta(name, &mut options, Some(origin))?;
         let body = payload.encode(&meta).map_err(|error| unwritable(&meta, &error))?;
+        self.finish(None, Address::queue(to), meta, &options, body)
+    }
+
+    /// Encodes what is no message of a user's, for a queue.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub(crate) fn encode_to<P: Serialize>(
+        &self,
+        name: &'static str,
+        payload: &P,
+        to: &str,
+        mut options: PublishOptions,
+        origin: Option<&Origin>,
+    ) -> Result<Outgoing, PublishError> {
+        let meta = self.meta(name, &mut options, origin)?;
+        let fields = envelope::KindFields::default();
+        let body =
+            envelope::encode(&meta, payload, &fields).map_err(|error| unwritable(&meta, &error))?;
         self.finish(None, Address::queue(to), meta, &options, body)
     }
 

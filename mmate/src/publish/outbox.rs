@@ -99,7 +99,7 @@ impl Outbox {
     }
 
     /// Keeps messages, all or none of them.
-    pub(super) fn push(&self, new: Vec<Outgoing>) -> Result<(), &'static str> {
+    pub(crate) fn push(&self, new: Vec<Outgoing>) -> Result<(), &'static str> {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = messages.as_mut().ok_or(
             "the handler has already ended, so nothing can be published in its name; await what it starts, or take a \

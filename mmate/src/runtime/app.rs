@@ -15,6 +15,7 @@ use super::connect::connect;
 use super::plan::Plan;
 use super::service::ServiceInfo;
 use super::shutdown::{ShutdownReport, Signals};
+use super::workflows::{KeptWorkflows, RunningWorkflows};
 use crate::bridge::Bridge;
 use crate::consume::{Consumer, ConsumerHandle, Counts, Readiness};
 use crate::deadletter::{DeadLetterQueue, DeadLetters, DepthWatch};
@@ -23,6 +24,7 @@ use crate::handler::{FromResources, Resources, State};
 use crate::observability::Ledger;
 use crate::publish::{FlushError, Publisher};
 use crate::transport::Transport;
+use crate::workflow::Workflows;
 
 /// A checked app that is not connected yet.
 #[derive(Debug)]
@@ -109,6 +111,7 @@ pub struct Running {
     pub(super) transport: Arc<dyn Transport>,
     publisher: Publisher,
     pub(super) bridge: Bridge,
+    workflows: Option<RunningWorkflows>,
     ledger: Ledger,
     resources: Resources,
     /// True once the app is not ready for good: the first word of a stop.
@@ -126,6 +129,7 @@ pub(super) struct Parts {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) publisher: Publisher,
     pub(super) bridge: Bridge,
+    pub(super) workflows: Option<KeptWorkflows>,
     pub(super) ledger: Ledger,
     pub(super) resources: Resources,
     pub(super) stopping: watch::Sender<bool>,
@@ -133,7 +137,7 @@ pub(super) struct Parts {
 
 impl Running {
     pub(super) fn new(settings: Settings, parts: Parts) -> Self {
-        let Parts { transport, publisher, bridge, ledger, resources, stopping } = parts;
+        let Parts { transport, publisher, bridge, workflows, ledger, resources, stopping } = parts;
         let mut tasks = JoinSet::new();
         if ledger.keeps_snapshots() {
             let every = settings.ledger_every;
@@ -144,6 +148,7 @@ impl Running {
             transport,
             publisher,
             bridge,
+            workflows: workflows.map(RunningWorkflows::start),
             ledger,
             resources,
             leaving: watch::Sender::new(false),
@@ -187,6 +192,12 @@ impl Running {
     #[must_use]
     pub const fn bridge(&self) -> &Bridge {
         &self.bridge
+    }
+
+    /// The workflows outside any handler: to start instances, and to look at them. Nothing if the app has none.
+    #[must_use]
+    pub fn workflows(&self) -> Option<Workflows> {
+        self.workflows.as_ref().map(RunningWorkflows::handle)
     }
 
     /// What became of every message that this process took or published.
@@ -275,6 +286,10 @@ impl Running {
             while self.tasks.join_next().await.is_some() {}
             // Not before: handlers that end may wait for replies. Whoever waits outside of them is told now.
             self.bridge.close();
+            // No stage runs any more: others take over what waits.
+            if let Some(workflows) = self.workflows.take() {
+                workflows.stop().await;
+            }
             // Before the connection goes: what was accepted to be published later leaves now.
             let failed = self.publisher.flush().await.err();
             self.transport.close().await;

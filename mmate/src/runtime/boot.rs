@@ -10,6 +10,7 @@ use super::builder::Prepared;
 use super::config::Settings;
 use super::connect::connect;
 use super::plan::{Plan, QueuePlan};
+use super::workflows::{self, KeptWorkflows};
 use crate::bridge::{Bridge, BridgeOptions};
 use crate::consume::{Consumer, ConsumerOptions, Counters, Settler};
 use crate::deadletter::DepthWatch;
@@ -38,8 +39,12 @@ pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
     resources.insert(publisher.clone());
     let bridge = bridge(&prepared, &transport, &publisher);
     resources.insert(bridge.clone());
+    let workflows = workflows::open(&prepared, &*transport, &publisher).await?;
+    if let Some(workflows) = &workflows {
+        resources.insert(workflows.engine.clone());
+    }
     prepared.providers.build(&mut resources).await?;
-    Ok(Opened { prepared, transport, plan, publisher, bridge, ledger, resources })
+    Ok(Opened { prepared, transport, plan, publisher, bridge, workflows, ledger, resources })
 }
 
 /// An app that is ready to consume.
@@ -50,6 +55,7 @@ pub(super) struct Opened {
     plan: Plan,
     publisher: Publisher,
     bridge: Bridge,
+    workflows: Option<KeptWorkflows>,
     ledger: Ledger,
     resources: Resources,
 }
@@ -73,8 +79,9 @@ impl Opened {
             self.prepared.settings.dead_letters_check_every,
             self.prepared.alerts.clone(),
         );
-        let Self { prepared, transport, publisher, bridge, ledger, resources, plan } = self;
-        let parts = Parts { transport, publisher, bridge, ledger, resources, stopping };
+        let Self { prepared, transport, publisher, bridge, workflows, ledger, resources, plan } =
+            self;
+        let parts = Parts { transport, publisher, bridge, workflows, ledger, resources, stopping };
         let mut running = Running::new(prepared.settings, parts);
         for (consumer, queue) in consumers.into_iter().zip(plan.queues) {
             running.add(consumer, queue.dead_letter.name);

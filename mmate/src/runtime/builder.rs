@@ -10,19 +10,24 @@ use super::providers::BuildOrder;
 #[cfg(feature = "testing")]
 use super::service::ServiceInfo;
 use super::shutdown::Signals;
+use super::workflows;
 use crate::consume::{Alert, Alerts};
 use crate::contract::{Source, registered_messages};
 use crate::error::{BootErrors, Result};
 use crate::handler::{
     Handler, HandlerEntry, ProviderEntry, Resources, registered_handlers, registered_providers,
 };
+use crate::store::WorkflowStore;
 use crate::transport::Transport;
+use crate::workflow::{Graph, Need, Workflow, WorkflowEntry, registered_workflows};
 
 /// An app that is being put together. Nothing is registered unless it is asked for.
 #[derive(Debug)]
 #[must_use = "an app does nothing until it is built or run"]
 pub struct AppBuilder {
     handlers: Vec<&'static HandlerEntry>,
+    workflows: Vec<&'static WorkflowEntry>,
+    workflow_store: Option<Arc<dyn WorkflowStore>>,
     providers: Vec<&'static ProviderEntry>,
     resources: Resources,
     loader: Loader,
@@ -36,6 +41,8 @@ impl AppBuilder {
     pub(super) fn new(loader: Loader) -> Self {
         Self {
             handlers: Vec::new(),
+            workflows: Vec::new(),
+            workflow_store: None,
             providers: Vec::new(),
             resources: Resources::new(),
             loader,
@@ -68,9 +75,30 @@ impl AppBuilder {
         self.handlers.extend(
             registered_handlers().into_iter().filter(|entry| inside(entry.location.module)),
         );
+        self.workflows.extend(
+            registered_workflows().into_iter().filter(|entry| inside(entry.location.module)),
+        );
         self.providers.extend(
             registered_providers().into_iter().filter(|entry| inside(entry.location.module)),
         );
+        self
+    }
+
+    /// Takes one workflow, by the type of its state: `.workflow::<OrderFlow>()`.
+    pub fn workflow<W: Workflow>(mut self) -> Self {
+        self.workflows.push(W::ENTRY);
+        self
+    }
+
+    /// Takes a workflow by its description, for one that no macro wrote.
+    pub fn workflow_entry(mut self, entry: &'static WorkflowEntry) -> Self {
+        self.workflows.push(entry);
+        self
+    }
+
+    /// Keeps instances of workflows here, whatever `workflows.store` says.
+    pub fn workflow_store(mut self, store: impl Into<Arc<dyn WorkflowStore>>) -> Self {
+        self.workflow_store = Some(store.into());
         self
     }
 
@@ -133,22 +161,31 @@ impl AppBuilder {
         let mut errors = BootErrors::default();
         let config = self.loader.load().map_err(|wrong| list(&wrong))?;
         let settings = Settings::from_config(&config).map_err(|wrong| list(&wrong))?;
-        if self.handlers.is_empty() && !self.publish_only {
+        if self.handlers.is_empty() && self.workflows.is_empty() && !self.publish_only {
             errors.push(NO_HANDLERS);
         }
         check_messages(&registered_messages(), &mut errors);
         let mut handlers = self.handlers;
         handlers.sort_by_key(|entry| (entry.location.module, entry.location.line, entry.name));
         handlers.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        let mut needs: Vec<Need> = handlers.iter().map(|entry| need_of(entry)).collect();
+        let graphs = workflows::graphs(self.workflows, &mut errors);
+        for graph in &graphs {
+            handlers.extend(graph.handlers(settings.handler_timeout));
+            needs.extend(graph.needs());
+        }
         check_rules(&handlers, &settings, &config, &mut errors);
         let mut resources = self.resources;
         resources.insert(config.clone());
-        let providers = BuildOrder::find(&self.providers, &handlers, &resources, &mut errors);
+        let providers = BuildOrder::find(&self.providers, &needs, &resources, &mut errors);
         let instance = self.source.id().simple().to_string()[..8].to_owned();
         let source = self.source;
         let transport = self.transport;
         let alerts = self.alerts;
+        let store = self.workflow_store;
         let prepared = Prepared {
+            graphs: Arc::new(graphs),
+            store,
             handlers,
             providers,
             resources,
@@ -205,6 +242,11 @@ const NO_HANDLERS: &str = "there is no handler; a crate that the program never n
                            vanish\nhelp: write `use my_handlers as _;`, or `#[mmate::main(crates(my_handlers))]`\n\
                            help: a program that only publishes says `App::builder().publish_only()`";
 
+fn need_of(entry: &HandlerEntry) -> Need {
+    let user = format!("handler `{}`\n{}", entry.name, entry.location);
+    Need { user, requires: entry.requires }
+}
+
 fn list(wrong: &[super::config::ConfigError]) -> BootErrors {
     let mut errors = BootErrors::default();
     wrong.iter().for_each(|error| errors.push(error.to_string()));
@@ -214,6 +256,8 @@ fn list(wrong: &[super::config::ConfigError]) -> BootErrors {
 /// A checked app that is not connected.
 #[derive(Debug)]
 pub(super) struct Prepared {
+    pub(super) graphs: Arc<Vec<Graph>>,
+    pub(super) store: Option<Arc<dyn WorkflowStore>>,
     pub(super) handlers: Vec<&'static HandlerEntry>,
     pub(super) providers: BuildOrder,
     pub(super) resources: Resources,

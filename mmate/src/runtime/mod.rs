@@ -18,6 +18,7 @@ mod plan;
 mod providers;
 mod service;
 mod shutdown;
+mod workflows;
 
 pub use app::{App, Running};
 pub use builder::AppBuilder;

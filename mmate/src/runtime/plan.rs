@@ -237,6 +237,9 @@ fn topology(
 }
 
 fn patterns(entry: &HandlerEntry, queue: &str, settings: &Settings) -> Vec<String> {
+    if entry.options.unbound {
+        return Vec::new();
+    }
     if let Some(topic) = entry.options.topic {
         return vec![canonical_pattern(topic)];
     }

@@ -4,7 +4,8 @@ use std::any::TypeId;
 use std::collections::HashMap;
 
 use crate::error::BootErrors;
-use crate::handler::{HandlerEntry, ProviderEntry, Requirement, Requirements, Resources};
+use crate::handler::{ProviderEntry, Requirement, Requirements, Resources};
+use crate::workflow::Need;
 
 /// Providers in an order in which each finds what it needs.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ impl BuildOrder {
     /// Finds the order; reports what is missing, provided twice, or needs itself.
     pub(super) fn find(
         providers: &[&'static ProviderEntry],
-        handlers: &[&'static HandlerEntry],
+        needs: &[Need],
         given: &Resources,
         errors: &mut BootErrors,
     ) -> Self {
@@ -24,9 +25,8 @@ impl BuildOrder {
             let user = format!("provider `{}`\n{}", provider.name, provider.location);
             report_missing(&Requirements::of(provider.requires), &known, &user, errors);
         }
-        for handler in handlers {
-            let user = format!("handler `{}`\n{}", handler.name, handler.location);
-            report_missing(&Requirements::of(handler.requires), &known, &user, errors);
+        for Need { user, requires } in needs {
+            report_missing(&Requirements::of(*requires), &known, user, errors);
         }
         let mut search = Search { makers: &makers, order: Vec::new(), path: Vec::new(), errors };
         for provider in providers {

@@ -147,6 +147,7 @@ impl WorkflowStore for MemoryStore {
             && kept.instance.owner.as_deref() == Some(owner)
         {
             kept.instance.owner = None;
+            kept.instance.claims = kept.instance.claims.saturating_sub(1);
         }
         Ok(())
     }

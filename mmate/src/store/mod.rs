@@ -12,10 +12,12 @@
 //! - A change and the lines that it adds to the history are one: both are there, or neither.
 //! - Every wait on a database has a deadline.
 
+mod connect;
 mod error;
 mod memory;
 mod workflow;
 
+pub use connect::connect;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 pub use workflow::{

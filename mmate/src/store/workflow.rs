@@ -477,7 +477,8 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
     /// If nobody knows whether it is changed. The same change again is then told `false` if it was.
     async fn save(&self, save: &Save) -> Result<bool, StoreError>;
 
-    /// Lets an instance go that `owner` works on, unchanged. Nothing if it does not.
+    /// Lets an instance go that `owner` works on, as if it had not been claimed: nothing was begun. The claim is not
+    /// counted any more. Nothing if `owner` does not work on it.
     ///
     /// # Errors
     /// If the database does not say.

@@ -18,8 +18,10 @@ use crate::handler::{Handler, HandlerEntry, State};
 use crate::observability::Ledger;
 use crate::publish::{IntoDuration, Publish, Publisher};
 use crate::runtime::{AppBuilder, ConsumerHealth, Running, ServiceInfo};
+use crate::store::WorkflowStore;
 use crate::transport::memory::MemoryTransport;
 use crate::transport::{Properties, Queue, QueueKind, Topology, Transport};
+use crate::workflow::{Workflow, Workflows};
 
 /// How much virtual time a test may take to become quiet.
 const SETTLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -93,6 +95,18 @@ impl TestApp {
         })
         .await;
         assert!(quiet.is_ok(), "not quiet after 24 hours of virtual time: {:?}", self.health());
+    }
+
+    /// The workflows of the app: to start instances, and to look at them.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[must_use]
+    #[track_caller]
+    pub fn workflows(&self) -> Workflows {
+        let workflows = self.running.workflows();
+        assert!(workflows.is_some(), "the app has no workflow");
+        workflows.expect("invariant: asserted above")
     }
 
     /// The messages of a type that were published so far, by this test or by handlers.
@@ -348,6 +362,18 @@ impl TestAppBuilder {
     /// Takes one handler.
     pub fn handler<H: Handler>(mut self) -> Self {
         self.app = self.app.handler::<H>();
+        self
+    }
+
+    /// Takes one workflow.
+    pub fn workflow<W: Workflow>(mut self) -> Self {
+        self.app = self.app.workflow::<W>();
+        self
+    }
+
+    /// Keeps instances of workflows here, instead of in a memory of its own.
+    pub fn workflow_store(mut self, store: impl Into<Arc<dyn WorkflowStore>>) -> Self {
+        self.app = self.app.workflow_store(store);
         self
     }
 

@@ -1,16 +1,38 @@
 //! Workflows: stages that run one after another, each once it is durable that the one before is done, and that are
 //! undone in reverse when one fails.
 
+mod attempt;
+mod back;
+mod book;
 mod call;
+mod case;
+#[cfg(feature = "testing")]
+mod checkpoint;
 mod definition;
+mod engine;
+mod entries;
+mod error;
+mod forward;
+mod graph;
+mod handle;
+mod keeper;
 mod key;
+mod message;
 mod result;
+mod run;
 
 pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
+#[cfg(feature = "testing")]
+pub use checkpoint::Checkpoints;
 pub use definition::{
     Shape, StageEnd, StageEntry, StageFn, StageRunning, StageStarted, Test, Tested, Undo, Workflow,
     WorkflowEntry, WorkflowState, registered_workflows,
 };
+pub(crate) use engine::{Engine, EngineOptions};
+pub(crate) use entries::Need;
+pub use error::{WorkflowError, WorkflowErrorKind};
+pub(crate) use graph::Graph;
+pub use handle::{Ended, Failure, InstanceId, InstanceView, Run, Start, Workflows};
 pub use key::{StageInfo, StageKey};
 pub use result::{
     Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, StageResult,

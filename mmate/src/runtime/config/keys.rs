@@ -51,6 +51,17 @@ pub(super) const KEYS: &[Key] = &[
     key("bridge.local", "false"),
     // How much later than its deadline a request is still begun, since no two clocks agree.
     key("bridge.clock_skew", "1s"),
+    // Where instances of workflows are kept: `auto` (in memory beside the broker in memory, else in their messages
+    // alone), `none` (in their messages alone), `memory://`, `sqlite://..` or `postgres://..`.
+    Key { name: "workflows.store", default: Some("auto"), secret: true },
+    // How long a process counts as alive after it was heard of; its instances are free after that.
+    key("workflows.lease", "15s"),
+    // After which time without a change an instance is announced once more.
+    key("workflows.lost_after", "1m"),
+    // How often it is looked for such instances.
+    key("workflows.check_every", "10s"),
+    // How long ended instances are kept, and mail that nobody has read.
+    key("workflows.keep", "30d"),
     // How errors of a class are tried again, where the handler says nothing: calls in all, the growth of
     // the waits like `exponential(1s, 1m)`, and the part of a wait that is random, from 0 to 1.
     unset("retry.classes.transient.attempts"),

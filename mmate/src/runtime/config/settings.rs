@@ -52,6 +52,16 @@ pub struct Settings {
     pub bridge_local: bool,
     /// How much later than its deadline a request is still begun.
     pub bridge_clock_skew: Duration,
+    /// Where instances of workflows are kept. May hold a password, so `Debug` does not show it.
+    pub(crate) workflows_store: String,
+    /// How long a process counts as alive after it was heard of.
+    pub workflows_lease: Duration,
+    /// After which time without a change an instance is announced once more.
+    pub workflows_lost_after: Duration,
+    /// How often it is looked for such instances.
+    pub workflows_check_every: Duration,
+    /// How long ended instances are kept.
+    pub workflows_keep: Duration,
     /// What failures mean where neither the handler nor the error says it.
     pub retry: RetrySettings,
     /// The kind of queue for handlers that say nothing.
@@ -118,6 +128,11 @@ impl Settings {
             bridge_waiting_max: read.get("bridge.waiting_max"),
             bridge_local: read.get("bridge.local"),
             bridge_clock_skew: read.duration("bridge.clock_skew"),
+            workflows_store: read.get("workflows.store"),
+            workflows_lease: read.duration("workflows.lease"),
+            workflows_lost_after: read.duration("workflows.lost_after"),
+            workflows_check_every: read.duration("workflows.check_every"),
+            workflows_keep: read.duration("workflows.keep"),
             retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),
             flow_headers: read.names("wire.flow_headers"),

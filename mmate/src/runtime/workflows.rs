@@ -1,0 +1,184 @@
+//! Workflows of an app: their graphs checked, their store opened, their keepers run and stopped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::builder::Prepared;
+use super::config::Settings;
+use crate::error::{BootErrors, Result};
+use crate::publish::Publisher;
+use crate::store::{self, MemoryStore, WorkflowStore};
+use crate::transport::Transport;
+use crate::transport::memory::MemoryTransport;
+use crate::workflow::{Engine, EngineOptions, Graph, WorkflowEntry, Workflows};
+
+/// The graphs of the chosen workflows.
+pub(super) fn graphs(
+    mut entries: Vec<&'static WorkflowEntry>,
+    errors: &mut BootErrors,
+) -> Vec<Graph> {
+    entries.sort_by_key(|entry| (entry.id, entry.version, entry.location.line));
+    entries.dedup_by(|a, b| std::ptr::eq(*a, *b));
+    let mut known: BTreeMap<(&str, u32), &'static WorkflowEntry> = BTreeMap::new();
+    let mut graphs = Vec::new();
+    for entry in entries {
+        if let Some(other) = known.insert((entry.id, entry.version), entry) {
+            errors.push(format!(
+                "two workflows are called `{}` and have version {}; give one another `id` or `version`\n`{}` at {}\n`{}` at {}",
+                entry.id, entry.version, other.name, other.location, entry.name, entry.location
+            ));
+            continue;
+        }
+        match Graph::of(entry) {
+            Ok(graph) => graphs.push(graph),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    errors.push(format!("workflow `{}`: {mistake}\n{}", entry.id, entry.location));
+                }
+            }
+        }
+    }
+    graphs
+}
+
+/// What the boot has made of an app's workflows.
+#[derive(Debug)]
+pub(super) struct KeptWorkflows {
+    pub(super) engine: Engine,
+    check_every: Duration,
+    /// The broker begins with no messages, whatever the store holds.
+    forgetful: bool,
+}
+
+/// Opens the store and checks what it holds. Nothing if the app has no workflows.
+pub(super) async fn open(
+    prepared: &Prepared,
+    transport: &dyn Transport,
+    publisher: &Publisher,
+) -> Result<Option<KeptWorkflows>> {
+    if prepared.graphs.is_empty() {
+        return Ok(None);
+    }
+    let settings = &prepared.settings;
+    let forgetful = transport.name() == MemoryTransport::NAME;
+    let store = open_store(prepared, forgetful).await?;
+    if store.is_none() {
+        tracing::warn!(
+            "workflows are kept in their messages alone: stages run at least once, and nobody can look at instances; \
+             `workflows.store` names a database"
+        );
+    }
+    let options = EngineOptions {
+        owner: format!("{}.{}", settings.service, prepared.instance),
+        lease: settings.workflows_lease,
+        lost_after: settings.workflows_lost_after,
+        stage_timeout: settings.handler_timeout,
+        interruptions_max: settings.redeliveries_max,
+        keep: settings.workflows_keep,
+        retry: Arc::new(settings.retry.clone()),
+        alerts: prepared.alerts.clone(),
+    };
+    let engine = Engine::new(
+        Arc::clone(&prepared.graphs),
+        store,
+        publisher.clone(),
+        options,
+        #[cfg(feature = "testing")]
+        prepared.resources.get::<crate::workflow::Checkpoints>().map(|found| (*found).clone()),
+    );
+    engine.sign_on().await.map_err(|error| refused(&error.to_string()))?;
+    let check_every = settings.workflows_check_every;
+    Ok(Some(KeptWorkflows { engine, check_every, forgetful }))
+}
+
+async fn open_store(
+    prepared: &Prepared,
+    forgetful: bool,
+) -> Result<Option<Arc<dyn WorkflowStore>>> {
+    let Some(store) = connect(prepared, forgetful).await? else { return Ok(None) };
+    store.prepare().await.map_err(|error| refused(&error.to_string()))?;
+    let live = store.live_versions().await.map_err(|error| refused(&error.to_string()))?;
+    let mut errors = BootErrors::default();
+    for version in &live {
+        if let Some(why) = missing(&prepared.graphs, version) {
+            errors.push(why);
+        }
+    }
+    Ok(errors.or(Some(store))?)
+}
+
+async fn connect(prepared: &Prepared, forgetful: bool) -> Result<Option<Arc<dyn WorkflowStore>>> {
+    if let Some(store) = &prepared.store {
+        return Ok(Some(Arc::clone(store)));
+    }
+    let Settings { workflows_store: url, .. } = &prepared.settings;
+    let source = prepared.source.clone();
+    match url.as_str() {
+        "none" => Ok(None),
+        "auto" if forgetful => Ok(Some(Arc::new(MemoryStore::new(source)))),
+        "auto" => Ok(None),
+        url => match store::connect(url, source).await {
+            Ok(store) => Ok(Some(store)),
+            Err(error) => Err(refused(&error.to_string()).into()),
+        },
+    }
+}
+
+fn refused(why: &str) -> BootErrors {
+    let mut errors = BootErrors::default();
+    errors.push(format!("the workflow store cannot be used (`workflows.store`): {why}"));
+    errors
+}
+
+/// Why a version with live instances cannot be run here, if it cannot.
+fn missing(graphs: &[Graph], live: &store::LiveVersion) -> Option<String> {
+    let (workflow, version) = (&live.workflow, live.version);
+    let mut own = graphs.iter().filter(|graph| graph.entry.id == workflow).peekable();
+    // Another service's workflows may be in the same store.
+    own.peek()?;
+    let instances =
+        format!("{} instances run on it, `{}` among them", live.instances, live.example);
+    match own.find(|graph| graph.entry.version == version) {
+        None => Some(format!(
+            "workflow `{workflow}` has no version {version} in this program, and {instances}\nhelp: keep the `impl` block \
+             of version {version} until they have ended"
+        )),
+        Some(graph) if graph.hash != live.graph => Some(format!(
+            "the stages of workflow `{workflow}` version {version} are not those with which its instances began, and \
+             {instances}\nhelp: put the stages of version {version} back, and write the new ones as `version = {}`\n{}",
+            version + 1,
+            graph.entry.location
+        )),
+        Some(_) => None,
+    }
+}
+
+/// Workflows of a running app.
+#[derive(Debug)]
+pub(super) struct RunningWorkflows {
+    engine: Engine,
+    /// They end with it.
+    keepers: JoinSet<()>,
+}
+
+impl RunningWorkflows {
+    pub(super) fn start(kept: KeptWorkflows) -> Self {
+        let KeptWorkflows { engine, check_every, forgetful } = kept;
+        let mut keepers = JoinSet::new();
+        keepers.spawn(engine.keep_alive());
+        keepers.spawn(engine.look_after(check_every, forgetful));
+        Self { engine, keepers }
+    }
+
+    pub(super) fn handle(&self) -> Workflows {
+        Workflows::new(self.engine.clone())
+    }
+
+    pub(super) async fn stop(mut self) {
+        self.keepers.shutdown().await;
+        self.engine.sign_off().await;
+    }
+}

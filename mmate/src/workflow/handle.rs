@@ -1,0 +1,504 @@
+//! What services and handlers do with workflows: start them, wait for them, look at them, change their way.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::book::{Book, Onward};
+use super::case::read_book;
+use super::definition::Workflow;
+use super::engine::Engine;
+use super::error::{WorkflowError, WorkflowErrorKind as Kind};
+use super::graph::Graph;
+use super::message::FlowMessage;
+use crate::handler::{Context, FromContext, FromResources, HandlerError, HandlerResult, Resources};
+use crate::publish::IntoDuration;
+use crate::store::{HistoryEntry, Instance, InstanceFilter, Wish, WorkflowStatus, WorkflowStore};
+
+/// How often somebody who waits looks at the store, at first and in the end.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The workflows of an app. Cheap to clone.
+///
+/// Outside a handler [`Workflows::start`] returns when the instance is durable. Inside a handler, as a parameter of it,
+/// an instance starts only if the handler succeeds.
+#[derive(Clone)]
+pub struct Workflows {
+    engine: Engine,
+    /// The call that it belongs to, inside a handler.
+    context: Option<Context>,
+}
+
+/// The id of an instance, which knows the type of its state.
+pub struct InstanceId<W>(Uuid, PhantomData<fn() -> W>);
+
+/// An instance that was started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Run<W> {
+    /// Its id.
+    pub id: InstanceId<W>,
+}
+
+/// An instance that has come to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Ended<W> {
+    /// Its id.
+    pub id: InstanceId<W>,
+    /// How it ended.
+    pub status: WorkflowStatus,
+    /// The state at the end.
+    pub state: W,
+    /// Why it went back, unless it is completed.
+    pub failure: Option<Failure>,
+}
+
+/// Why an instance went back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The stage that failed; empty if the instance was cancelled or its time was over.
+    pub stage: String,
+    /// The text of its error.
+    pub error: String,
+}
+
+/// How far an instance is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InstanceView {
+    /// As the store has it.
+    pub instance: Instance,
+    /// The stage that runs, waits or is undone next; empty at the end.
+    pub stage: String,
+    /// The state: JSON.
+    pub state: Box<RawValue>,
+    /// Why it goes back, or went.
+    pub failure: Option<Failure>,
+}
+
+impl Workflows {
+    pub(crate) const fn new(engine: Engine) -> Self {
+        Self { engine, context: None }
+    }
+
+    /// Starts an instance with this state.
+    pub fn start<W: Workflow>(&self, state: W) -> Start<'_, W> {
+        Start { workflows: self, state, id: None, correlation_id: None }
+    }
+
+    /// Waits until an instance has come to its end; for at most so long.
+    ///
+    /// # Errors
+    /// [`WorkflowErrorKind::Timeout`](Kind::Timeout) if it has not, which changes nothing about it: wait again, or cancel it.
+    /// [`WorkflowErrorKind::Stuck`](Kind::Stuck) if it is stuck. Those of the store.
+    pub async fn wait<W: Workflow>(
+        &self,
+        id: InstanceId<W>,
+        timeout: impl IntoDuration,
+    ) -> Result<Ended<W>, WorkflowError> {
+        let timeout =
+            timeout.into_duration().map_err(|why| WorkflowError::new(Kind::Invalid, why))?;
+        let store = self.store(W::ENTRY.id)?;
+        let until = Instant::now() + timeout;
+        let mut ended = self.engine.0.ended.subscribe();
+        let mut pause = LOOKS.0;
+        loop {
+            ended.borrow_and_update();
+            if let Some(instance) = store.get(id.0).await?
+                && let Some(ended) = at_its_end(&instance)?
+            {
+                return Ok(ended);
+            }
+            if Instant::now() >= until {
+                return Err(WorkflowError::new(
+                    Kind::Timeout,
+                    format!("instance `{id}` was not at its end after {timeout:?}; it goes on"),
+                ));
+            }
+            // Woken when one ends in this process; those that end elsewhere are found by looking.
+            let _ = timeout_at((Instant::now() + pause).min(until), ended.changed()).await;
+            pause = (pause * 2).min(LOOKS.1);
+        }
+    }
+
+    /// How far an instance is; nothing if there is none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn get(&self, id: impl Into<Uuid>) -> Result<Option<InstanceView>, WorkflowError> {
+        let found = self.store("")?.get(id.into()).await?;
+        found.map(|instance| self.view(instance)).transpose()
+    }
+
+    /// Instances, the newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn list(&self, filter: &InstanceFilter) -> Result<Vec<InstanceView>, WorkflowError> {
+        let found = self.store("")?.list(filter).await?;
+        found.into_iter().map(|instance| self.view(instance)).collect()
+    }
+
+    /// What happened to an instance, in order; empty if there is none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn history(&self, id: impl Into<Uuid>) -> Result<Vec<HistoryEntry>, WorkflowError> {
+        Ok(self.store("")?.history(id.into()).await?)
+    }
+
+    /// Has an instance undo what is done, and end as cancelled. A stage that is running comes to its end first. Returns
+    /// when the wish is durable; [`Workflows::wait`] waits for the end.
+    ///
+    /// # Errors
+    /// [`WorkflowErrorKind::NotFound`](Kind::NotFound); [`WorkflowErrorKind::TooLate`](Kind::TooLate) if it goes back
+    /// already, or has ended.
+    pub async fn cancel(&self, id: impl Into<Uuid>) -> Result<(), WorkflowError> {
+        let can = |status: WorkflowStatus| {
+            !status.is_end()
+                && !matches!(status, WorkflowStatus::Compensating | WorkflowStatus::Stuck)
+        };
+        self.wish(id.into(), Wish::Cancel, can).await
+    }
+
+    /// Tries the compensation again that an instance is stuck in.
+    ///
+    /// # Errors
+    /// [`WorkflowErrorKind::NotFound`](Kind::NotFound); [`WorkflowErrorKind::TooLate`](Kind::TooLate) if it is not stuck.
+    pub async fn resume(&self, id: impl Into<Uuid>) -> Result<(), WorkflowError> {
+        self.wish(id.into(), Wish::Resume, |status| status == WorkflowStatus::Stuck).await
+    }
+
+    /// Takes the compensation that an instance is stuck in for done, and goes on undoing: somebody has undone it by hand.
+    ///
+    /// # Errors
+    /// As [`Workflows::resume`].
+    pub async fn skip(&self, id: impl Into<Uuid>) -> Result<(), WorkflowError> {
+        self.wish(id.into(), Wish::Skip, |status| status == WorkflowStatus::Stuck).await
+    }
+
+    async fn wish(
+        &self,
+        id: Uuid,
+        wish: Wish,
+        can: impl Fn(WorkflowStatus) -> bool,
+    ) -> Result<(), WorkflowError> {
+        let store = self.store("")?;
+        let not_found =
+            || WorkflowError::new(Kind::NotFound, format!("there is no instance `{id}`"));
+        let before = store.get(id).await?.ok_or_else(not_found)?;
+        if !can(before.status) {
+            return Err(WorkflowError::new(
+                Kind::TooLate,
+                format!("instance `{id}` is {}; `{wish}` has nothing to change", before.status),
+            ));
+        }
+        let instance = store.wish(id, wish).await?.ok_or_else(not_found)?;
+        // Crash window: the wish is kept and nobody is told. The next message of the instance finds it, and one that waits
+        // is announced when it is due.
+        if instance.owner.is_none() && !instance.status.is_end() {
+            self.engine
+                .say_where(&instance)
+                .await
+                .map_err(|error| WorkflowError::new(Kind::Unannounced, error.chain()))?;
+        }
+        Ok(())
+    }
+
+    fn store(&self, workflow: &str) -> Result<&dyn WorkflowStore, WorkflowError> {
+        self.engine.0.store.as_deref().ok_or_else(|| {
+            let of = if workflow.is_empty() { String::new() } else { format!(" of `{workflow}`") };
+            WorkflowError::new(
+                Kind::NoStore,
+                format!(
+                    "instances{of} are in their messages alone, so nobody can look them up\nhelp: name a database in \
+                     `workflows.store`, like `sqlite://workflows.db` or `postgres://..`"
+                ),
+            )
+        })
+    }
+
+    fn view(&self, instance: Instance) -> Result<InstanceView, WorkflowError> {
+        let book = read_book(&instance).map_err(|error| unreadable(&error))?;
+        let graph = self.engine.graph(&instance.workflow, Some(instance.version));
+        let stage = match (&book.back, graph) {
+            _ if instance.status.is_end() => String::new(),
+            (Some(back), _) => {
+                book.log.get(back.at).map_or_else(String::new, |done| done.stage.clone())
+            }
+            (None, Some(graph)) => graph.name(book.step).to_owned(),
+            (None, None) => format!("step {}", book.step),
+        };
+        let failure = failure_of(&book);
+        Ok(InstanceView { instance, stage, state: book.state, failure })
+    }
+}
+
+fn unreadable(error: &HandlerError) -> WorkflowError {
+    WorkflowError::new(Kind::Store, error.chain())
+}
+
+fn failure_of(book: &Book) -> Option<Failure> {
+    let back = book.back.as_ref()?;
+    Some(Failure { stage: back.stage.clone(), error: back.error.clone() })
+}
+
+fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, WorkflowError> {
+    // With a wish it is about to go on.
+    if instance.status == WorkflowStatus::Stuck && instance.wish.is_none() {
+        return Err(WorkflowError::new(
+            Kind::Stuck,
+            format!(
+                "instance `{}` is stuck: a stage could not be undone\nhelp: mend the cause, then `workflows resume {}`",
+                instance.id, instance.id
+            ),
+        ));
+    }
+    if !instance.status.is_end() {
+        return Ok(None);
+    }
+    let book = read_book(instance).map_err(|error| unreadable(&error))?;
+    let failure = failure_of(&book);
+    let state = serde_json::from_str(book.state.get()).map_err(|error| {
+        WorkflowError::new(
+            Kind::Store,
+            format!("the state of instance `{}` cannot be read: {error}", instance.id),
+        )
+    })?;
+    Ok(Some(Ended { id: instance.id.into(), status: instance.status, state, failure }))
+}
+
+impl<W> Ended<W> {
+    /// The state, if every stage is done.
+    ///
+    /// # Errors
+    /// Itself, if it is anything but completed.
+    pub fn completed(self) -> Result<W, Self> {
+        if self.status == WorkflowStatus::Completed { Ok(self.state) } else { Err(self) }
+    }
+}
+
+/// A start with its options; awaiting it starts the instance.
+#[must_use = "nothing is started until it is awaited"]
+pub struct Start<'a, W> {
+    workflows: &'a Workflows,
+    state: W,
+    id: Option<Uuid>,
+    correlation_id: Option<String>,
+}
+
+impl<W> Start<'_, W> {
+    /// Sets the instance's id instead of making one. An id that was used before starts nothing, and is no error: so a
+    /// caller that does not know whether it has started can ask again.
+    pub const fn id(mut self, id: Uuid) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets the correlation id of everything that the instance publishes, instead of inheriting one or taking its id.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+}
+
+impl<'a, W: Workflow> IntoFuture for Start<'a, W> {
+    type Output = Result<Run<W>, WorkflowError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { workflows, state, id, correlation_id } = self;
+        let text = serde_json::value::to_raw_value(&state).map_err(|error| {
+            let text = format!("the state of `{}` cannot be written: {error}", W::ENTRY.id);
+            WorkflowError::new(Kind::Invalid, text)
+        });
+        Box::pin(async move {
+            let id = workflows.begin(W::ENTRY.id, text?, id, correlation_id).await?;
+            Ok(Run { id: id.into() })
+        })
+    }
+}
+
+impl Workflows {
+    /// Not generic: one copy serves all workflows.
+    async fn begin(
+        &self,
+        workflow: &'static str,
+        state: Box<RawValue>,
+        id: Option<Uuid>,
+        correlation_id: Option<String>,
+    ) -> Result<Uuid, WorkflowError> {
+        let engine = &self.engine;
+        let graph = engine.graph(workflow, None).ok_or_else(|| {
+            WorkflowError::new(
+                Kind::Unknown,
+                format!(
+                    "this service has no workflow `{workflow}`; take it with `.registered()` or `.workflow::<..>()`"
+                ),
+            )
+        })?;
+        let origin = self.context.as_ref().map(Context::origin);
+        let id = match id {
+            Some(id) => id,
+            None => made_id(&engine.0.publisher.encoder().next_id(origin)),
+        };
+        let correlation = correlation_id
+            .or_else(|| origin.map(|origin| origin.correlation_id().to_owned()))
+            .unwrap_or_else(|| id.to_string());
+        let now = engine.now();
+        let mut book = Book::new(state, graph, correlation, now.as_millisecond());
+        match book.settle_on(graph, 0) {
+            Ok(Onward::Step) => {
+                book.wait_before(graph, now.as_millisecond());
+            }
+            Ok(Onward::End) => {}
+            Err((stage, error)) => {
+                let text = format!(
+                    "whether stage `{stage}` comes first cannot be told: {}",
+                    error.chain()
+                );
+                return Err(WorkflowError::new(Kind::Invalid, text));
+            }
+        }
+        self.announce(graph, id, book).await?;
+        Ok(id)
+    }
+
+    async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
+        let engine = &self.engine;
+        let new = engine.new_instance(graph, id, &book);
+        let message =
+            FlowMessage { workflow: graph.entry.id.to_owned(), instance: id, position: 0, book };
+        let invalid = |error: crate::transport::PublishError| {
+            WorkflowError::new(Kind::Invalid, error.to_string())
+        };
+        if let Some(context) = &self.context {
+            let outgoing =
+                engine.encode(graph, &message, Some(context.origin())).map_err(invalid)?;
+            // It leaves when the handler succeeds, and the instance is made by the one who takes it.
+            return context.keep(outgoing).map_err(|why| WorkflowError::new(Kind::Invalid, why));
+        }
+        let outgoing = engine.encode(graph, &message, None).map_err(invalid)?;
+        let Some(store) = &engine.0.store else {
+            return engine
+                .send(outgoing)
+                .await
+                .map_err(|error| WorkflowError::new(Kind::Unannounced, error.to_string()));
+        };
+        if !store.create(&new).await? {
+            return Ok(());
+        }
+        // Crash window: kept and not announced. It is announced when it is due; so it has started, whatever the
+        // broker says now.
+        if let Err(error) = engine.send(outgoing).await {
+            tracing::warn!(instance = %id, workflow = graph.entry.id, %error, "an instance is kept, and its first stage not announced yet");
+        }
+        Ok(())
+    }
+}
+
+/// Ids of messages are UUIDs; one that a test's source makes otherwise still gives one.
+fn made_id(id: &str) -> Uuid {
+    Uuid::parse_str(id).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()))
+}
+
+#[diagnostic::do_not_recommend]
+impl FromContext for Workflows {
+    fn from_context(context: &Context) -> HandlerResult<Self> {
+        let engine = find(context.resources())?;
+        Ok(Self { engine, context: Some(context.clone()) })
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl FromResources for Workflows {
+    fn from_resources(resources: &Resources) -> HandlerResult<Self> {
+        find(resources).map(Self::new)
+    }
+}
+
+fn find(resources: &Resources) -> HandlerResult<Engine> {
+    let engine = resources.get::<Engine>();
+    engine
+        .map(|engine| (*engine).clone())
+        .ok_or_else(|| HandlerError::msg("the app has no engine for workflows"))
+}
+
+impl fmt::Debug for Workflows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workflows")
+            .field("engine", &self.engine)
+            .field("inside_handler", &self.context.is_some())
+            .finish()
+    }
+}
+
+impl<W> fmt::Debug for Start<'_, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<W> InstanceId<W> {
+    /// The id itself.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl<W> Clone for InstanceId<W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for InstanceId<W> {}
+
+impl<W> From<Uuid> for InstanceId<W> {
+    fn from(id: Uuid) -> Self {
+        Self(id, PhantomData)
+    }
+}
+
+impl<W> From<InstanceId<W>> for Uuid {
+    fn from(id: InstanceId<W>) -> Self {
+        id.0
+    }
+}
+
+impl<W> PartialEq for InstanceId<W> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<W> Eq for InstanceId<W> {}
+
+impl<W> fmt::Display for InstanceId<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<W> fmt::Debug for InstanceId<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Failure {
+    /// Whether no stage failed: it was cancelled, or its time was over.
+    #[must_use]
+    pub const fn is_from_outside(&self) -> bool {
+        self.stage.is_empty()
+    }
+}
