@@ -195,11 +195,184 @@ pub use mmate_macros::payload;
 #[doc(inline)]
 pub use mmate_macros::handler;
 
-/// Declares a workflow.
+/// Declares a workflow: a state, and the stages that take it from its beginning to its end, or undo what they did.
+///
+/// It goes on the `impl` block of the state, which is any type that serde can write and read: `#[payload]` makes one. Methods with
+/// [`#[stage]`](macro@stage) are the stages. **They run in the order in which they are written**, each once it is durable that the
+/// one before is done.
+///
+#[cfg_attr(feature = "runtime", doc = "```")]
+#[cfg_attr(not(feature = "runtime"), doc = "```ignore")]
+/// use mmate::prelude::*;
+/// # pub struct Inventory;
+/// # impl Inventory { async fn hold(&self, key: &StageKey) -> Result { Ok(()) } async fn free(&self, key: &StageKey) -> Result { Ok(()) } }
+/// # pub struct Payments;
+/// # impl Payments {
+/// #     async fn charge(&self, key: &StageKey) -> Result<String> { Ok(key.to_string()) }
+/// #     async fn refund(&self, charge: &StageKey, key: StageKey) -> Result { Ok(()) }
+/// # }
+///
+/// #[payload]
+/// pub struct OrderFlow {
+///     pub order_id: String,
+///     pub parcels: u32,
+///     pub payment_id: Option<String>,
+/// }
+///
+/// /// Takes an order from payment to shipment, or undoes it.
+/// #[workflow(id = "order-processing", timeout = "10m")]
+/// impl OrderFlow {
+///     #[stage(compensate = release_inventory, timeout = "20s")]
+///     async fn reserve_inventory(&mut self, inventory: State<Inventory>, key: StageKey) -> Result {
+///         inventory.hold(&key).await
+///     }
+///
+///     #[stage(compensate = refund, retry(attempts = 3, backoff = exponential("1s", "30s")))]
+///     async fn charge(&mut self, payments: State<Payments>, key: StageKey) -> Result {
+///         self.payment_id = Some(payments.charge(&key).await?);
+///         Ok(())
+///     }
+///
+///     #[stage(repeat = has_more)]
+///     async fn pack(&mut self) {
+///         self.parcels -= 1;
+///     }
+///
+///     #[stage(continue_on_failure)]
+///     async fn notify(&mut self, publisher: Publisher) -> Result {
+/// #       let _ = publisher;
+///         Ok(())
+///     }
+///
+///     async fn release_inventory(&mut self, inventory: State<Inventory>, key: StageKey) -> Result {
+///         inventory.free(&key).await
+///     }
+///
+///     // By the key of the charge: whether `payment_id` was written down is not known.
+///     async fn refund(&mut self, payments: State<Payments>, key: StageKey) -> Result {
+///         payments.refund(&key, key.undo()).await
+///     }
+///
+///     fn has_more(&self) -> bool {
+///         self.parcels > 0
+///     }
+/// }
+/// ```
+///
+/// # Keys
+///
+/// | key | without it | meaning |
+/// |---|---|---|
+/// | `id = "order-processing"` | the type's name in kebab case | its name in queues and listings: letters, digits, `-`, `_` and `.` |
+/// | `timeout = "10m"` | no limit | how long an instance may take, from its start to its last stage |
+/// | `version = 2` | 1 | its version, from 1; an instance ends on the version that it started with |
+/// | `prefix = "ecommerce.workflow."` | `stageflow.` | what the names of its queues begin with |
+/// | `concurrency = 10` | the config's | how many messages of one stage are worked on at a time, per process; a number or a constant |
+/// | `events` | none | its life is published as events |
+/// | `complete` | the boot lists them | a stage that takes services, may be followed by a failure and has neither `compensate` nor `irreversible` does not compile |
+/// | `crate = ::path` | `::mmate` | where `mmate` is, if it has another name |
+///
+/// **The id from a name**: all in lower case, with a `-` before each upper-case letter that begins a word, and for each `_`. A word
+/// begins after a lower-case letter or a digit, and before the last of several upper-case letters: `OrderFlow` is `order-flow`,
+/// `HTTPRelay` is `http-relay`, `Order2Go` is `order2-go`. Renaming the type is a new workflow then, whose instances are not those of
+/// the old one.
+///
+/// # The state
+///
+/// `self` is the state that travels from stage to stage. What a stage has changed is kept if the stage succeeds; **what a failed attempt
+/// has changed is dropped**, and the next attempt sees the state as the first one did.
+///
+/// # What undoes a stage
+///
+/// If a stage fails for good, those before it are undone in reverse: the method that `compensate` names is called for each, until it
+/// succeeds. It is any other `async` method of the block: it takes `&mut self`, or `&self`, and what a stage may ask for.
+///
+/// **It is also called for a stage whose outcome is unknown**: one that overran its time limit, panicked, or whose process was killed. Such a
+/// stage may have had its effect or not, and what it would have written into the state is not there. So the method
+///
+/// - must be idempotent, and succeed if there is nothing to undo;
+/// - must not rely on what its stage would have written into the state: it finds the effect by the
+///   [`StageKey`](crate::workflow::StageKey), which is that of the stage it undoes.
+///
+/// `MMATE_MACROS_DEBUG=OrderFlow` in the environment of the compiler prints what the attribute writes. The methods stay ordinary methods,
+/// which a test may call.
 #[doc(inline)]
 pub use mmate_macros::workflow;
 
-/// Declares a stage of a workflow.
+/// Declares a stage of a workflow: an `async` method of an `impl` block with [`#[workflow]`](macro@workflow).
+///
+/// A stage takes `&mut self`, and further parameters in any order: `State<T>`, `Publisher`, `Bridge`, `Context` and whatever else
+/// implements `FromContext`; and of its own
+///
+/// - [`StageKey`](crate::workflow::StageKey): the same on every attempt of the same stage of the same instance, in every process, also
+///   after a crash. An outside service gets it as its idempotency key, so that a stage that is tried again has its effect once.
+/// - [`StageInfo`](crate::workflow::StageInfo): which stage of which instance it is, and at which attempt.
+///
+/// It returns nothing, `Result`, or `Result<(), E>` with any error type `E`, which is treated by its class as a handler's.
+///
+/// # Keys
+///
+/// | key | without it | meaning |
+/// |---|---|---|
+/// | `compensate = refund` | it is not undone | the method of this block that undoes it; several stages may name one |
+/// | `irreversible` | - | says that nothing can undo it; not with `compensate` |
+/// | `timeout = "20s"` | the config's | how long one attempt may take |
+/// | `retry(..)` | the default policy | as with [`#[handler]`](macro@handler) |
+/// | `continue_on_failure` | the workflow is undone | when it has failed for good, the workflow goes on with the state from before it |
+/// | `when = is_abroad` | it always runs | it is left out if this `fn(&self) -> bool` of the block says no |
+/// | `repeat = has_more` | it runs once | it runs again as long as this `fn(&self) -> bool` of the block says yes after it; each round has its own `StageKey` |
+/// | `delay = "1h"` | none | how long the workflow waits before it; nothing is held meanwhile, and the wait outlives restarts |
+/// | `parallel = checks` | it runs alone | it is a branch of this group |
+/// | `join = checks` | it runs alone | it takes the values of the branches of this group |
+///
+/// `delay` and `repeat` are for stages that run alone. The names of methods and groups are written as they are, without quotes.
+///
+/// # Groups
+///
+/// Branches of one group run beside each other. They follow each other, two at least, and their join follows them. **A branch** takes
+/// `&self`, since all see the same state, and returns `Result<T>`, or `Result<T, E>`, with a value. **The join** takes `&mut self`,
+/// then the values in the order in which the branches are written, then what a stage may ask for. The value of a branch is a `T`, or an
+/// `Option<T>` if the branch has `when` or `continue_on_failure`.
+///
+#[cfg_attr(feature = "runtime", doc = "```")]
+#[cfg_attr(not(feature = "runtime"), doc = "```ignore")]
+/// use mmate::prelude::*;
+/// # pub struct Bank;
+/// # impl Bank { async fn score(&self) -> Result<u32> { Ok(1) } }
+///
+/// #[payload]
+/// pub struct Application {
+///     pub country: String,
+///     pub granted: bool,
+/// }
+///
+/// #[payload]
+/// pub struct Duty {
+///     pub cents: u64,
+/// }
+///
+/// #[workflow]
+/// impl Application {
+///     #[stage(parallel = checks)]
+///     async fn credit(&self, bank: State<Bank>) -> Result<u32> {
+///         bank.score().await
+///     }
+///
+///     #[stage(parallel = checks, when = is_abroad)]
+///     async fn customs(&self) -> Result<Duty> {
+///         Ok(Duty { cents: 100 })
+///     }
+///
+///     #[stage(join = checks)]
+///     async fn judge(&mut self, score: u32, duty: Option<Duty>) {
+///         self.granted = score > 600 && duty.is_none();
+///     }
+///
+///     fn is_abroad(&self) -> bool {
+///         self.country != "DE"
+///     }
+/// }
+/// ```
 #[doc(inline)]
 pub use mmate_macros::stage;
 

@@ -18,7 +18,8 @@
 #![forbid(unsafe_code)]
 
 use mmate::handler::{Context, HandlerResult, State};
-use mmate::{MessageError, handler, message, payload, provider};
+use mmate::workflow::StageKey;
+use mmate::{MessageError, handler, message, payload, provider, workflow};
 
 /// Asks for an order.
 #[message(command, service = "orders", reply = OrderPlaced, key = customer_id)]
@@ -93,6 +94,72 @@ pub async fn create_order(
 async fn confirm(event: OrderCreated, context: Context) -> Result<(), OrderError> {
     drop((event, context));
     Err(OrderError::Warehouse)
+}
+
+/// An order on its way.
+#[payload]
+pub struct OrderFlow {
+    /// The order.
+    pub order_id: String,
+    parcels: u32,
+}
+
+/// Takes an order to its end.
+#[workflow(timeout = "10m", complete)]
+impl OrderFlow {
+    /// Changes nothing, waits for nothing and cannot fail.
+    ///
+    /// # Errors
+    /// Never.
+    #[stage]
+    pub async fn validate(&mut self) -> HandlerResult {
+        Ok(())
+    }
+
+    #[stage(compensate = release)]
+    async fn reserve(
+        &mut self,
+        orders: State<Orders>,
+        key: StageKey,
+    ) -> HandlerResult<(), OrderError> {
+        drop((orders, key));
+        Err(OrderError::Warehouse)
+    }
+
+    #[stage(compensate = release)]
+    async fn reserve_again(&mut self, orders: State<Orders>) {
+        drop(orders);
+    }
+
+    #[stage(parallel = checks)]
+    async fn credit(&self) -> HandlerResult<u32> {
+        Ok(1)
+    }
+
+    #[stage(parallel = checks, when = has_more)]
+    async fn customs(&self, context: Context) -> HandlerResult<OrderNote> {
+        drop(context);
+        Ok(OrderNote { text: self.order_id.clone() })
+    }
+
+    #[stage(join = checks)]
+    async fn judge(&mut self, credit: u32, customs: Option<OrderNote>) {
+        self.parcels = credit + u32::from(customs.is_some());
+    }
+
+    #[stage(repeat = has_more, delay = "1h")]
+    async fn pack(&mut self) {
+        self.parcels -= 1;
+    }
+
+    async fn release(&mut self, orders: State<Orders>) -> HandlerResult {
+        drop(orders);
+        Ok(())
+    }
+
+    const fn has_more(&self) -> bool {
+        self.parcels > 0
+    }
 }
 
 /// Starts.

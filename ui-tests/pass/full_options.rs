@@ -3,7 +3,8 @@
 use mmate::handler::{Context, HandlerResult as Result, State};
 use mmate::publish::Publisher;
 use mmate::reliability::MessageError as _;
-use mmate::{MessageError, handler, message, payload, provider};
+use mmate::workflow::{StageInfo, StageKey};
+use mmate::{MessageError, handler, message, payload, provider, workflow};
 
 const PREFETCH: u16 = 64;
 
@@ -143,6 +144,112 @@ async fn find_for_a_while(_: FindOrder) -> Result<OrderPlaced> {
     Ok(OrderPlaced { order_id: String::new() })
 }
 
+const RUNNING: u16 = 5;
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+    pub parcels: u32,
+}
+
+#[payload]
+pub struct Duty {
+    pub cents: u64,
+}
+
+/// Takes an order from payment to shipment.
+#[workflow(id = "order-processing", timeout = "10m", version = 2, prefix = "ecommerce.workflow.", concurrency = RUNNING * 2,
+           events, complete)]
+impl OrderFlow {
+    const LIMIT: u32 = 3;
+
+    /// Is all there?
+    #[stage]
+    async fn validate(&mut self) -> Result {
+        Ok(())
+    }
+
+    #[stage(compensate = release, timeout = "20s", retry(attempts = 3, backoff = exponential("1s", "30s")))]
+    async fn reserve(&mut self, orders: State<Orders>, key: StageKey, info: StageInfo) -> Result<(), OrderError> {
+        let _ = (orders, key, info);
+        Ok(())
+    }
+
+    #[stage(parallel = checks, irreversible)]
+    async fn credit(&self, publisher: Publisher) -> Result<u32> {
+        let _ = publisher;
+        Ok(Self::LIMIT)
+    }
+
+    #[stage(parallel = checks, when = is_abroad, compensate = look)]
+    pub async fn customs(&self, clock: State<Clock>) -> std::result::Result<Duty, OrderError> {
+        let _ = clock;
+        Ok(Duty { cents: 1 })
+    }
+
+    #[stage(parallel = checks, continue_on_failure)]
+    async fn weigh(&self) -> Result<Self> {
+        Ok(self.clone())
+    }
+
+    #[stage(join = checks, when = is_abroad, compensate = release, timeout = "1s")]
+    async fn judge(&mut self, credit: u32, customs: Option<Duty>, weighed: Option<Self>, context: Context) {
+        let _ = (credit, customs, weighed, context);
+    }
+
+    #[stage(repeat = has_more, delay = "1h", irreversible)]
+    async fn pack(self: &mut Self, _: Option<Publisher>) {
+        self.parcels -= 1;
+    }
+
+    #[cfg(any())]
+    #[mmate::stage(compensate = undo_not_there, when = not_there_either)]
+    async fn not_there(&mut self, of_a_type: NotThere) {}
+
+    #[cfg(any())]
+    #[mmate::stage(compensate = undo_not_there)]
+    async fn not_there_again(&mut self) {}
+
+    #[cfg(any())]
+    async fn undo_not_there(&mut self) {}
+
+    #[cfg(any())]
+    fn not_there_either(&self) -> bool {}
+
+    async fn release(&mut self, orders: State<Orders>) -> Result {
+        let _ = orders;
+        Ok(())
+    }
+
+    async fn look(&self) {}
+
+    fn is_abroad(&self) -> bool {
+        self.order_id.len() > 3
+    }
+
+    fn has_more(&self) -> bool {
+        self.parcels > 0
+    }
+}
+
+#[payload]
+pub struct HTTPRelay2Go {}
+
+#[workflow]
+impl HTTPRelay2Go {
+    #[stage]
+    async fn go(&mut self) {}
+}
+
+#[workflow(id = "not-there")]
+#[cfg(any())]
+impl NotThere {
+    #[stage(compensate = undo)]
+    async fn go(&mut self) {}
+
+    async fn undo(&mut self) {}
+}
+
 #[message(event)]
 #[cfg(any())]
 struct NotThere {
@@ -169,7 +276,7 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     assert_eq!(info.name, "Create");
     assert_eq!(info.aliases, ["PlaceOrder", "MakeOrder"]);
     assert_eq!(info.docs, "Asks the orders service to place an order.\n\nAnswered at once.");
-    assert_eq!(info.location.line, 15);
+    assert_eq!(info.location.line, 16);
     assert_eq!((info.version, info.priority, info.ttl_ms), (2, Some(9), Some(5_400_000)));
     assert_eq!((info.service, info.queue), (Some("orders"), Some("cmd.orders.create")));
     assert_eq!(info.reply.unwrap()().name, "OrderPlaced");
@@ -189,6 +296,7 @@ async fn main() -> std::result::Result<(), std::io::Error> {
     let again: CreateOrder = serde_json::from_str(r#"{"customerId":"7","items":[]}"#)?;
     assert_eq!(again.note, None);
     errors();
+    workflows();
     let _ = (Size::Small, Size::Large, Page { items: vec![1] });
     Ok(())
 }
@@ -211,6 +319,38 @@ fn limits() {
     assert_eq!(options.breaker, Some(BreakerPolicy::DEFAULT));
     assert_eq!(options.rate, Some(RatePolicy::new(1, 86_400_000)));
     assert!(options.breaker_name.is_none() && options.fallback.is_none());
+}
+
+fn workflows() {
+    use mmate::reliability::{Backoff, RetryPolicy};
+    use mmate::workflow::{Shape, Workflow, registered_workflows};
+    let entry = OrderFlow::ENTRY;
+    assert_eq!((entry.id, entry.name, entry.version), ("order-processing", "OrderFlow", 2));
+    assert_eq!(entry.docs, "Takes an order from payment to shipment.");
+    assert_eq!((entry.timeout_ms, entry.prefix), (Some(600_000), Some("ecommerce.workflow.")));
+    assert_eq!((entry.concurrency, entry.events), (Some(10), true));
+    let names: Vec<&str> = entry.stages.iter().map(|stage| stage.name).collect();
+    assert_eq!(names, ["validate", "reserve", "credit", "customs", "weigh", "judge", "pack"]);
+    let [validate, reserve, credit, customs, weigh, judge, pack] = entry.stages else { panic!("seven stages") };
+    assert_eq!((validate.docs, reserve.line - validate.line), ("Is all there?", 5));
+    assert!(validate.can_fail && reserve.can_fail);
+    assert_eq!(reserve.timeout_ms, Some(20_000));
+    assert_eq!(reserve.retry, Some(RetryPolicy::new(3, Backoff::exponential_ms(1_000, 30_000))));
+    assert_eq!(reserve.undo.map(|undo| undo.name), Some("release"));
+    assert!(validate.undo.is_none() && validate.retry.is_none() && !validate.takes_services);
+    let services = [reserve, credit, customs, pack].map(|stage| stage.takes_services);
+    assert_eq!((services, weigh.takes_services, judge.takes_services), ([true; 4], false, false));
+    assert_eq!((credit.shape, judge.shape), (Shape::Branch("checks"), Shape::Join("checks")));
+    assert!(credit.irreversible && weigh.continue_on_failure && !pack.can_fail && !judge.can_fail);
+    assert_eq!(customs.when.map(|test| test.name), Some("is_abroad"));
+    assert_eq!((pack.repeat.map(|test| test.name), pack.delay_ms), (Some("has_more"), Some(3_600_000)));
+    let has_more = pack.repeat.unwrap().test;
+    assert!(has_more(r#"{"orderId":"7","parcels":1}"#).unwrap());
+    assert!(!has_more(r#"{"orderId":"7","parcels":0}"#).unwrap());
+    assert!(has_more("{}").is_err());
+    let relay = HTTPRelay2Go::ENTRY;
+    assert_eq!((relay.id, relay.version, relay.timeout_ms, relay.events), ("http-relay2-go", 1, None, false));
+    assert_eq!(registered_workflows().iter().map(|entry| entry.id).collect::<Vec<_>>(), ["http-relay2-go", "order-processing"]);
 }
 
 fn errors() {

@@ -26,6 +26,8 @@ struct Clone;
 struct Debug;
 struct Message;
 struct Handler;
+struct Workflow;
+struct StageCall;
 
 #[::mmate::message(command, service = "orders", reply = Placed, key = id, alias = "Place", ttl = "1m")]
 struct CreateOrder {
@@ -95,6 +97,47 @@ async fn create_order(
 ) -> ::core::result::Result<Placed, Failure> {
     let _ = (order, orders, context);
     ::core::result::Result::Err(Failure::Plain)
+}
+
+#[::mmate::payload]
+struct OrderFlow {
+    id: u64,
+}
+
+#[::mmate::workflow(timeout = "1m", concurrency = 2)]
+impl OrderFlow {
+    #[stage(compensate = state, timeout = "1s", retry(attempts = 2, backoff = fixed("1s")))]
+    async fn call(&mut self, state: ::mmate::handler::State<Orders>) -> ::core::result::Result<(), Failure> {
+        let _ = state;
+        ::core::result::Result::Ok(())
+    }
+
+    #[::mmate::stage(parallel = r#type)]
+    async fn result(&self, call: ::mmate::workflow::StageKey) -> ::core::result::Result<Item, Failure> {
+        let _ = call;
+        ::core::result::Result::Ok(Item { id: self.id })
+    }
+
+    #[stage(parallel = r#type, when = r#match)]
+    async fn value(&self) -> ::core::result::Result<u8, ::std::io::Error> {
+        ::core::result::Result::Ok(1)
+    }
+
+    #[stage(join = r#type, compensate = state)]
+    async fn r#move(&mut self, result: Item, r#value: ::core::option::Option<u8>, needs: ::mmate::handler::Context) {
+        let _ = (result, value, needs);
+    }
+
+    #[stage(repeat = r#match)]
+    async fn __mmate_stage_0(&mut self) {}
+
+    async fn state(&mut self, call: ::core::option::Option<::mmate::publish::Publisher>) {
+        let _ = call;
+    }
+
+    fn r#match(&self) -> bool {
+        self.id > 1
+    }
 }
 
 /// The names of the shim and of its parameters, as names of handlers.

@@ -43,5 +43,38 @@ async fn on_created(event: OrderCreated) -> HandlerResult<(), OrderError> {
     Err(OrderError)
 }
 
+#[facade::messaging::payload(crate = crate::facade::messaging)]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[facade::messaging::workflow(crate = crate::facade::messaging)]
+impl OrderFlow {
+    #[facade::messaging::stage(compensate = undo, when = holds)]
+    async fn charge(&mut self, orders: facade::messaging::handler::State<Orders>) -> HandlerResult<(), OrderError> {
+        let _ = orders;
+        Err(OrderError)
+    }
+
+    #[stage(parallel = checks)]
+    async fn left(&self) -> HandlerResult<u8> {
+        Ok(1)
+    }
+
+    #[stage(parallel = checks)]
+    async fn right(&self) -> HandlerResult<u8> {
+        Ok(2)
+    }
+
+    #[stage(join = checks)]
+    async fn both(&mut self, _: u8, _: u8) {}
+
+    async fn undo(&mut self) {}
+
+    fn holds(&self) -> bool {
+        true
+    }
+}
+
 #[facade::messaging::main(crate = crate::facade::messaging)]
 async fn main() {}

@@ -1,6 +1,6 @@
 //! The shims of a stage: what takes its state and its arguments, calls it and keeps what comes of it.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::Type;
 
@@ -45,7 +45,10 @@ impl Shim<'_> {
     fn start(&self) -> TokenStream {
         let (start, state, called) = (&self.start, self.state, self.called);
         let types = self.types();
-        let names = argument_names(self.item, called.span());
+        // A future that is not `Send` is blamed at the method's name, and so is the call as a whole; the name itself keeps
+        // the place of whoever names it, for editors.
+        let own = self.item.sig.ident.span();
+        let names = argument_names(self.item, own);
         let names = names.get(..types.len()).unwrap_or_default();
         let takes = self.takes(&types, names);
         let imports = (!self.sources.is_empty()).then(|| {
@@ -53,16 +56,14 @@ impl Shim<'_> {
                 use __mmate::{GivesAnything as _, GivesValue as _};
             )
         });
-        // A future that is not `Send` is blamed at the method's name, and so is the call as a whole.
-        let own = self.item.sig.ident.span();
-        let future = quote_spanned!(own=> _);
         let local = Span::mixed_site();
         let borrowed = match self.receiver_is_mut() {
             true => quote_spanned!(local=> &mut state),
             false => quote_spanned!(local=> &state),
         };
         let binding = self.receiver_is_mut().then(|| quote!(mut));
-        let call = quote_spanned!(called.span()=> <#state>::#called(#borrowed #(, #names)*));
+        let call = quote_spanned!(own=> <#state>::#called(#borrowed #(, #names)*));
+        let future = quote_spanned!(own=> _);
         let returned = written_out(return_type(self.item), state);
         let kept = match self.keeps {
             Keeps::State => quote_spanned! {local=>
@@ -93,6 +94,7 @@ impl Shim<'_> {
                 };
             };
             let returned = written_out(return_type(&source.item), self.state);
+            let place = Literal::usize_unsuffixed(place);
             let take = if source.args.may_give_nothing() { "optional_value" } else { "value" };
             let take = Ident::new(take, local);
             quote_spanned! {local=>
@@ -133,8 +135,8 @@ pub(super) fn test(index: usize, state: &Type, name: &Ident) -> TokenStream {
     }
 }
 
-/// Tokens of a type in which `Self` is written out, since a shim is no method.
-fn written_out(tokens: TokenStream, state: &Type) -> TokenStream {
+/// Tokens in which `Self` is written out, since what they come to stand in is no method.
+pub(super) fn written_out(tokens: TokenStream, state: &Type) -> TokenStream {
     let tokens = tokens.into_iter().flat_map(|token| match token {
         TokenTree::Ident(word) if word == "Self" => placed(state.to_token_stream(), word.span()),
         TokenTree::Group(group) => {

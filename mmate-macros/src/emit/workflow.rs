@@ -1,11 +1,11 @@
 //! `#[workflow]`: the `impl` block as it was, shims that call its methods, one entry in the registry.
 
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::{ToTokens as _, format_ident, quote};
 use syn::parse_quote;
 
 use super::handler::retry_policy;
-use super::stage::{Keeps, Shim, test};
+use super::stage::{Keeps, Shim, test, written_out};
 use super::{conditions, location, spelled};
 use crate::model::{FnItem, ImplBlock, Member, Stage, WorkflowArgs};
 use crate::parse::args::Keyed;
@@ -31,11 +31,12 @@ pub(crate) fn workflow(args: &WorkflowArgs, block: &mut ImplBlock) -> TokenStrea
             const __MMATE_STATE: __mmate::StateOf<#state> = __mmate::state_of();
             #shims
             const __MMATE_STAGES: &[__mmate::StageEntry] = &[#(#stages),*];
+            const __MMATE_ENTRY: &__mmate::WorkflowEntry = &#entry;
             #[automatically_derived]
             impl __mmate::Workflow for #state {
-                const ENTRY: &'static __mmate::WorkflowEntry = &#entry;
+                const ENTRY: &'static __mmate::WorkflowEntry = __MMATE_ENTRY;
             }
-            __mmate::inventory::submit! { *<#state as __mmate::Workflow>::ENTRY }
+            __mmate::inventory::submit! { *__MMATE_ENTRY }
         };
     }
 }
@@ -99,9 +100,22 @@ fn shims(block: &ImplBlock, named: &Named) -> TokenStream {
         };
         Some(shim.emit(&conditions(&item.attrs)))
     });
-    let tests = named.tests.iter().enumerate().map(|(index, name)| test(index, state, name));
-    let again = named.again.iter().map(|name| quote!(const _: () = { let _ = <#state>::#name; };));
+    let tests = named.tests.iter().enumerate().map(|(index, name)| {
+        let test = test(index, state, name);
+        let conditions = conditions_of(block, name);
+        quote!(#conditions #test)
+    });
+    let again = named.again.iter().map(|name| {
+        let conditions = conditions_of(block, name);
+        quote!(#conditions const _: () = { let _ = <#state>::#name; };)
+    });
     quote!(#(#starts)* #(#undos)* #(#tests)* #(#again)*)
+}
+
+fn conditions_of(block: &ImplBlock, method: &Ident) -> TokenStream {
+    let methods = block.methods();
+    let method = methods.iter().find(|item| item.sig.ident == *method);
+    method.map(|item| conditions(&item.attrs)).unwrap_or_default()
 }
 
 fn stages(block: &ImplBlock, named: &Named) -> Vec<TokenStream> {
@@ -179,8 +193,10 @@ fn entry(args: &WorkflowArgs, block: &ImplBlock) -> Option<TokenStream> {
     });
     let timeout = millis("timeout_ms", args.timeout.as_ref());
     let prefix = args.prefix.as_ref().map(|Keyed { value, .. }| quote!(.prefix(#value)));
-    let concurrency =
-        args.concurrency.as_ref().map(|Keyed { value, .. }| quote!(.concurrency(#value)));
+    let concurrency = args.concurrency.as_ref().map(|Keyed { value, .. }| {
+        let value = written_out(value.to_token_stream(), &block.state);
+        quote!(.concurrency(#value))
+    });
     let events = args.events.as_ref().map(|_| quote!(.events(true)));
     Some(quote! {
         __mmate::WorkflowEntry::new(#id, #name, #location, __MMATE_STAGES)

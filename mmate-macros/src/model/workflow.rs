@@ -111,10 +111,10 @@ impl Borrow {
 
 /// What stands in an `impl` block.
 pub(crate) enum Member {
-    /// A method with `#[stage]`, which is taken off. Boxed, as it is by far the largest.
+    /// A method with `#[stage]`, which is taken off.
     Stage(Box<Stage>),
     /// Another method.
-    Method(FnItem),
+    Method(Box<FnItem>),
     /// What is no method.
     Other(TokenStream),
 }
@@ -148,7 +148,7 @@ impl ImplBlock {
     /// The methods that are no stages.
     pub(crate) fn methods(&self) -> Vec<&FnItem> {
         let methods = self.members.iter().filter_map(|member| match member {
-            Member::Method(method) => Some(method),
+            Member::Method(method) => Some(&**method),
             Member::Stage(_) | Member::Other(_) => None,
         });
         methods.collect()

@@ -101,7 +101,7 @@ fn method(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Member> {
     item.attrs = others;
     let mut stages = stages.into_iter();
     let Some(first) = stages.next() else {
-        return Ok(Member::Method(item));
+        return Ok(Member::Method(Box::new(item)));
     };
     let args = read_stage(&first, errors);
     for again in stages {

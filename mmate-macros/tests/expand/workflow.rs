@@ -121,26 +121,27 @@ const _: () = {
             .when(__mmate::Test::new("is_abroad", __mmate_test_0))
             .undo(__mmate::Undo::new("refund", __mmate_undo_needs_0, __mmate_undo_0)),
     ];
+    const __MMATE_ENTRY: &__mmate::WorkflowEntry = &__mmate::WorkflowEntry::new(
+            "order-processing",
+            "OrderFlow",
+            __mmate::Location {
+                module: ::core::module_path!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+            },
+            __MMATE_STAGES,
+        )
+        .docs("Takes an order to its end.")
+        .version(2)
+        .timeout_ms(600000)
+        .prefix("ecommerce.workflow.")
+        .concurrency(PLACES * 2)
+        .events(true);
     #[automatically_derived]
     impl __mmate::Workflow for OrderFlow {
-        const ENTRY: &'static __mmate::WorkflowEntry = &__mmate::WorkflowEntry::new(
-                "order-processing",
-                "OrderFlow",
-                __mmate::Location {
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                __MMATE_STAGES,
-            )
-            .docs("Takes an order to its end.")
-            .version(2)
-            .timeout_ms(600000)
-            .prefix("ecommerce.workflow.")
-            .concurrency(PLACES * 2)
-            .events(true);
+        const ENTRY: &'static __mmate::WorkflowEntry = __MMATE_ENTRY;
     }
     __mmate::inventory::submit! {
-        * < OrderFlow as __mmate::Workflow > ::ENTRY
+        * __MMATE_ENTRY
     }
 };

@@ -40,9 +40,9 @@ const _: () = {
     fn __mmate_stage_2(call: &__mmate::StageCall<'_>) -> __mmate::StageStarted {
         use __mmate::{GivesAnything as _, GivesValue as _};
         let mut state = (__MMATE_STATE.take)(call)?;
-        let __0 = __mmate::branch::<Result<Score>>().value::<Score>(call, 0usize)?;
+        let __0 = __mmate::branch::<Result<Score>>().value::<Score>(call, 0)?;
         let __1 = __mmate::branch::<Result<Duty, Failure>>()
-            .optional_value::<Option<Duty>>(call, 1usize)?;
+            .optional_value::<Option<Duty>>(call, 1)?;
         let __2 = (__mmate::stage_argument::<State<flows::OrderFlow>>().take)(call)?;
         __mmate::running(async move {
             let result = __mmate::step::<
@@ -96,20 +96,21 @@ const _: () = {
             .takes_services(true)
             .can_fail(true),
     ];
+    const __MMATE_ENTRY: &__mmate::WorkflowEntry = &__mmate::WorkflowEntry::new(
+        "order-flow",
+        "OrderFlow",
+        __mmate::Location {
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+        },
+        __MMATE_STAGES,
+    );
     #[automatically_derived]
     impl __mmate::Workflow for flows::OrderFlow {
-        const ENTRY: &'static __mmate::WorkflowEntry = &__mmate::WorkflowEntry::new(
-            "order-flow",
-            "OrderFlow",
-            __mmate::Location {
-                module: ::core::module_path!(),
-                file: ::core::file!(),
-                line: ::core::line!(),
-            },
-            __MMATE_STAGES,
-        );
+        const ENTRY: &'static __mmate::WorkflowEntry = __MMATE_ENTRY;
     }
     __mmate::inventory::submit! {
-        * < flows::OrderFlow as __mmate::Workflow > ::ENTRY
+        * __MMATE_ENTRY
     }
 };

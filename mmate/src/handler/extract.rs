@@ -45,14 +45,14 @@ impl<M: Message> FromDelivery for Envelope<M> {
     }
 }
 
-/// Every further parameter of a handler.
+/// Every further parameter of a handler, and every parameter of a stage beside `self` and the values of branches.
 ///
 /// Implement it for types of your own that can be read from what is at hand: a tenant from a header,
 /// a clock from the state. What takes time belongs into the handler.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a parameter of a handler",
-    label = "not something that a handler can ask for",
-    note = "after the message, a handler may ask for `Context`, `State<T>`, `Publisher`, `Bridge`, `Headers`, `Config`, `Option<..>` of these, and types that implement `FromContext`"
+    message = "`{Self}` cannot be a parameter of a handler or of a stage",
+    label = "not something that a handler or a stage can ask for",
+    note = "a handler, after its message, and a stage, after `self`, may ask for `Context`, `State<T>`, `Publisher`, `Bridge`, `Headers`, `Config`, `Option<..>` of these, and types that implement `FromContext`; a stage also for `StageKey` and `StageInfo`"
 )]
 pub trait FromContext: Sized + Send {
     /// Takes the value.

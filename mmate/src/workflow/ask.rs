@@ -4,10 +4,11 @@
 use std::error::Error as StdError;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::call::{StageCall, read, write};
-use super::definition::{StageEnd, Workflow};
+use super::call::{StageCall, read};
+use super::definition::{StageEnd, Workflow, WorkflowState as _};
 use super::handle::{Ended, Failure};
 use crate::contract::Request;
 use crate::handler::{Context, FromContext, HandlerError, HandlerResult};
@@ -118,7 +119,7 @@ impl<W: Workflow, E: Into<Box<dyn StdError + Send + Sync>>> Begins for Result<W,
 /// # Errors
 /// The method's own, or that the state cannot be written.
 pub fn begun<R: Begins>(result: R) -> StageEnd {
-    result.into_state().and_then(|state| write(&state))
+    result.into_state().and_then(|state| state.write())
 }
 
 /// What came for a stage that has waited: an event or a reply.
@@ -143,29 +144,29 @@ pub fn optional_mail<T: DeserializeOwned>(call: &StageCall<'_>) -> HandlerResult
 /// # Errors
 /// If its state is no `W`.
 pub fn child<W: Workflow>(call: &StageCall<'_>) -> HandlerResult<Ended<W>> {
-    let end: ChildEnd<W> = mail(call)?;
+    let end: ChildEnd = mail(call)?;
     Ok(Ended {
         id: end.id.into(),
         status: end.status.parse().map_err(|error: String| HandlerError::msg(error))?,
-        state: end.state,
+        state: W::read(end.state.get())?,
         failure: end.failure,
     })
 }
 
 /// How the end of an instance is told to the one that has started it.
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct ChildEnd<W> {
+pub(super) struct ChildEnd {
     id: Uuid,
     status: String,
-    state: W,
+    state: Box<RawValue>,
     failure: Option<Failure>,
 }
 
-impl<W> ChildEnd<W> {
+impl ChildEnd {
     pub(super) fn new(
         id: Uuid,
         status: WorkflowStatus,
-        state: W,
+        state: Box<RawValue>,
         failure: Option<Failure>,
     ) -> Self {
         Self { id, status: status.as_str().to_owned(), state, failure }

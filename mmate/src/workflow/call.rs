@@ -1,6 +1,7 @@
 //! One call of a stage: the state's text, the context, and the witnesses through which the macro's shims take both.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,7 +52,7 @@ pub struct StateOf<S> {
 /// else, so that the compiler says once what is missing.
 #[must_use]
 pub const fn state_of<S: Workflow>() -> StateOf<S> {
-    StateOf { take: |call| read(call.state), give: write, read }
+    StateOf { take: |call| S::read(call.state), give: S::write, read: S::read }
 }
 
 pub(super) fn read<S: DeserializeOwned>(text: &str) -> HandlerResult<S> {
@@ -87,10 +88,12 @@ pub const fn stage_argument<T: FromContext>() -> StageArgument<T> {
     StageArgument { take: |call| T::from_context(call.context), requires: T::requires }
 }
 
-/// A stage that was called and is now awaited. What it returns is known to be `Send`, whatever `F` is: a future that is
-/// not is reported here, at the method's name, and nowhere else.
-pub fn step<F: Future + Send>(stage: F) -> impl Future<Output = F::Output> + Send {
-    stage
+/// A stage that was called and is now awaited. A future that is not `Send` is reported here, at the method's name; behind
+/// the box it is one, so that nothing more is said about it.
+pub fn step<'a, F: Future + Send + 'a>(
+    stage: F,
+) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
+    Box::pin(stage)
 }
 
 /// The running stage, boxed.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::call::StageCall;
+use super::call::{self, StageCall};
 use crate::contract::{Location, MessageInfo};
 use crate::handler::{HandlerError, HandlerResult, Requirements};
 use crate::reliability::RetryPolicy;
@@ -24,16 +24,39 @@ pub type Tested = HandlerResult<bool>;
 /// Decodes the state, extracts the parameters and calls the method.
 pub type StageFn = fn(&StageCall<'_>) -> StageStarted;
 
-/// What can be the state of a workflow: it is written down after each stage, and read before the next.
+/// What can be the state of a workflow: it is written down after each stage, and read before the next. Every type is one
+/// that serde can write and read, and that may go to another thread.
+///
+/// The traits of serde are no supertraits: the compiler would name each that is missing beside this one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of a workflow",
     label = "cannot be written down between two stages",
     note = "put `#[payload]` on the type, or derive `Serialize` and `Deserialize`; the state owns what it holds and may go to another thread"
 )]
-pub trait WorkflowState: serde::Serialize + serde::de::DeserializeOwned + Send + 'static {}
+pub trait WorkflowState: Sized + Send + 'static {
+    /// The state as JSON.
+    ///
+    /// # Errors
+    /// If it cannot be written, as with a map whose keys are no texts.
+    fn write(&self) -> StageEnd;
+
+    /// The state that was written.
+    ///
+    /// # Errors
+    /// If the text is another type's.
+    fn read(text: &str) -> HandlerResult<Self>;
+}
 
 #[diagnostic::do_not_recommend]
-impl<S: serde::Serialize + serde::de::DeserializeOwned + Send + 'static> WorkflowState for S {}
+impl<S: serde::Serialize + serde::de::DeserializeOwned + Send + 'static> WorkflowState for S {
+    fn write(&self) -> StageEnd {
+        call::write(self)
+    }
+
+    fn read(text: &str) -> HandlerResult<Self> {
+        call::read(text)
+    }
+}
 
 /// A state type with a `#[workflow]` on its `impl` block.
 pub trait Workflow: WorkflowState {

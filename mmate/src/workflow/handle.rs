@@ -268,11 +268,9 @@ fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, Work
     }
     let book = read_book(instance).map_err(|error| unreadable(&error))?;
     let failure = failure_of(&book);
-    let state = serde_json::from_str(book.state.get()).map_err(|error| {
-        WorkflowError::new(
-            Kind::Store,
-            format!("the state of instance `{}` cannot be read: {error}", instance.id),
-        )
+    let state = W::read(book.state.get()).map_err(|error| {
+        let text = format!("instance `{}`: {}", instance.id, error.chain());
+        WorkflowError::new(Kind::Store, text)
     })?;
     Ok(Some(Ended { id: instance.id.into(), status: instance.status, state, failure }))
 }
@@ -317,8 +315,9 @@ impl<'a, W: Workflow> IntoFuture for Start<'a, W> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { workflows, state, id, correlation_id } = self;
-        let text = serde_json::value::to_raw_value(&state).map_err(|error| {
-            let text = format!("the state of `{}` cannot be written: {error}", W::ENTRY.id);
+        let written = state.write().and_then(|text| Ok(RawValue::from_string(text)?));
+        let text = written.map_err(|error| {
+            let text = format!("workflow `{}` cannot be started: {}", W::ENTRY.id, error.chain());
             WorkflowError::new(Kind::Invalid, text)
         });
         Box::pin(async move {

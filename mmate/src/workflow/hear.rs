@@ -103,7 +103,7 @@ impl Engine {
             return Ok(());
         }
         let failure = book.back.as_ref().map(|back| Failure::new(&back.stage, &back.error));
-        let end = ChildEnd::new(instance.id, instance.status, &book.state, failure);
+        let end = ChildEnd::new(instance.id, instance.status, book.state, failure);
         let body = serde_json::to_string(&end)?;
         let address = child_address(instance.id);
         self.deliver(&**store, &Mail::new(&address, &address, body, self.now())).await

@@ -2,6 +2,7 @@
 
 use proc_macro2::Ident;
 use quote::ToTokens as _;
+use syn::Type;
 
 use super::stage::value_of;
 use crate::diagnostics::{Errors, listing, nearest};
@@ -14,18 +15,17 @@ struct Group<'a> {
     joins: Vec<usize>,
 }
 
-/// Judges each group.
+/// Judges each group. A name that was mistyped once makes two groups, neither of which is whole: that is one mistake.
 pub(super) fn check(stages: &[&Stage], errors: &mut Errors) {
     let groups = groups(stages);
-    let mistyped: Vec<&Ident> = groups.iter().filter_map(|group| meant(group, &groups)).collect();
-    for group in &groups {
-        size(group, &groups, &mistyped, stages, errors);
+    let meant: Vec<&Ident> = groups.iter().filter_map(|group| meant(group, &groups)).collect();
+    for group in groups.iter().filter(|group| !meant.contains(&group.name)) {
+        size(group, &groups, stages, errors);
     }
     // Two groups that are mixed up with each other are one mistake.
-    if let Some((group, (join, between))) =
-        groups.iter().find_map(|group| Some((group, out_of_place(group)?)))
-    {
-        order(group, join, between, stages, errors);
+    let mixed_up = groups.iter().find_map(|group| Some((group, out_of_place(group)?)));
+    if let (Some((group, (join, place))), true) = (mixed_up, meant.is_empty()) {
+        order(group, join, place, stages, errors);
     }
     for group in &groups {
         values(group, stages, errors);
@@ -53,54 +53,48 @@ fn groups<'a>(stages: &[&'a Stage]) -> Vec<Group<'a>> {
     groups
 }
 
-/// The group that a join without branches most likely means.
-fn meant<'a>(join: &Group<'_>, groups: &[Group<'a>]) -> Option<&'a Ident> {
-    if !join.branches.is_empty() {
-        return None;
-    }
-    let open: Vec<&Group<'a>> = groups.iter().filter(|group| group.joins.is_empty()).collect();
-    let names: Vec<String> = open.iter().map(|group| group.name.to_string()).collect();
+/// The group that a join without branches, or a branch by itself, most likely means.
+fn meant<'a>(group: &Group<'_>, groups: &[Group<'a>]) -> Option<&'a Ident> {
+    let lone_branch = match (group.branches.as_slice(), group.joins.as_slice()) {
+        ([], _) => false,
+        ([_], []) => true,
+        _ => return None,
+    };
+    let others = groups.iter().filter(|other| {
+        other.name != group.name
+            && other.joins.is_empty() != lone_branch
+            && !other.branches.is_empty()
+    });
+    let others: Vec<&Ident> = others.map(|other| other.name).collect();
+    let names: Vec<String> = others.iter().map(ToString::to_string).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let near = nearest(&join.name.to_string(), &names)?;
-    open.iter().map(|group| group.name).find(|name| *name == near)
+    let near = nearest(&group.name.to_string(), &names)?;
+    others.into_iter().find(|name| *name == near)
 }
 
 /// A group has two branches and one join at least, and one join at most.
-fn size(
-    group: &Group<'_>,
-    groups: &[Group<'_>],
-    mistyped: &[&Ident],
-    stages: &[&Stage],
-    errors: &mut Errors,
-) {
+fn size(group: &Group<'_>, groups: &[Group<'_>], stages: &[&Stage], errors: &mut Errors) {
     let name = group.name;
-    match group.branches.as_slice() {
-        [] => {
-            let help = match meant(group, groups) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!(
-                    "write `parallel = {name}` at the stages that run beside each other before it"
-                ),
-            };
-            errors.at(
-                name.span(),
-                format!("no stage is a branch of the group `{name}`\nhelp: {help}"),
-            );
-            return;
-        }
-        [_] => {
-            let text = format!(
-                "the group `{name}` has one branch, which runs beside nothing\nhelp: add a second one, or remove `parallel` and the join"
-            );
-            errors.at(name.span(), text);
-        }
-        _ => {}
-    }
-    if group.joins.is_empty() && !mistyped.contains(&name) {
-        let text = format!(
-            "the group `{name}` has no join\nhelp: write a stage with `join = {name}` after its last branch, which takes the values"
-        );
-        errors.at(name.span(), text);
+    let near = meant(group, groups).map(|near| format!("did you mean `{near}`?"));
+    let lacking = match (group.branches.as_slice(), group.joins.as_slice()) {
+        ([], _) => Some((
+            format!("no stage is a branch of the group `{name}`"),
+            format!("write `parallel = {name}` at the stages that run beside each other before it"),
+        )),
+        ([_], _) => Some((
+            format!("the group `{name}` has one branch, which runs beside nothing"),
+            "add a second one before its join, or remove `parallel`".to_owned(),
+        )),
+        (_, []) => Some((
+            format!("the group `{name}` has no join"),
+            format!(
+                "write a stage with `join = {name}` after its last branch, which takes the values"
+            ),
+        )),
+        _ => None,
+    };
+    if let Some((text, help)) = lacking {
+        errors.at(name.span(), format!("{text}\nhelp: {}", near.unwrap_or(help)));
     }
     let further = group.joins.iter().skip(1).filter_map(|place| stages.get(*place));
     for join in further.filter_map(|stage| stage.args.join.as_ref()) {
@@ -138,28 +132,46 @@ fn order(group: &Group<'_>, join: usize, place: usize, stages: &[&Stage], errors
     errors.at(name.span(), text);
 }
 
-/// A join takes the value of each branch.
+/// A join takes the value of each branch first. A branch out of place is not counted against it.
 fn values(group: &Group<'_>, stages: &[&Stage], errors: &mut Errors) {
-    let Some(join) = group.joins.first().and_then(|place| stages.get(*place)) else {
+    let join = group.joins.first().and_then(|place| stages.get(*place));
+    let (Some(join), None) = (join, out_of_place(group)) else {
         return;
     };
-    let branches: Vec<&&Stage> =
-        group.branches.iter().filter_map(|place| stages.get(*place)).collect();
-    let taken = join.item.parameters().count();
-    if taken >= branches.len() {
-        return;
-    }
+    let branches: Vec<&Stage> =
+        group.branches.iter().filter_map(|place| stages.get(*place)).copied().collect();
     let name = &join.item.sig.ident;
-    let names: Vec<String> =
-        branches.iter().map(|branch| branch.item.sig.ident.to_string()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let parameters: Vec<String> = branches.iter().map(|branch| parameter(branch)).collect();
-    let text = format!(
-        "join `{name}` takes the values of its branches {}, one after another\nhelp: write `async fn {name}(&mut self, {}, ..)`",
-        listing(&names, "and"),
-        parameters.join(", ")
-    );
-    errors.at(name.span(), text);
+    let help = format!("help: write `async fn {name}(&mut self, {}, ..)`", parameters.join(", "));
+    let mut taken = join.item.parameters().zip(&branches);
+    if let Some((asked, _)) = taken.find(|(ty, branch)| is_asked_for(ty) && !gives(branch, ty)) {
+        let text = format!("join `{name}` takes the values of its branches first\n{help}");
+        errors.on(asked, text);
+    } else if join.item.parameters().count() < branches.len() {
+        let names: Vec<String> =
+            branches.iter().map(|branch| branch.item.sig.ident.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let names = listing(&names, "and");
+        let text = format!(
+            "join `{name}` takes the values of its branches {names}, one after another\n{help}"
+        );
+        errors.at(name.span(), text);
+    }
+}
+
+/// Whether a type is of those that a stage asks for, by its name.
+fn is_asked_for(ty: &Type) -> bool {
+    const NAMES: [&str; 8] =
+        ["Bridge", "Config", "Context", "Headers", "Publisher", "StageInfo", "StageKey", "State"];
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| {
+        NAMES.iter().any(|name| last.ident == name)
+    }))
+}
+
+/// Whether a type is the value of a branch, word for word.
+fn gives(branch: &Stage, ty: &Type) -> bool {
+    let text = |ty: &Type| ty.to_token_stream().to_string();
+    value_of(&branch.item.sig.output).is_some_and(|value| text(value) == text(ty))
 }
 
 /// The parameter for the value of a branch.

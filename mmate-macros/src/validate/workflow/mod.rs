@@ -6,7 +6,6 @@ mod named;
 mod stage;
 
 use proc_macro2::Span;
-use syn::Type;
 use syn::ext::IdentExt as _;
 
 use super::{naming, signature};
@@ -46,14 +45,11 @@ fn state(args: &WorkflowArgs, block: &ImplBlock, errors: &mut Errors) {
     if let Some(clause) = &block.generics.where_clause {
         errors.on(clause, "a workflow cannot have a `where` clause\nhelp: remove it");
     }
-    let name = match (&block.state, block.state_name()) {
-        (Type::Path(_), Some(name)) => name,
-        _ => {
-            let text =
-                "the state of a workflow is a type of its own\nhelp: write `impl YourState { .. }`";
-            errors.on(&block.state, text);
-            return;
-        }
+    let Some(name) = block.state_name() else {
+        let text =
+            "the state of a workflow is a type of its own\nhelp: write `impl YourState { .. }`";
+        errors.on(&block.state, text);
+        return;
     };
     if signature::borrows(&block.state) {
         let text =

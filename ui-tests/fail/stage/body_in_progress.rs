@@ -1,0 +1,16 @@
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage]
+    async fn charge(&mut self) {
+        self. ;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+use mmate::handler::HandlerResult as Result;
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(compensate = refnd)]
+    async fn charge(&mut self) -> Result {
+        Ok(())
+    }
+
+    pub async fn refund(&mut self) {}
+}
+
+fn main() {}

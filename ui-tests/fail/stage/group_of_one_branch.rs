@@ -1,0 +1,20 @@
+use mmate::handler::HandlerResult as Result;
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(parallel = checks)]
+    async fn credit(&self) -> Result<u32> {
+        Ok(1)
+    }
+
+    #[stage(join = checks)]
+    async fn judge(&mut self, _: u32) {}
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+use mmate::handler::HandlerResult as Result;
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(parallel = checks)]
+    async fn credit(&self) -> Result<u32> {
+        Ok(1)
+    }
+
+    #[stage(parallel = checks)]
+    async fn customs(&self) -> Result<String> {
+        Ok(self.order_id.clone())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mmate::stage]
+pub async fn validate() {}
+
+fn main() {}

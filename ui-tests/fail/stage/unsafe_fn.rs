@@ -1,0 +1,14 @@
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage]
+    async unsafe fn charge(&mut self) {}
+}
+
+fn main() {}

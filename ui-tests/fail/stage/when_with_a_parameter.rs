@@ -1,0 +1,19 @@
+use mmate::workflow::StageKey;
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(when = is_abroad)]
+    async fn customs(&mut self) {}
+
+    fn is_abroad(&self, _: StageKey) -> bool {
+        true
+    }
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(when = is_abroad)]
+    async fn customs(&mut self) {}
+
+    fn is_abroad() -> bool {
+        true
+    }
+}
+
+fn main() {}

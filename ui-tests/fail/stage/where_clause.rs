@@ -1,0 +1,18 @@
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage]
+    async fn charge(&mut self)
+    where
+        String: Clone,
+    {
+    }
+}
+
+fn main() {}

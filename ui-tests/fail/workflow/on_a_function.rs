@@ -1,0 +1,6 @@
+use mmate::workflow;
+
+#[workflow(id = "orders")]
+async fn validate() {}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow(crate = messaging)]
+impl OrderFlow {
+    #[stage]
+    async fn validate(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow(timeout = "10")]
+impl OrderFlow {
+    #[stage]
+    async fn validate(&mut self) {}
+}
+
+fn main() {}
