@@ -76,6 +76,18 @@ impl App {
         }
     }
 
+    /// The workflows of the app without starting it, for commands that look at instances.
+    pub(super) async fn workflows(&self) -> Result<Workflows> {
+        super::workflows::tools(&self.prepared, self.connect().await?).await
+    }
+
+    /// The graph of a workflow as Mermaid text; of its latest version.
+    pub(super) fn workflow_graph(&self, id: &str) -> Option<String> {
+        let graphs = self.prepared.graphs.iter().filter(|graph| graph.entry.id == id);
+        let graph = graphs.max_by_key(|graph| graph.entry.version)?;
+        Some(crate::workflow::draw(graph, None))
+    }
+
     /// Makes every boot check, the broker included, and takes no message. Declares what is missing
     /// on the broker, as the boot would.
     ///

@@ -1,6 +1,7 @@
-//! The command line that every service has: `run check routes topology schemas config ledger dlq`.
+//! The command line that every service has: `run check routes topology schemas config ledger dlq workflows`.
 
 mod dead_letters;
+mod workflows;
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -29,6 +30,7 @@ enum Command {
     Ledger { dir: Option<PathBuf>, json: bool },
     Config,
     DeadLetters(dead_letters::Request),
+    Workflows(workflows::Request),
 }
 
 static COMMAND: OnceLock<Command> = OnceLock::new();
@@ -187,6 +189,7 @@ fn parser(service: ServiceInfo) -> clap::Command {
         .subcommand(super::ledger::command())
         .subcommand(clap::Command::new("config").about("Show each value and where it came from"))
         .subcommand(dead_letters::parser())
+        .subcommand(workflows::parser())
 }
 
 /// The program's own flags that were given, before or after the word `run`.
@@ -203,6 +206,7 @@ fn from_matches(matches: &ArgMatches) -> Result<Command, clap::Error> {
         Some(("topology", _)) => Command::Topology,
         Some(("config", _)) => Command::Config,
         Some(("dlq", wanted)) => Command::DeadLetters(dead_letters::request(wanted)?),
+        Some(("workflows", wanted)) => Command::Workflows(workflows::request(wanted)),
         Some(("ledger", ledger)) => Command::Ledger {
             dir: ledger.get_one::<String>("dir").map(PathBuf::from),
             json: ledger.get_flag("json"),
@@ -241,6 +245,7 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
         }
         Command::Topology => print!("{}", listing::topology(&app.plan().topology)),
         Command::DeadLetters(request) => dead_letters::execute(&app, request).await?,
+        Command::Workflows(request) => workflows::execute(&app, request).await?,
         Command::Config | Command::Schemas { .. } => print!("{}", listing::config(app.config())),
     }
     Ok(None)

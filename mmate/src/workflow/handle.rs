@@ -193,8 +193,7 @@ impl Workflows {
         can: impl Fn(WorkflowStatus) -> bool,
     ) -> Result<(), WorkflowError> {
         let store = self.store("")?;
-        let not_found =
-            || WorkflowError::new(Kind::NotFound, format!("there is no instance `{id}`"));
+        let not_found = || WorkflowError::not_found(id);
         let before = store.get(id).await?.ok_or_else(not_found)?;
         if !can(before.status) {
             return Err(WorkflowError::new(
@@ -202,14 +201,10 @@ impl Workflows {
                 format!("instance `{id}` is {}; `{wish}` has nothing to change", before.status),
             ));
         }
-        let instance = store.wish(id, wish).await?.ok_or_else(not_found)?;
-        // Crash window: the wish is kept and nobody is told. The next message of the instance finds it, and one that waits
-        // is announced when it is due.
-        if instance.owner.is_none() && !instance.status.is_end() {
-            self.engine
-                .say_where(&instance)
-                .await
-                .map_err(|error| WorkflowError::new(Kind::Unannounced, error.chain()))?;
+        let instance = store.wish(id, wish, self.engine.now()).await?.ok_or_else(not_found)?;
+        // Crash window: the wish is kept and nobody is told. It is due, so whoever looks after instances tells.
+        if let Err(error) = self.engine.say_where(&instance).await {
+            tracing::info!(instance = %id, error = %error.chain(), "a wish is kept; it is announced by a service that runs the workflow");
         }
         Ok(())
     }
@@ -225,6 +220,15 @@ impl Workflows {
                 ),
             )
         })
+    }
+
+    /// An instance as Mermaid text.
+    pub(crate) fn draw(&self, view: &InstanceView, history: &[HistoryEntry]) -> String {
+        let instance = &view.instance;
+        match self.engine.graph(&instance.workflow, Some(instance.version)) {
+            Some(graph) => super::mermaid::draw(graph, Some(history)),
+            None => String::new(),
+        }
     }
 
     fn view(&self, instance: Instance) -> Result<InstanceView, WorkflowError> {
@@ -346,14 +350,7 @@ impl Workflows {
         correlation_id: Option<String>,
     ) -> Result<Uuid, WorkflowError> {
         let engine = &self.engine;
-        let graph = engine.graph(workflow, None).ok_or_else(|| {
-            WorkflowError::new(
-                Kind::Unknown,
-                format!(
-                    "this service has no workflow `{workflow}`; take it with `.registered()` or `.workflow::<..>()`"
-                ),
-            )
-        })?;
+        let graph = engine.graph(workflow, None).ok_or_else(|| WorkflowError::unknown(workflow))?;
         let origin = self.context.as_ref().map(Context::origin);
         let id = match id {
             Some(id) => id,

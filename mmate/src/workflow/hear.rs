@@ -281,7 +281,7 @@ impl<'a> Case<'a> {
             return;
         };
         let id = self.asked_id(stage);
-        let told = match store.wish(id, Wish::Cancel).await {
+        let told = match store.wish(id, Wish::Cancel, self.engine.now()).await {
             Ok(Some(child)) if child.owner.is_none() && !child.status.is_end() => {
                 self.engine.say_where(&child).await.map_err(|error| error.chain())
             }

@@ -19,6 +19,7 @@ mod handle;
 mod hear;
 mod keeper;
 mod key;
+mod mermaid;
 mod message;
 mod result;
 mod run;
@@ -38,6 +39,7 @@ pub use error::{WorkflowError, WorkflowErrorKind};
 pub(crate) use graph::Graph;
 pub use handle::{Ended, Failure, InstanceId, InstanceView, Run, Start, Workflows};
 pub use key::{StageInfo, StageKey};
+pub(crate) use mermaid::draw;
 pub use result::{
     Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, StageResult,
     branch, changed, produced,
