@@ -24,7 +24,7 @@ use crate::handler::{FromResources, Resources, State};
 use crate::observability::Ledger;
 use crate::publish::{FlushError, Publisher};
 use crate::transport::Transport;
-use crate::workflow::Workflows;
+use crate::workflow::{Graph, Workflows};
 
 /// A checked app that is not connected yet.
 #[derive(Debug)]
@@ -79,6 +79,11 @@ impl App {
     /// The workflows of the app without starting it, for commands that look at instances.
     pub(super) async fn workflows(&self) -> Result<Workflows> {
         super::workflows::tools(&self.prepared, self.connect().await?).await
+    }
+
+    /// The workflows.
+    pub(super) fn graphs(&self) -> &[Graph] {
+        &self.prepared.graphs
     }
 
     /// The graph of a workflow as Mermaid text; of its latest version.

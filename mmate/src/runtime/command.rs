@@ -239,7 +239,9 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
     match command {
         Command::Run { wait } => return start(app, wait).await.map(Some),
         Command::Check => check(app).await?,
-        Command::Routes => print!("{}", listing::routes(app.plan())),
+        Command::Routes => {
+            print!("{}{}", listing::routes(app.plan()), listing::workflows(app.graphs()));
+        }
         Command::Ledger { json, .. } => {
             print!("{}", super::ledger::show_configured(app.settings(), json)?);
         }
@@ -253,8 +255,10 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
 
 async fn check(app: App) -> Result {
     let handlers = app.plan().handlers().len();
+    let notes: String = app.graphs().iter().map(listing::uncovered).collect();
     app.check().await?;
     println!("everything is in order: {handlers} handlers");
+    print!("{notes}");
     Ok(())
 }
 
