@@ -267,7 +267,7 @@ fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, Work
     }
     let book = read_book(instance).map_err(|error| unreadable(&error))?;
     let failure = failure_of(&book);
-    let state = serde_json::from_str(book.state.get()).map_err(|error| {
+    let state = W::read(book.state.get()).map_err(|error| {
         WorkflowError::new(
             Kind::Store,
             format!("the state of instance `{}` cannot be read: {error}", instance.id),
@@ -316,10 +316,11 @@ impl<'a, W: Workflow> IntoFuture for Start<'a, W> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { workflows, state, id, correlation_id } = self;
-        let text = serde_json::value::to_raw_value(&state).map_err(|error| {
-            let text = format!("the state of `{}` cannot be written: {error}", W::ENTRY.id);
-            WorkflowError::new(Kind::Invalid, text)
-        });
+        let text =
+            state.write().and_then(|text| Ok(RawValue::from_string(text)?)).map_err(|error| {
+                let text = format!("the state of `{}` cannot be written: {error}", W::ENTRY.id);
+                WorkflowError::new(Kind::Invalid, text)
+            });
         Box::pin(async move {
             let id = workflows.begin(W::ENTRY.id, text?, id, correlation_id).await?;
             Ok(Run { id: id.into() })
