@@ -267,7 +267,7 @@ pub use mmate_macros::handler;
 /// | `timeout = "10m"` | no limit | how long an instance may take, from its start to its last stage |
 /// | `version = 2` | 1 | its version, from 1; an instance ends on the version that it started with |
 /// | `prefix = "ecommerce.workflow."` | `stageflow.` | what the names of its queues begin with |
-/// | `concurrency = 10` | the config's | how many messages of one stage are worked on at a time, per process; a number or a constant |
+/// | `concurrency = 10` | 10 | how many instances are at one stage at a time, per process; a number or a constant |
 /// | `events` | none | its life is published as events |
 /// | `complete` | the boot lists them | a stage that takes services, may be followed by a failure and has neither `compensate` nor `irreversible` does not compile |
 /// | `crate = ::path` | `::mmate` | where `mmate` is, if it has another name |
@@ -316,7 +316,7 @@ pub use mmate_macros::workflow;
 /// |---|---|---|
 /// | `compensate = refund` | it is not undone | the method of this block that undoes it; several stages may name one |
 /// | `irreversible` | - | says that nothing can undo it; not with `compensate` |
-/// | `timeout = "20s"` | the config's | how long one attempt may take |
+/// | `timeout = "20s"` | `consume.timeout` | how long one attempt may take |
 /// | `retry(..)` | the default policy | as with [`#[handler]`](macro@handler) |
 /// | `continue_on_failure` | the workflow is undone | when it has failed for good, the workflow goes on with the state from before it |
 /// | `when = is_abroad` | it always runs | it is left out if this `fn(&self) -> bool` of the block says no |

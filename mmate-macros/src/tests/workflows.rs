@@ -7,7 +7,7 @@ use super::errors_of;
 use crate::expand;
 use crate::validate::naming::kebab;
 
-fn workflow(args: TokenStream, members: TokenStream) -> Vec<String> {
+fn workflow(args: TokenStream, members: &TokenStream) -> Vec<String> {
     errors_of(expand::workflow(
         args,
         quote!(
@@ -18,14 +18,14 @@ fn workflow(args: TokenStream, members: TokenStream) -> Vec<String> {
     ))
 }
 
-fn stages(members: TokenStream) -> Vec<String> {
+fn stages(members: &TokenStream) -> Vec<String> {
     workflow(TokenStream::new(), members)
 }
 
 fn keys(args: TokenStream) -> Vec<String> {
     workflow(
         args,
-        quote!(
+        &quote!(
             #[stage]
             async fn go(&mut self) {}
         ),
@@ -49,7 +49,7 @@ fn a_correct_workflow_has_no_mistakes() {
         #[doc = "x"] #[stage()] #[allow(unused)]
         async fn second(&mut self);
     };
-    assert_eq!(stages(members), [""; 0]);
+    assert_eq!(stages(&members), [""; 0]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn in_this_order(order: &str) -> Vec<String> {
             _ => quote!(#[stage(join = #group)] async fn #name(&mut self, _: u8, _: u8) {}),
         }
     });
-    self::stages(stages.collect())
+    self::stages(&stages.collect())
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn branches_follow_each_other_and_their_join_follows_them() {
 #[test]
 fn a_join_takes_what_its_branches_give() {
     let of = |returned: TokenStream, taken: TokenStream| {
-        stages(quote! {
+        stages(&quote! {
             #[stage(parallel = g)]
             async fn a(&self) -> #returned {}
             #[stage(parallel = g)]
@@ -205,7 +205,7 @@ fn a_join_takes_what_its_branches_give() {
 
 #[test]
 fn a_complete_workflow_says_of_each_effect_how_it_is_undone() {
-    let of = |members: TokenStream| workflow(quote!(complete), members);
+    let of = |members: TokenStream| workflow(quote!(complete), &members);
     let ask = quote!(
         #[stage]
         async fn ask(&mut self, bank: State<Bank>) {}
@@ -216,7 +216,7 @@ fn a_complete_workflow_says_of_each_effect_how_it_is_undone() {
     );
     let missing = "nothing undoes stage `ask` when `fails` fails";
     assert_eq!(of(quote!(#ask #fails)), [missing]);
-    assert_eq!(stages(quote!(#ask #fails)), [""; 0], "without `complete` nobody asks");
+    assert_eq!(stages(&quote!(#ask #fails)), [""; 0], "without `complete` nobody asks");
     assert_eq!(of(quote!(#fails #ask)), [""; 0], "nothing follows");
     assert_eq!(of(quote!(#ask #[stage] async fn b(&mut self) {})), [""; 0], "nothing can fail");
     let harmless = quote!(
@@ -272,5 +272,5 @@ fn a_method_that_several_stages_name_is_judged_once() {
     };
     let expected =
         ["compensation `undo` must be async", "`holds` is asked about the state, and cannot wait"];
-    assert_eq!(stages(members), expected);
+    assert_eq!(stages(&members), expected);
 }

@@ -21,7 +21,7 @@ pub(super) fn check(stage: &Stage, errors: &mut Errors) {
 fn name(name: &Ident, errors: &mut Errors) {
     if let Err(text) = naming::plain(&name.unraw().to_string()) {
         let text = format!(
-            "the name of a stage is part of a queue's name, and `{name}` {text}\nhelp: choose another name"
+            "the name of a stage is part of its `StageKey`, and `{name}` {text}\nhelp: choose another name"
         );
         errors.at(name.span(), text);
     }
