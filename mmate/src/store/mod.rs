@@ -12,10 +12,18 @@
 //! - A change and the lines that it adds to the history are one: both are there, or neither.
 //! - Every wait on a database has a deadline.
 
+mod connect;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod workflow;
 
+pub use connect::connect;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 pub use workflow::{
