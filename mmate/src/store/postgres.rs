@@ -212,23 +212,28 @@ async fn run_text(connection: &mut PgConnection, text: &'static str) -> sqlx::Re
     run(connection, Statement::new(text)).await.map(drop)
 }
 
-/// The version of the tables, 0 if there are none.
+/// The version of the tables.
 async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let there =
-        "select case when to_regclass('mmate_migrations') is null then 0::bigint else 1 end";
-    let there = run(connection, Statement::new(there)).await?;
-    if there.first().map_or(Ok(0), |row| row.int(0))? == 0 {
-        return Ok(0);
-    }
     let version = "select coalesce(max(version), 0) from mmate_migrations";
     let found = run(connection, Statement::new(version)).await?;
     found.first().map_or(Ok(0), |row| row.int(0))
 }
 
+/// The version of the tables, 0 if there are none.
+async fn version_if_any(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let there =
+        "select case when to_regclass('mmate_migrations') is null then 0::bigint else 1 end";
+    let there = run(connection, Statement::new(there)).await?;
+    match there.first().map_or(Ok(0), |row| row.int(0))? {
+        0 => Ok(0),
+        _ => version(connection).await,
+    }
+}
+
 /// Brings the tables up to this version; gives the one that was found. Only if something is to be done are rights
 /// to do it needed.
 async fn migrate(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let found = version(connection).await?;
+    let found = version_if_any(connection).await?;
     if migrations(found, WORDS).next().is_none() {
         return Ok(found);
     }
@@ -236,8 +241,10 @@ async fn migrate(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     // Others wait here until this one is done, and then find nothing to do. It ends with the transaction.
     let lock = Statement::new("select 1 from pg_advisory_xact_lock($1)").value(LOCK);
     run(connection, lock).await?;
-    let found = version(connection).await?;
+    // Not by looking whether the table is there: that the answer was "no" is remembered, and this wait for a lock
+    // is none that would make the server look again.
     run_text(connection, MIGRATIONS).await?;
+    let found = version(connection).await?;
     for migration in migrations(found, WORDS) {
         for text in migration.statements {
             run(connection, Statement::new(text)).await?;

@@ -112,11 +112,20 @@ impl<C: Connection> Lease<'_, C> {
             Ok(_) if !self.pool.closed.load(Ordering::SeqCst) => {
                 unused.push(Unused { connection: self.connection, since: Instant::now() });
             }
-            Err(sqlx::Error::Io(_)) => unused.clear(),
+            Err(error) if is_loss(error) => unused.clear(),
             Ok(_) | Err(_) => {}
         }
         drop(unused);
         outcome.map_err(Trouble::Sql)
+    }
+}
+
+/// Whether other connections are likely to be lost as well: PostgreSQL says why it ends one, if it can.
+fn is_loss(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }
 
