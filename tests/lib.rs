@@ -1,6 +1,7 @@
 //! Fixtures of the integration tests: a transport of either kind, unique names, waiting with a deadline.
 
 pub mod client;
+pub mod postgres;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};

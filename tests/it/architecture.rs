@@ -28,9 +28,10 @@ const ROOMS: [&str; 16] = [
 const SHARED: [&str; 1] = ["error"];
 
 /// A word and the only places (prefixes under `mmate/src`) where it may stand.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("axum", &["http/"]),
     ("lapin", &["transport/amqp/"]),
+    ("sqlx", &["store/"]),
     ("jsonschema", &["contract/validate.rs"]),
     ("schemars::generate", &["contract/schema.rs"]),
     (

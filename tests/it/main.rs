@@ -29,6 +29,7 @@ mod query_cache;
 mod retries;
 mod routing;
 mod safe_defaults;
+mod stores;
 mod supervision;
 mod tls;
 mod wire_format;

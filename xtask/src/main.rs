@@ -6,15 +6,16 @@ mod tasks;
 use std::env;
 use std::process::ExitCode;
 
-use tasks::{Failure, bench, broker, build_cost, soak, test};
+use tasks::{Failure, bench, broker, build_cost, postgres, soak, test};
 
 const USAGE: &str = "\
 Usage: cargo xtask <task> [options]
 
 Tasks:
   test [--only STEP] [--no-broker-install]
-                        everything that CI checks, against a private RabbitMQ node;
-                        STEP is one of: format lint features build broker test faults doctest doc example
+                        everything that CI checks, against a private RabbitMQ node and PostgreSQL server;
+                        STEP is one of: format lint features build broker postgres test faults doctest doc
+                        example
   bench [ARGUMENT..]    the benchmarks, in release mode, against a private RabbitMQ node
   build-cost [--handlers N]..
                         build time and binary size of a generated service, by number of handlers
@@ -27,12 +28,14 @@ Tasks:
                         --defects plants defects instead, each of which must be found;
                         --rabbitmq takes rabbitmq-server, rabbitmqctl and epmd from that folder
   broker [--management] starts a RabbitMQ node, prints its URL, stops it on Ctrl-C
+  postgres              starts a PostgreSQL server, prints its URL, stops it on Ctrl-C
   help                  this text
 
 RabbitMQ is used when it is on this machine, else `test`, `bench` and `broker` install it with
-apt-get (as root or with passwordless sudo; not with --no-broker-install). So do `test` and `soak`
-with Python and pika, and `test` with Node, whose amqplib npm puts into the target folder. With the
-environment variable MMATE_TEST_AMQP_URL set, `test` and `bench` use that broker and start none.";
+apt-get (as root or with passwordless sudo; not with --no-broker-install). So do `test` and
+`postgres` with PostgreSQL, `test` and `soak` with Python and pika, and `test` with Node, whose
+amqplib npm puts into the target folder. With the environment variable MMATE_TEST_AMQP_URL set,
+`test` and `bench` use that broker and start none; likewise `test` with MMATE_TEST_POSTGRES_URL.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -61,6 +64,7 @@ fn run(task: &str, rest: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "broker" => broker::run(rest),
+        "postgres" => postgres::run(rest),
         "soak" => soak::run(rest),
         "build-cost" => build_cost::run(rest),
         _ => Err(Failure::usage(&format!("there is no task `{task}`; try `cargo xtask help`"))),

@@ -125,7 +125,7 @@ pub(super) async fn tools(prepared: &Prepared, transport: Arc<dyn Transport>) ->
         return Err(Error::Command("this program has no workflow".to_owned()));
     }
     let forgetful = transport.name() == MemoryTransport::NAME;
-    let store = connect(prepared, forgetful).await?;
+    let store = connect(prepared, forgetful)?;
     if store.as_ref().is_none_or(|store| store.name() == MemoryStore::NAME) {
         return Err(Error::Command(
             "instances are in the memory of the running process, or in their messages alone, so there is nothing to look \
@@ -144,7 +144,7 @@ async fn open_store(
     prepared: &Prepared,
     forgetful: bool,
 ) -> Result<Option<Arc<dyn WorkflowStore>>> {
-    let Some(store) = connect(prepared, forgetful).await? else { return Ok(None) };
+    let Some(store) = connect(prepared, forgetful)? else { return Ok(None) };
     store.prepare().await.map_err(|error| refused(&error.to_string()))?;
     let live = store.live_versions().await.map_err(|error| refused(&error.to_string()))?;
     let mut errors = BootErrors::default();
@@ -156,7 +156,7 @@ async fn open_store(
     Ok(errors.or(Some(store))?)
 }
 
-async fn connect(prepared: &Prepared, forgetful: bool) -> Result<Option<Arc<dyn WorkflowStore>>> {
+fn connect(prepared: &Prepared, forgetful: bool) -> Result<Option<Arc<dyn WorkflowStore>>> {
     if let Some(store) = &prepared.store {
         return Ok(Some(Arc::clone(store)));
     }
@@ -166,7 +166,7 @@ async fn connect(prepared: &Prepared, forgetful: bool) -> Result<Option<Arc<dyn 
         "none" => Ok(None),
         "auto" if forgetful => Ok(Some(Arc::new(MemoryStore::new(source)))),
         "auto" => Ok(None),
-        url => match store::connect(url, source).await {
+        url => match store::connect(url, source) {
             Ok(store) => Ok(Some(store)),
             Err(error) => Err(refused(&error.to_string()).into()),
         },

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::StoreError;
 use super::workflow::{
     Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, NewInstance,
-    Save, Wish, WorkflowStore, to_millis,
+    Save, WAITING_MAX, Wish, WorkflowStore, after, due_again, to_millis,
 };
 use crate::contract::Source;
 
@@ -66,12 +66,6 @@ impl Kept {
             Duration::from_millis(u64::try_from(entry.took.as_millis()).unwrap_or(u64::MAX));
         self.history.push(entry);
     }
-}
-
-/// A moment that lies a while from another.
-fn after(at: Timestamp, wait: Duration) -> Timestamp {
-    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    at.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[async_trait]
@@ -197,9 +191,7 @@ impl WorkflowStore for MemoryStore {
         due.sort_by_key(|instance| (instance.due_at, instance.id));
         due.truncate(limit as usize);
         let taken = due.into_iter().map(|instance| {
-            let unchanged = now.duration_since(instance.updated_at);
-            let unchanged = Duration::try_from(unchanged).unwrap_or_default();
-            instance.due_at = Some(to_millis(after(now, unchanged.max(again))));
+            instance.due_at = Some(due_again(now, instance.updated_at, again));
             instance.clone()
         });
         Ok(taken.collect())
@@ -290,9 +282,6 @@ impl WorkflowStore for MemoryStore {
 
     async fn close(&self) {}
 }
-
-/// How many instances are told of one piece of mail.
-const WAITING_MAX: usize = 1_000;
 
 fn matches(filter: &InstanceFilter, instance: &Instance) -> bool {
     filter.workflow.as_ref().is_none_or(|workflow| *workflow == instance.workflow)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::error::StoreError;
@@ -240,6 +240,22 @@ impl Instance {
 /// The time without what is below a millisecond, which stores do not keep.
 pub(super) fn to_millis(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// How many instances are told of one piece of mail.
+pub(super) const WAITING_MAX: usize = 1_000;
+
+/// A moment that lies a while from another.
+pub(super) fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// When an instance is due that was due at `now`: see [`WorkflowStore::take_due`].
+pub(super) fn due_again(now: Timestamp, updated_at: Timestamp, again: Duration) -> Timestamp {
+    let now = to_millis(now);
+    let unchanged = Duration::try_from(now.duration_since(updated_at)).unwrap_or_default();
+    to_millis(after(now, unchanged.max(again)))
 }
 
 /// What came of a wish to work on an instance.

@@ -1,13 +1,14 @@
-//! Tools for tests: the whole app in memory on a virtual clock, and the behaviours of transports.
+//! Tools for tests: the whole app in memory on a virtual clock, the behaviours of transports and of stores.
 //!
-//! In: annotated handlers, or a transport. Out: a [`TestApp`] that publishes, waits until nothing is
-//! in flight and shows what was published; or the verdicts of [`conformance`]. Tests call this room,
+//! In: annotated handlers, a transport, or a store. Out: a [`TestApp`] that publishes, waits until nothing is
+//! in flight and shows what was published; or the verdicts of [`conformance`] and [`stores`]. Tests call this room,
 //! `#[mmate::test]` among them; nothing that runs in production does.
 
 pub mod conformance;
 mod faults;
 mod harness;
 mod recorder;
+pub mod stores;
 
 pub use faults::DeliveryFault;
 pub(crate) use harness::run_test;

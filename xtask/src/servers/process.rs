@@ -120,6 +120,8 @@ pub fn guarded(program: impl AsRef<OsStr>) -> Command {
 pub enum Signal {
     /// Asks to end (`SIGTERM`).
     Terminate,
+    /// Asks to end as Ctrl-C does (`SIGINT`).
+    Interrupt,
     /// Ends at once (`SIGKILL`).
     Kill,
     /// Freezes (`SIGSTOP`).
@@ -132,6 +134,7 @@ impl Signal {
     fn name(self) -> &'static str {
         match self {
             Self::Terminate => "TERM",
+            Self::Interrupt => "INT",
             Self::Kill => "KILL",
             Self::Stop => "STOP",
             Self::Continue => "CONT",

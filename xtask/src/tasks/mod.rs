@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod build_cost;
 mod command;
+pub(crate) mod postgres;
 mod results;
 pub(crate) mod soak;
 mod steps;

@@ -6,24 +6,27 @@ use std::sync::Arc;
 use std::{env, io};
 
 use xtask::servers::InstallPolicy;
-use xtask::servers::{AMQP_URL_VARIABLE, ForeignClient, Guard, TestBroker};
+use xtask::servers::{
+    AMQP_URL_VARIABLE, ForeignClient, Guard, POSTGRES_URL_VARIABLE, TestBroker, TestPostgres,
+};
 
 use super::command::{self, COMMAND_TIMEOUT, Finished, cargo, workspace_root};
 use super::results::Counts;
 use super::steps::{Step, Verdict, run_all, summarize};
-use super::{Failure, broker, soak};
+use super::{Failure, broker, postgres, soak};
 
 /// Every call of cargo selects the same packages and features; otherwise features of shared
 /// dependencies would add up differently, and each call would build them anew.
 const SELECTION: [&str; 2] = ["--workspace", "--all-features"];
-/// What a build script takes, a service without a broker, without macros, an HTTP edge alone, and with tests.
-const FEATURE_SETS: [&str; 6] =
-    ["macros", "runtime", "runtime,validation", "amqp", "http", "testing"];
+/// What a build script takes, a service without a broker, without macros, an HTTP edge alone, with tests, and with
+/// a database of either kind.
+const FEATURE_SETS: [&str; 8] =
+    ["macros", "runtime", "runtime,validation", "amqp", "http", "testing", "sqlite", "postgres"];
 /// All but benchmarks.
 const TEST_TARGETS: [&str; 2] = ["--tests", "--examples"];
 const EXAMPLE: &str = "ecommerce";
 
-const STEPS: [Step<Run>; 10] = [
+const STEPS: [Step<Run>; 11] = [
     Step { name: "format", title: "cargo fmt", needs: &[], action: format },
     Step { name: "lint", title: "cargo clippy", needs: &[], action: lint },
     Step {
@@ -34,10 +37,11 @@ const STEPS: [Step<Run>; 10] = [
     },
     Step { name: "build", title: "compile all tests", needs: &[], action: build },
     Step { name: "broker", title: "start RabbitMQ", needs: &[], action: start_broker },
+    Step { name: "postgres", title: "start PostgreSQL", needs: &[], action: start_postgres },
     Step {
         name: "test",
         title: "unit, integration, ui and example tests",
-        needs: &["build", "broker"],
+        needs: &["build", "broker", "postgres"],
         action: test,
     },
     Step {
@@ -67,6 +71,7 @@ struct Run {
     guard: Arc<Guard>,
     policy: InstallPolicy,
     broker: Option<TestBroker>,
+    postgres: Option<TestPostgres>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -79,7 +84,8 @@ struct Options {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments).map_err(|why| Failure::usage(&why))?;
     let steps = select(options.only.as_deref());
-    let mut run = Run { guard: Guard::new(None)?, policy: options.policy, broker: None };
+    let (guard, policy) = (Guard::new(None)?, options.policy);
+    let mut run = Run { guard, policy, broker: None, postgres: None };
     let records = run_all(&steps, &mut run);
     // Stopped before the summary, whose last line must be the last line.
     drop(run);
@@ -124,6 +130,9 @@ impl Run {
     fn command(&self, command: &mut Command) -> (Verdict, Counts) {
         if let Some(broker) = &self.broker {
             command.env(AMQP_URL_VARIABLE, broker.url());
+        }
+        if let Some(postgres) = &self.postgres {
+            command.env(POSTGRES_URL_VARIABLE, postgres.url());
         }
         verdict(command::run(&self.guard, command, COMMAND_TIMEOUT))
     }
@@ -178,6 +187,20 @@ fn start_broker(run: &mut Run) -> (Verdict, Counts) {
         Err(error) => {
             eprintln!("{error}");
             Verdict::Failed("RabbitMQ is not available, see above".to_owned())
+        }
+    };
+    (verdict, Counts::default())
+}
+
+fn start_postgres(run: &mut Run) -> (Verdict, Counts) {
+    let verdict = match postgres::given_or_start(run.policy) {
+        Ok(postgres) => {
+            run.postgres = Some(postgres);
+            Verdict::Passed
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            Verdict::Failed("PostgreSQL is not available, see above".to_owned())
         }
     };
     (verdict, Counts::default())
@@ -263,7 +286,7 @@ mod tests {
     #[test]
     fn one_step_brings_what_it_needs() {
         assert_eq!(names(Some("doc")), ["doc"]);
-        assert_eq!(names(Some("test")), ["build", "broker", "test"]);
+        assert_eq!(names(Some("test")), ["build", "broker", "postgres", "test"]);
         assert_eq!(names(None).len(), STEPS.len());
     }
 }

@@ -1,6 +1,7 @@
 //! Private servers against the real programs.
 
 mod owner;
+mod postgres;
 mod servers;
 
 use std::fs;

@@ -8,7 +8,7 @@ use xtask::servers::process::wait_until;
 
 use super::{PATIENCE, Traces, eventually};
 
-/// An `xtask broker` that is ready, with what it said about its node.
+/// A task that has started a server, with what it said about it.
 struct Owner {
     process: Child,
     /// Held, because the owner has something to say in the end.
@@ -16,9 +16,9 @@ struct Owner {
     traces: Traces,
 }
 
-fn start_owner() -> Owner {
+fn start_owner(task: &str) -> Owner {
     let mut process = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .arg("broker")
+        .arg(task)
         .stdout(Stdio::piped())
         .spawn()
         .expect("xtask starts");
@@ -33,21 +33,39 @@ fn start_owner() -> Owner {
         }
     }
     let traces = Traces { pids, folder };
-    assert!(traces.pids.len() == 2 && traces.are_all_there(), "{traces:?}");
+    assert!(!traces.pids.is_empty() && traces.are_all_there(), "{traces:?}");
     Owner { process, _output: output, traces }
+}
+
+fn dies_with_its_killed_owner(task: &str) {
+    let mut owner = start_owner(task);
+    owner.process.kill().unwrap();
+    owner.process.wait().unwrap();
+    eventually("the server is gone", || owner.traces.are_all_gone());
 }
 
 #[test]
 fn a_node_dies_with_its_killed_owner() {
-    let mut owner = start_owner();
-    owner.process.kill().unwrap();
-    owner.process.wait().unwrap();
-    eventually("the node is gone", || owner.traces.are_all_gone());
+    dies_with_its_killed_owner("broker");
+}
+
+#[test]
+fn a_postgres_dies_with_its_killed_owner() {
+    dies_with_its_killed_owner("postgres");
 }
 
 #[test]
 fn an_owner_that_is_asked_to_end_stops_its_node_first() {
-    let mut owner = start_owner();
+    stops_its_server_first("broker");
+}
+
+#[test]
+fn an_owner_that_is_asked_to_end_stops_its_postgres_first() {
+    stops_its_server_first("postgres");
+}
+
+fn stops_its_server_first(task: &str) {
+    let mut owner = start_owner(task);
     let pid = owner.process.id().to_string();
     let sent = Command::new("sh").args(["-c", "kill -s TERM \"$1\"", "sh", &pid]).status().unwrap();
     assert!(sent.success());

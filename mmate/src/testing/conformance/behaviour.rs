@@ -10,6 +10,7 @@ use super::{
     Bench, closing, consuming, declaring, delaying, limiting, properties, publishing, routing,
     settling,
 };
+use crate::store::StoreError;
 use crate::transport::{Capability, PublishError, TransportError};
 
 /// What a check returns.
@@ -89,6 +90,12 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(format!("{:?}: {error}", error.kind()))
+    }
+}
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {

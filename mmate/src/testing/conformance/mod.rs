@@ -76,7 +76,7 @@ where
             Ok(bench) => check(behaviour, &bench).await,
             Err(failure) => Outcome::Failed(failure),
         };
-        report.add(behaviour, outcome);
+        report.add(behaviour.name, outcome);
     }
     report
 }

@@ -1,0 +1,68 @@
+//! What has ended is removed in the end, with all that belongs to it.
+
+use super::bench::Bench;
+use super::{Checked, ensure_empty, ensure_eq, list};
+use crate::store::WorkflowStatus;
+
+list![
+    what_ended_long_ago_is_removed_with_its_history,
+    what_ended_later_is_not_removed,
+    what_has_not_ended_is_not_removed,
+    what_ended_first_is_removed_first,
+    a_removed_instance_can_be_created_again,
+];
+
+async fn what_ended_long_ago_is_removed_with_its_history(bench: &Bench) -> Checked {
+    let mut ids = Vec::new();
+    for status in WorkflowStatus::ALL.iter().filter(|status| status.is_end()) {
+        ids.push(bench.ended(1, *status).await?.id);
+    }
+    let removed = bench.store().purge(bench.at(2), 100).await?;
+    ensure_eq!(removed, ids.len() as u64, "how many are removed");
+    for id in ids {
+        ensure_eq!(bench.store().get(id).await?, None, "the instance");
+        ensure_empty(&bench.store().history(id).await?, "its history")?;
+    }
+    Ok(())
+}
+
+async fn what_ended_later_is_not_removed(bench: &Bench) -> Checked {
+    let ended = bench.ended(2, WorkflowStatus::Completed).await?;
+    ensure_eq!(bench.store().purge(bench.at(2), 100).await?, 0, "how many are removed");
+    ensure_eq!(bench.get(ended.id).await?, ended, "the instance");
+    ensure_eq!(bench.events(ended.id).await?.len(), 1, "the lines of its history");
+    Ok(())
+}
+
+async fn what_has_not_ended_is_not_removed(bench: &Bench) -> Checked {
+    for status in WorkflowStatus::ALL.iter().filter(|status| !status.is_end()) {
+        bench.ended(1, *status).await?;
+    }
+    ensure_eq!(bench.store().purge(bench.at(9), 100).await?, 0, "how many are removed");
+    Ok(())
+}
+
+async fn what_ended_first_is_removed_first(bench: &Bench) -> Checked {
+    let mut ids = Vec::new();
+    for second in [3, 1, 2] {
+        ids.push(bench.ended(second, WorkflowStatus::Failed).await?.id);
+    }
+    ensure_eq!(bench.store().purge(bench.at(9), 2).await?, 2, "how many are removed");
+    for (id, is_left) in ids.iter().zip([true, false, false]) {
+        ensure_eq!(bench.store().get(*id).await?.is_some(), is_left, "whether one is left");
+        let lines = bench.store().history(*id).await?.len();
+        ensure_eq!(lines > 0, is_left, "whether its history is left");
+    }
+    Ok(())
+}
+
+async fn a_removed_instance_can_be_created_again(bench: &Bench) -> Checked {
+    let ended = bench.ended(1, WorkflowStatus::Completed).await?;
+    bench.store().purge(bench.at(2), 100).await?;
+    let mut new = bench.new_instance(1);
+    new.id = ended.id;
+    ensure_eq!(bench.store().create(&new).await?, true, "whether it is kept");
+    let history = bench.store().history(new.id).await?;
+    ensure_eq!(history.iter().map(|line| line.seq).collect::<Vec<_>>(), [1], "its lines");
+    Ok(())
+}
