@@ -2,6 +2,7 @@
 
 mod crashes;
 mod generated;
+mod stages;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -13,7 +13,7 @@ pub struct PublishOptions {
     pub(crate) correlation_id: Option<String>,
     pub(crate) reply_to: Option<String>,
     pub(crate) message_id: Option<String>,
-    pub(super) optional: bool,
+    pub(crate) optional: bool,
     /// The first mistake in the options; reported when the publish is awaited.
     pub(crate) mistake: Option<String>,
 }

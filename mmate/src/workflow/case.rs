@@ -55,6 +55,10 @@ pub(super) struct Case<'a> {
     pub(super) now: Timestamp,
     /// What has happened and is not written down yet.
     pub(super) history: Vec<HistoryEntry>,
+    /// Whether an earlier attempt of the step ended without a word.
+    pub(super) was_interrupted: bool,
+    /// What has happened and is written down, and not told of yet.
+    pub(super) told: Vec<HistoryEntry>,
     /// Whether the wish is fulfilled with the next change.
     pub(super) fulfilled: bool,
     /// The mail that the step has used up.
@@ -117,6 +121,8 @@ impl Engine {
                 book,
                 now,
                 history: Vec::new(),
+                was_interrupted: false,
+                told: Vec::new(),
                 fulfilled: false,
                 read: None,
                 _guard: guard,
@@ -192,12 +198,13 @@ impl Engine {
                 instance.id, instance.position
             )));
         }
-        let told = if instance.status.is_end() {
-            self.tell_parent(instance).await
-        } else if instance.position == position + 1 {
-            self.say_where(instance).await
-        } else {
+        if instance.position != position + 1 {
             return Outcome::Done;
+        }
+        let told = match self.tell_again(instance).await {
+            Ok(()) if instance.status.is_end() => self.tell_parent(instance).await,
+            Ok(()) => self.say_where(instance).await,
+            Err(error) => Err(error),
         };
         match told {
             Ok(()) => Outcome::Done,
@@ -222,7 +229,10 @@ impl Engine {
             position: instance.position,
             book: read_book(instance)?,
         };
-        let at = message.book.wake;
+        // A wish, or the end of the workflow's time, does not wait for the moment that the step waits for.
+        let now = self.now().as_millisecond();
+        let is_overdue = message.book.deadline.is_some_and(|deadline| deadline <= now);
+        let at = message.book.wake.filter(|_| instance.wish.is_none() && !is_overdue);
         Ok(self.send(self.encode(graph, &message, None, at)?).await?)
     }
 }
@@ -250,6 +260,7 @@ impl Case<'_> {
         };
         let mut save = Save::of(instance, write_book(&self.book), self.engine.now());
         save.history = std::mem::take(&mut self.history);
+        self.told.extend(save.history.iter().cloned());
         store.save(&save).await
     }
 
@@ -263,6 +274,8 @@ impl Case<'_> {
         if let Next::End(status) = next {
             self.note("", HistoryEvent::Ended).reason = Some(status.as_str().to_owned());
         }
+        let mut lines = std::mem::take(&mut self.told);
+        lines.extend(self.history.iter().cloned());
         match self.save(&next, to).await {
             Ok(true) => {}
             Ok(false) => {
@@ -272,6 +285,10 @@ impl Case<'_> {
             Err(error) => return outage(self.context, self.id, &error),
         }
         self.engine.checkpoint("saved").await;
+        if let Err(error) = self.tell(lines).await {
+            tracing::warn!(instance = %self.id, workflow = self.graph.entry.id, error = %error.chain(), "what has happened to the instance is not told yet; tried again");
+            return not_now(self.context, OUTAGE_WAIT, "announce");
+        }
         match next {
             Next::Go(_) => self.send_on(to, None).await,
             Next::Wait { address, until } => self.after_wait(&address, until, to).await,
@@ -282,6 +299,23 @@ impl Case<'_> {
             Next::Stuck if self.instance.is_none() => self.park(),
             Next::Stuck => Outcome::Done,
         }
+    }
+
+    /// Publishes the events of what was written down, if the workflow has any.
+    async fn tell(&self, lines: Vec<HistoryEntry>) -> Result<(), HandlerError> {
+        if !self.graph.entry.events {
+            return Ok(());
+        }
+        let lines = match &self.engine.0.store {
+            // An attempt that was interrupted may have written lines that nobody has told of.
+            Some(store) if self.was_interrupted => store.history(self.id).await?,
+            _ => lines,
+        };
+        let lines: Vec<HistoryEntry> =
+            lines.into_iter().filter(|line| line.position == self.position).collect();
+        let (place, origin) = ((self.id, self.position), Some(self.context.origin()));
+        let events = self.engine.events(self.graph, place, &self.book, &lines, origin)?;
+        Ok(self.engine.publish(events).await?)
     }
 
     /// Whoever waits for the end hears of it.

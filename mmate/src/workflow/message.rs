@@ -257,13 +257,18 @@ const fn is_done(end: End) -> bool {
     matches!(end, End::Done | End::Unknown)
 }
 
-/// A stage's result in the family's words.
+/// A stage's result.
 fn result(done: &super::book::Done, began: Timestamp) -> ResultOut<'_> {
-    let status = match done.end {
+    let status = family_status(done.end);
+    ResultOut { stage_id: &done.stage, status, start_time: began, duration: 0 }
+}
+
+/// How a stage ended, in the family's words.
+pub(super) const fn family_status(end: End) -> &'static str {
+    match end {
         End::Done => "completed",
         End::Failed | End::Unknown | End::Tolerated => "failed",
         End::Skipped => "skipped",
         End::Undone | End::UndoSkipped => "compensated",
-    };
-    ResultOut { stage_id: &done.stage, status, start_time: began, duration: 0 }
+    }
 }

@@ -13,6 +13,7 @@ mod definition;
 mod engine;
 mod entries;
 mod error;
+mod events;
 mod forward;
 mod graph;
 mod handle;
@@ -36,6 +37,10 @@ pub use definition::{
 pub(crate) use engine::{Engine, EngineOptions};
 pub(crate) use entries::Need;
 pub use error::{WorkflowError, WorkflowErrorKind};
+pub use events::{
+    StageCompensated, StageCompleted, StageOutcome, WorkflowCancelled, WorkflowCompensated,
+    WorkflowCompleted, WorkflowFailed, WorkflowStarted, WorkflowStuck, WorkflowTimedOut,
+};
 pub(crate) use graph::Graph;
 pub use handle::{Ended, Failure, InstanceId, InstanceView, Run, Start, Workflows};
 pub use key::{StageInfo, StageKey};

@@ -70,9 +70,11 @@ impl Case<'_> {
             self.cancel_child().await;
             return self.commit(next).await;
         }
-        if self.is_stuck() {
+        if let Some(instance) = self.instance.as_ref().filter(|_| self.is_stuck()) {
+            // Crash window: stuck, and nobody was told.
+            let told = self.engine.tell_again(instance).await;
             self.release().await;
-            return Outcome::Done;
+            return told.map_or_else(Outcome::Failed, |()| Outcome::Done);
         }
         if self.book.back.is_some() {
             return Box::pin(self.back()).await;
@@ -104,6 +106,7 @@ impl Case<'_> {
             return;
         }
         self.book.interrupted(missed);
+        self.was_interrupted = true;
         let stage = self.current_stage();
         let tries = self.book.tries;
         self.note(&stage, HistoryEvent::Interrupted).attempt = tries;

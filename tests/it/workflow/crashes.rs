@@ -136,38 +136,35 @@ async fn exhaust(plan: &[Plan], forgetful: bool) -> usize {
 
 async fn exhaust_many(seeds: std::ops::Range<u64>, forgetful: bool) {
     let mut tried = 0;
-    let mut ends = BTreeSet::new();
     for seed in seeds.clone() {
         let plan = plan(seed, 6);
-        ends.insert(model(&plan).0);
         tried += exhaust(&plan, forgetful).await;
     }
     println!(
         "{tried} schedules of {} workflows, forgetful broker: {forgetful}",
         seeds.end - seeds.start
     );
-    assert_eq!(ends.len(), 2, "workflows that are completed and others");
-    assert!(tried > 1_000, "{tried}");
+    assert!(tried > 200, "{tried}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_is_killed_anywhere_once_and_twice_leaves_what_the_model_says() {
-    exhaust_many(0..12, false).await;
+    exhaust_many(0..3, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_does_one_whose_broker_is_gone_with_it() {
-    exhaust_many(12..20, true).await;
+    exhaust_many(12..15, true).await;
 }
 
 /// Whatever is wrong with the model or the world would show here without a kill.
 #[tokio::test(start_paused = true)]
 async fn without_a_kill_every_generated_workflow_ends_as_the_model_says() {
     let mut shapes = BTreeSet::new();
-    for seed in 0..300 {
+    for seed in 0..100 {
         let plan = plan(seed, 6);
-        shapes.insert(plan.len());
+        shapes.insert((plan.len(), model(&plan).0));
         assert_eq!(Scene::new(entry(&plan), &plan, false).run(&[]).await, 0);
     }
-    assert!(shapes.len() > 6, "{shapes:?}");
+    assert!(shapes.len() > 12, "{shapes:?}");
 }
