@@ -107,9 +107,10 @@ mod runtime_surface {
     pub use crate::reliability::{Backoff, BreakerPolicy, RatePolicy, RetryPolicy};
     pub use crate::transport::QueueKind;
     pub use crate::workflow::{
-        Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, Shape,
-        StageArgument, StageCall, StageEntry, StageResult, StageStarted, StateOf, Test, Tested,
-        Undo, Workflow, WorkflowEntry, branch, changed, produced, running, stage_argument,
+        Asker, Asks, Begins, Branch, BranchResult, ChildWait, EventWait, GivesAnything, GivesValue,
+        JoinValue, OptionalJoinValue, ReplyWait, Shape, StageArgument, StageCall, StageEntry,
+        StageResult, StageStarted, StateOf, Test, Tested, Undo, Wait, Workflow, WorkflowEntry,
+        begun, branch, changed, child, mail, optional_mail, produced, running, stage_argument,
         state_of, step,
     };
 

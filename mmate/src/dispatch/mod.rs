@@ -26,4 +26,5 @@ pub use fault::{HandlerFault, HandlerFaults};
 pub use handled::{Dispatched, Handled};
 pub(crate) use invoke::guarded;
 pub use limits::{Hold, Limits, SharedLimits, Wait, Waits};
+pub(crate) use routes::ANY_TYPE;
 pub use routes::{QueueRoutes, Route};

@@ -70,6 +70,9 @@ impl Route {
     }
 }
 
+/// The name under which a handler takes what no other handler of its queue takes.
+pub(crate) const ANY_TYPE: &str = "*";
+
 /// The handlers of one queue.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -97,7 +100,7 @@ impl QueueRoutes {
     /// The handler of a type.
     #[must_use]
     pub fn find(&self, message_type: &str) -> Option<&Arc<Route>> {
-        self.by_type.get(message_type)
+        self.by_type.get(message_type).or_else(|| self.by_type.get(ANY_TYPE))
     }
 
     /// What may keep messages of the queue waiting.

@@ -24,7 +24,7 @@ use crate::handler::{FromResources, Resources, State};
 use crate::observability::Ledger;
 use crate::publish::{FlushError, Publisher};
 use crate::transport::Transport;
-use crate::workflow::Workflows;
+use crate::workflow::{Graph, Workflows};
 
 /// A checked app that is not connected yet.
 #[derive(Debug)]
@@ -74,6 +74,23 @@ impl App {
             Some(transport) => Ok(Arc::clone(transport)),
             None => connect(&self.prepared.settings).await,
         }
+    }
+
+    /// The workflows of the app without starting it, for commands that look at instances.
+    pub(super) async fn workflows(&self) -> Result<Workflows> {
+        super::workflows::tools(&self.prepared, self.connect().await?).await
+    }
+
+    /// The workflows.
+    pub(super) fn graphs(&self) -> &[Graph] {
+        &self.prepared.graphs
+    }
+
+    /// The graph of a workflow as Mermaid text; of its latest version.
+    pub(super) fn workflow_graph(&self, id: &str) -> Option<String> {
+        let graphs = self.prepared.graphs.iter().filter(|graph| graph.entry.id == id);
+        let graph = graphs.max_by_key(|graph| graph.entry.version)?;
+        Some(crate::workflow::draw(graph, None))
     }
 
     /// Makes every boot check, the broker included, and takes no message. Declares what is missing

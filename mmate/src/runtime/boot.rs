@@ -225,7 +225,11 @@ fn bridge(prepared: &Prepared, transport: &Arc<dyn Transport>, publisher: &Publi
     Bridge::new(publisher.clone(), Arc::clone(transport), options)
 }
 
-fn publisher(prepared: &Prepared, transport: &Arc<dyn Transport>, ledger: Ledger) -> Publisher {
+pub(super) fn publisher(
+    prepared: &Prepared,
+    transport: &Arc<dyn Transport>,
+    ledger: Ledger,
+) -> Publisher {
     let settings = &prepared.settings;
     let encoder = Encoder {
         service: settings.service.as_str().into(),

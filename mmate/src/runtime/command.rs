@@ -1,6 +1,7 @@
-//! The command line that every service has: `run check routes topology schemas config ledger dlq`.
+//! The command line that every service has: `run check routes topology schemas config ledger dlq workflows`.
 
 mod dead_letters;
+mod workflows;
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -29,6 +30,7 @@ enum Command {
     Ledger { dir: Option<PathBuf>, json: bool },
     Config,
     DeadLetters(dead_letters::Request),
+    Workflows(workflows::Request),
 }
 
 static COMMAND: OnceLock<Command> = OnceLock::new();
@@ -187,6 +189,7 @@ fn parser(service: ServiceInfo) -> clap::Command {
         .subcommand(super::ledger::command())
         .subcommand(clap::Command::new("config").about("Show each value and where it came from"))
         .subcommand(dead_letters::parser())
+        .subcommand(workflows::parser())
 }
 
 /// The program's own flags that were given, before or after the word `run`.
@@ -203,6 +206,7 @@ fn from_matches(matches: &ArgMatches) -> Result<Command, clap::Error> {
         Some(("topology", _)) => Command::Topology,
         Some(("config", _)) => Command::Config,
         Some(("dlq", wanted)) => Command::DeadLetters(dead_letters::request(wanted)?),
+        Some(("workflows", wanted)) => Command::Workflows(workflows::request(wanted)),
         Some(("ledger", ledger)) => Command::Ledger {
             dir: ledger.get_one::<String>("dir").map(PathBuf::from),
             json: ledger.get_flag("json"),
@@ -235,12 +239,15 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
     match command {
         Command::Run { wait } => return start(app, wait).await.map(Some),
         Command::Check => check(app).await?,
-        Command::Routes => print!("{}", listing::routes(app.plan())),
+        Command::Routes => {
+            print!("{}{}", listing::routes(app.plan()), listing::workflows(app.graphs()));
+        }
         Command::Ledger { json, .. } => {
             print!("{}", super::ledger::show_configured(app.settings(), json)?);
         }
         Command::Topology => print!("{}", listing::topology(&app.plan().topology)),
         Command::DeadLetters(request) => dead_letters::execute(&app, request).await?,
+        Command::Workflows(request) => workflows::execute(&app, request).await?,
         Command::Config | Command::Schemas { .. } => print!("{}", listing::config(app.config())),
     }
     Ok(None)
@@ -248,8 +255,10 @@ pub(super) async fn execute(builder: AppBuilder) -> Result<Option<Running>> {
 
 async fn check(app: App) -> Result {
     let handlers = app.plan().handlers().len();
+    let notes: String = app.graphs().iter().map(listing::uncovered).collect();
     app.check().await?;
     println!("everything is in order: {handlers} handlers");
+    print!("{notes}");
     Ok(())
 }
 

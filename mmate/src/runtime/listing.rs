@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::plan::{Plan, QueuePlan};
+use crate::contract::Location;
 use crate::handler::HandlerEntry;
 use crate::transport::{ExchangeKind, Queue, QueueKind, Topology};
+use crate::workflow::{Graph, Shape, StageEntry};
 
 /// Handlers by queue, with their options.
 pub(super) fn routes(plan: &Plan) -> String {
@@ -33,6 +35,66 @@ pub(super) fn routes(plan: &Plan) -> String {
         .filter(|entry| !entry.summary().is_empty())
     {
         let _ = writeln!(text, "  {}: {}", entry.name, entry.summary());
+    }
+    text
+}
+
+/// Workflows with their stages, and those of them whose effect nothing undoes.
+pub(super) fn workflows(graphs: &[Graph]) -> String {
+    let mut text = String::new();
+    for graph in graphs {
+        let entry = graph.entry;
+        let limit = entry.timeout_ms.map(|ms| format!(", timeout {} s", ms as f64 / 1_000.0));
+        let _ = writeln!(
+            text,
+            "\nworkflow {} version {} of `{}`{} at {}",
+            entry.id,
+            entry.version,
+            entry.name,
+            limit.unwrap_or_default(),
+            entry.location
+        );
+        for stage in entry.stages {
+            let _ = writeln!(text, "  {}{}", stage.name, stage_options(stage));
+        }
+        text.push_str(&uncovered(graph));
+    }
+    text
+}
+
+fn stage_options(stage: &StageEntry) -> String {
+    let millis = |ms: u64| in_words(Duration::from_millis(ms));
+    let parts = [
+        match stage.shape {
+            Shape::Single => None,
+            Shape::Branch(group) => Some(format!("parallel `{group}`")),
+            Shape::Join(group) => Some(format!("joins `{group}`")),
+        },
+        stage.when.map(|when| format!("when `{}`", when.name)),
+        stage.repeat.map(|repeat| format!("repeated while `{}`", repeat.name)),
+        stage.delay_ms.map(|ms| format!("after {}", millis(ms))),
+        stage.within_ms.map(|ms| format!("waits up to {}", millis(ms))),
+        stage.timeout_ms.map(|ms| format!("timeout {}", millis(ms))),
+        stage.retry.map(|retry| format!("{} attempts", retry.attempts)),
+        stage.continue_on_failure.then(|| "goes on without it".to_owned()),
+        stage.undo.map(|undo| format!("undone by `{}`", undo.name)),
+        stage.irreversible.then(|| "irreversible".to_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+}
+
+/// Stages whose effect stays when a later one fails, and about which nothing is said.
+pub(super) fn uncovered(graph: &Graph) -> String {
+    let mut text = String::new();
+    for stage in graph.uncovered() {
+        let location = Location { line: stage.line, ..graph.entry.location };
+        let _ = writeln!(
+            text,
+            "  note: stage `{}` of workflow `{}` uses services, and a later failure does not undo it; write `compensate = ..` \
+             or `irreversible`\n        {location}",
+            stage.name, graph.entry.id
+        );
     }
     text
 }
@@ -166,7 +228,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Kind, Location, MessageInfo};
+    use crate::contract::{Kind, MessageInfo};
     use crate::handler::{Bulkhead, CachePolicy, Fallback, Outcome};
     use crate::reliability::{BreakerPolicy, RatePolicy};
 

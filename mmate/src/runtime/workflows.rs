@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::boot;
 use super::builder::Prepared;
 use super::config::Settings;
-use crate::error::{BootErrors, Result};
+use crate::error::{BootErrors, Error, Result};
+use crate::observability::Ledger;
 use crate::publish::Publisher;
 use crate::store::{self, MemoryStore, WorkflowStore};
 use crate::transport::Transport;
@@ -66,11 +68,37 @@ pub(super) async fn open(
     let forgetful = transport.name() == MemoryTransport::NAME;
     let store = open_store(prepared, forgetful).await?;
     if store.is_none() {
+        refuse_waits(&prepared.graphs)?;
         tracing::warn!(
             "workflows are kept in their messages alone: stages run at least once, and nobody can look at instances; \
              `workflows.store` names a database"
         );
     }
+    let engine = engine(prepared, store, publisher);
+    engine.sign_on().await.map_err(|error| refused(&error.to_string()))?;
+    let check_every = settings.workflows_check_every;
+    Ok(Some(KeptWorkflows { engine, check_every, forgetful }))
+}
+
+/// What waits is in a store, or nowhere.
+fn refuse_waits(graphs: &[Graph]) -> Result<(), BootErrors> {
+    let mut errors = BootErrors::default();
+    for graph in graphs.iter().filter(|graph| graph.waits()) {
+        errors.push(format!(
+            "workflow `{}` has stages that wait, and instances are kept in their messages alone\nhelp: name a database in \
+             `workflows.store`, like `sqlite://workflows.db` or `postgres://..`\n{}",
+            graph.entry.id, graph.entry.location
+        ));
+    }
+    errors.or(())
+}
+
+fn engine(
+    prepared: &Prepared,
+    store: Option<Arc<dyn WorkflowStore>>,
+    publisher: &Publisher,
+) -> Engine {
+    let settings = &prepared.settings;
     let options = EngineOptions {
         owner: format!("{}.{}", settings.service, prepared.instance),
         lease: settings.workflows_lease,
@@ -81,17 +109,35 @@ pub(super) async fn open(
         retry: Arc::new(settings.retry.clone()),
         alerts: prepared.alerts.clone(),
     };
-    let engine = Engine::new(
+    Engine::new(
         Arc::clone(&prepared.graphs),
         store,
         publisher.clone(),
         options,
         #[cfg(feature = "testing")]
         prepared.resources.get::<crate::workflow::Checkpoints>().map(|found| (*found).clone()),
-    );
-    engine.sign_on().await.map_err(|error| refused(&error.to_string()))?;
-    let check_every = settings.workflows_check_every;
-    Ok(Some(KeptWorkflows { engine, check_every, forgetful }))
+    )
+}
+
+/// Workflows of an app that is not started: to look at instances, and to say what is to become of them.
+pub(super) async fn tools(prepared: &Prepared, transport: Arc<dyn Transport>) -> Result<Workflows> {
+    if prepared.graphs.is_empty() {
+        return Err(Error::Command("this program has no workflow".to_owned()));
+    }
+    let forgetful = transport.name() == MemoryTransport::NAME;
+    let store = connect(prepared, forgetful).await?;
+    if store.as_ref().is_none_or(|store| store.name() == MemoryStore::NAME) {
+        return Err(Error::Command(
+            "instances are in the memory of the running process, or in their messages alone, so there is nothing to look \
+             at\nhelp: name a database in `workflows.store`, like `sqlite://workflows.db` or `postgres://..`"
+                .to_owned(),
+        ));
+    }
+    if let Some(store) = &store {
+        store.prepare().await.map_err(|error| refused(&error.to_string()))?;
+    }
+    let publisher = boot::publisher(prepared, &transport, Ledger::default());
+    Ok(Workflows::new(engine(prepared, store, &publisher)))
 }
 
 async fn open_store(

@@ -38,6 +38,9 @@ struct Kept {
 }
 
 impl MemoryStore {
+    /// The name in listings.
+    pub const NAME: &'static str = "memory";
+
     /// An empty store with this clock.
     #[must_use]
     pub fn new(source: Source) -> Self {
@@ -74,7 +77,7 @@ fn after(at: Timestamp, wait: Duration) -> Timestamp {
 #[async_trait]
 impl WorkflowStore for MemoryStore {
     fn name(&self) -> &'static str {
-        "memory"
+        Self::NAME
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
@@ -163,11 +166,17 @@ impl WorkflowStore for MemoryStore {
         Ok(())
     }
 
-    async fn wish(&self, id: Uuid, wish: Wish) -> Result<Option<Instance>, StoreError> {
+    async fn wish(
+        &self,
+        id: Uuid,
+        wish: Wish,
+        at: Timestamp,
+    ) -> Result<Option<Instance>, StoreError> {
         let mut inner = self.lock();
         let Some(Kept { instance, .. }) = inner.instances.get_mut(&id) else { return Ok(None) };
         if !instance.status.is_end() {
             instance.wish = Some(wish);
+            instance.due_at = Some(to_millis(at));
         }
         Ok(Some(instance.clone()))
     }

@@ -496,12 +496,17 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
     /// If the database does not say.
     async fn retire(&self, owner: &str) -> Result<(), StoreError>;
 
-    /// Notes what somebody wishes; a later wish takes the place of an earlier one. Gives the instance as it stands
+    /// Notes what somebody wishes, and makes the instance due; a later wish takes the place of an earlier one. Gives the instance as it stands
     /// afterwards, or nothing if there is none; one that has ended keeps no wish.
     ///
     /// # Errors
     /// If the database does not say.
-    async fn wish(&self, id: Uuid, wish: Wish) -> Result<Option<Instance>, StoreError>;
+    async fn wish(
+        &self,
+        id: Uuid,
+        wish: Wish,
+        at: Timestamp,
+    ) -> Result<Option<Instance>, StoreError>;
 
     /// Takes up to `limit` instances that are due at `now`, those first that are due the longest. Each is given to
     /// one caller, and is due again after it has been unchanged for twice as long, but not before `again` from now.

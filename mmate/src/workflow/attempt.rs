@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::ask::ReplyTo;
 use super::call::StageCall;
 use super::definition::{StageEntry, StageFn};
 use super::engine::Engine;
@@ -19,7 +20,7 @@ use crate::reliability::{RetryPolicy, Step, Verdict, classify};
 use crate::transport::{Outgoing, PublishError};
 
 /// Which method of which stage is called, and for whom.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Target<'a> {
     pub(super) graph: &'a Graph,
     pub(super) stage: &'static StageEntry,
@@ -30,6 +31,8 @@ pub(super) struct Target<'a> {
     pub(super) attempt: u32,
     /// Why the instance goes back.
     pub(super) failure: Option<&'a str>,
+    /// Where the reply to its request goes, if it asks.
+    pub(super) reply_to: Option<ReplyTo>,
 }
 
 /// What came of an attempt.
@@ -79,6 +82,7 @@ impl Engine {
             attempt: target.attempt,
             undoing: target.failure.is_some(),
             failure: target.failure.map(str::to_owned),
+            reply_to: target.reply_to,
         };
         let context = context.extended(info, name, began + limit, Arc::clone(&outbox));
         let span = tracing::info_span!(

@@ -31,6 +31,7 @@ impl Case<'_> {
             round: done.round,
             attempt,
             failure: Some(&failure),
+            reply_to: None,
         };
         let options = &self.engine.0.options;
         let limit = stage.timeout_ms.map_or(options.stage_timeout, Duration::from_millis);

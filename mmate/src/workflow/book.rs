@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::definition::Wait;
 use super::graph::{Graph, Step};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::store::WorkflowStatus;
@@ -39,9 +40,15 @@ pub(crate) struct Book {
     /// Whether one of them may have had its effect: nobody knows.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) doubtful: bool,
-    /// Until when it waits.
+    /// When the step may be made, if it has a delay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wake: Option<i64>,
+    /// Until when it waits for mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<i64>,
+    /// Whether another instance waits for its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) has_parent: bool,
     /// The branches of the group that is under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) branches: Vec<Branch>,
@@ -144,6 +151,11 @@ pub(crate) enum Onward {
     End,
 }
 
+/// Whether a step is the second half of a stage: its condition held when it asked.
+fn is_answer(graph: &Graph, step: usize) -> bool {
+    graph.hearing(step).is_some_and(|stage| !matches!(stage.wait, Some(Wait::Event(_))))
+}
+
 impl Book {
     /// The book of an instance that begins: its first step is found by [`Book::settle_on`].
     pub(crate) fn new(
@@ -165,6 +177,8 @@ impl Book {
             interruptions: 0,
             doubtful: false,
             wake: None,
+            until: None,
+            has_parent: false,
             branches: Vec::new(),
             values: Vec::new(),
             log: Vec::new(),
@@ -218,7 +232,24 @@ impl Book {
                 return Ok(Onward::Step);
             }
         }
-        self.settle_on(graph, self.step + 1)
+        // Who has not asked waits for no answer.
+        let unasked = matches!(graph.steps.get(self.step), Some(Step::Ask(index))
+            if !self.has_asked(graph.stage(*index).name));
+        self.settle_on(graph, self.step + 1 + usize::from(unasked))
+    }
+
+    /// Whether a stage has asked, and nobody knows what came of it.
+    fn has_asked(&self, stage: &str) -> bool {
+        let last = self.log.iter().rev().find(|done| done.stage == stage);
+        last.is_some_and(|done| done.end == End::Unknown)
+    }
+
+    /// Writes down anew how a stage ended that has asked. False if it has not.
+    pub(crate) fn redo_last(&mut self, stage: &str, end: End) -> bool {
+        let last = self.log.iter_mut().rev().find(|done| done.stage == stage);
+        let Some(last) = last.filter(|done| done.end == End::Unknown) else { return false };
+        last.end = end;
+        true
     }
 
     /// Takes the first step from `from` on whose condition holds.
@@ -230,8 +261,12 @@ impl Book {
         graph: &Graph,
         from: usize,
     ) -> Result<Onward, (&'static str, HandlerError)> {
-        for step in from..graph.steps.len() {
+        let mut step = from;
+        while step < graph.steps.len() {
             self.begin_step(graph, step);
+            if is_answer(graph, step) {
+                return Ok(Onward::Step);
+            }
             let mut any = false;
             for (place, index) in graph.stages_of(step).iter().enumerate() {
                 let stage = graph.stage(*index);
@@ -256,6 +291,7 @@ impl Book {
                 // A group that was left out whole: its join gets no values.
                 self.values = vec![None; self.branches.len()];
             }
+            step += if matches!(graph.steps.get(step), Some(Step::Ask(_))) { 2 } else { 1 };
         }
         self.step = graph.steps.len();
         Ok(Onward::End)
@@ -263,7 +299,9 @@ impl Book {
 
     /// A stage with a delay is due later; says which, if there is one.
     pub(crate) fn wait_before(&mut self, graph: &Graph, now: i64) -> Option<&'static str> {
-        let Some(Step::Single(index)) = graph.steps.get(self.step) else { return None };
+        let Some(Step::Single(index) | Step::Ask(index)) = graph.steps.get(self.step) else {
+            return None;
+        };
         let stage = graph.stage(*index);
         let delay = i64::try_from(stage.delay_ms?).unwrap_or(i64::MAX);
         self.wake = Some(now.saturating_add(delay));
@@ -275,6 +313,7 @@ impl Book {
         self.round = 0;
         self.begin_attempts();
         self.wake = None;
+        self.until = None;
         self.branches = match graph.steps.get(step) {
             Some(Step::Group(branches)) => vec![Branch::default(); branches.len()],
             _ => Vec::new(),
@@ -298,6 +337,7 @@ impl Book {
     ) -> bool {
         self.begin_attempts();
         self.wake = None;
+        self.until = None;
         self.branches.clear();
         self.values.clear();
         let at = self.log.len();

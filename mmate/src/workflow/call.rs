@@ -27,7 +27,11 @@ impl<'a> StageCall<'a> {
         Self { state, values, context }
     }
 
-    /// The value of the branch at this place of the group.
+    pub(super) const fn context(&self) -> &'a Context {
+        self.context
+    }
+
+    /// The value of the branch at this place of the group; at the first place what came for a stage that has waited.
     pub(super) fn value(&self, place: usize) -> Option<&'a str> {
         self.values.get(place).and_then(Option::as_deref)
     }

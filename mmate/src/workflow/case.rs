@@ -57,6 +57,8 @@ pub(super) struct Case<'a> {
     pub(super) history: Vec<HistoryEntry>,
     /// Whether the wish is fulfilled with the next change.
     pub(super) fulfilled: bool,
+    /// The mail that the step has used up.
+    pub(super) read: Option<(String, String)>,
     /// So long the instance is this process's alone.
     _guard: Guard,
 }
@@ -76,6 +78,8 @@ pub(super) enum Next {
     Again(Duration, &'static str),
     /// It has come to its end.
     End(WorkflowStatus),
+    /// It waits for mail at an address, until a moment.
+    Wait { address: String, until: Option<i64> },
     /// It waits for an operator.
     Stuck,
 }
@@ -114,6 +118,7 @@ impl Engine {
                 now,
                 history: Vec::new(),
                 fulfilled: false,
+                read: None,
                 _guard: guard,
             })
         };
@@ -187,10 +192,14 @@ impl Engine {
                 instance.id, instance.position
             )));
         }
-        if instance.status.is_end() || instance.position != position + 1 {
+        let told = if instance.status.is_end() {
+            self.tell_parent(instance).await
+        } else if instance.position == position + 1 {
+            self.say_where(instance).await
+        } else {
             return Outcome::Done;
-        }
-        match self.say_where(instance).await {
+        };
+        match told {
             Ok(()) => Outcome::Done,
             Err(error) => {
                 tracing::warn!(instance = %instance.id, error = %error.chain(), "the next step cannot be announced; tried again");
@@ -213,7 +222,8 @@ impl Engine {
             position: instance.position,
             book: read_book(instance)?,
         };
-        Ok(self.send(self.encode(graph, &message, None)?).await?)
+        let at = message.book.wake;
+        Ok(self.send(self.encode(graph, &message, None, at)?).await?)
     }
 }
 
@@ -248,7 +258,7 @@ impl Case<'_> {
     /// Crash windows: before the change is saved, the stage is done and comes again with the same key; after it,
     /// the next message has not left, and the redelivery of this one sends it ([`Engine::elsewhere`]).
     pub(super) async fn commit(mut self: Box<Self>, next: Next) -> Outcome {
-        let moves = matches!(next, Next::Go(_) | Next::End(_));
+        let moves = !matches!(next, Next::Again(..) | Next::Stuck);
         let to = self.position + u64::from(moves);
         if let Next::End(status) = next {
             self.note("", HistoryEvent::Ended).reason = Some(status.as_str().to_owned());
@@ -263,16 +273,32 @@ impl Case<'_> {
         }
         self.engine.checkpoint("saved").await;
         match next {
-            Next::Go(_) => self.send_on(to).await,
+            Next::Go(_) => self.send_on(to, None).await,
+            Next::Wait { address, until } => self.after_wait(&address, until, to).await,
             Next::Again(wait, reason) => {
                 Outcome::Later { attempt: self.context.attempt() + 1, wait, reason }
             }
-            Next::End(_) => {
-                self.engine.0.ended.send_modify(|count| *count += 1);
-                Outcome::Done
-            }
+            Next::End(status) => self.after_end(status, to).await,
             Next::Stuck if self.instance.is_none() => self.park(),
             Next::Stuck => Outcome::Done,
+        }
+    }
+
+    /// Whoever waits for the end hears of it.
+    async fn after_end(self: Box<Self>, status: WorkflowStatus, position: u64) -> Outcome {
+        let Self { engine, context, instance, book, .. } = *self;
+        engine.0.ended.send_modify(|count| *count += 1);
+        if !book.has_parent {
+            return Outcome::Done;
+        }
+        let Some(instance) = instance else { return Outcome::Done };
+        let ended = Instance { status, position, book: write_book(&book), ..instance };
+        match engine.tell_parent(&ended).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => {
+                tracing::warn!(instance = %ended.id, error = %error.chain(), "whoever waits for the end of this instance has not heard of it; tried again");
+                not_now(context, OUTAGE_WAIT, "announce")
+            }
         }
     }
 
@@ -286,11 +312,15 @@ impl Case<'_> {
         save.keep = false;
         save.fulfilled = self.fulfilled;
         save.history = std::mem::take(&mut self.history);
+        if to != self.position {
+            save.read = self.read.take();
+        }
         save.status = match *next {
             Next::Go(WorkflowStatus::Running) if self.book.wake.is_some() => {
                 WorkflowStatus::Waiting
             }
             Next::Go(status) | Next::End(status) => status,
+            Next::Wait { .. } => WorkflowStatus::Waiting,
             Next::Again(..) if self.book.back.is_some() => WorkflowStatus::Compensating,
             Next::Again(..) => WorkflowStatus::Running,
             Next::Stuck => WorkflowStatus::Stuck,
@@ -299,6 +329,10 @@ impl Case<'_> {
             Next::Go(_) => Some(self.due(now, wait_of(&self.book, now))),
             Next::Again(wait, _) => Some(self.due(now, wait)),
             Next::End(_) | Next::Stuck => None,
+            Next::Wait { ref address, until } => {
+                save.awaits = Some(address.clone());
+                self.due_while_waiting(until)
+            }
         };
         store.save(&save).await
     }
@@ -310,11 +344,19 @@ impl Case<'_> {
         deadline.and_then(|at| Timestamp::from_millisecond(at).ok()).map_or(due, |at| due.min(at))
     }
 
-    async fn send_on(self: Box<Self>, position: u64) -> Outcome {
+    /// While it waits nobody has to look before its time is over.
+    fn due_while_waiting(&self, until: Option<i64>) -> Option<Timestamp> {
+        let deadline = self.book.deadline;
+        let due = until.map_or(deadline, |until| Some(deadline.map_or(until, |at| at.min(until))));
+        Timestamp::from_millisecond(due?).ok()
+    }
+
+    pub(super) async fn send_on(self: Box<Self>, position: u64, at: Option<i64>) -> Outcome {
         let Self { engine, graph, context, id, book, .. } = *self;
         let message =
             FlowMessage { workflow: graph.entry.id.to_owned(), instance: id, position, book };
-        let sent = match engine.encode(graph, &message, Some(context.origin())) {
+        let at = at.or(message.book.wake);
+        let sent = match engine.encode(graph, &message, Some(context.origin()), at) {
             Ok(outgoing) => engine.send(outgoing).await,
             Err(error) => Err(error),
         };

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::call::{self, StageCall};
-use crate::contract::Location;
+use crate::contract::{Location, MessageInfo};
 use crate::handler::{HandlerError, HandlerResult, Requirements};
 use crate::reliability::RetryPolicy;
 
@@ -157,6 +157,12 @@ pub struct StageEntry {
     pub repeat: Option<Test>,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// What the workflow waits for before the method is called.
+    pub wait: Option<Wait>,
+    /// How long it waits at most, in milliseconds.
+    pub within_ms: Option<u64>,
+    /// Whether the method is also called when nothing came in time.
+    pub optional: bool,
     /// Collects what its parameters need.
     pub requires: fn(&mut Requirements),
     /// Decodes, extracts and calls.
@@ -187,6 +193,9 @@ impl StageEntry {
             when: None,
             repeat: None,
             undo: None,
+            wait: None,
+            within_ms: None,
+            optional: false,
             requires,
             run,
         }
@@ -244,6 +253,12 @@ setters! { StageEntry {
     repeat: Test => Some(repeat);
     /// Sets how it is undone.
     undo: Undo => Some(undo);
+    /// Sets what it waits for.
+    wait: Wait => Some(wait);
+    /// Sets how long it waits at most, in milliseconds.
+    within_ms: u64 => Some(within_ms);
+    /// Says that the method is also called when nothing came in time.
+    optional: bool => optional;
 } }
 
 /// A method that undoes a stage. It takes `&mut self` and services, and is called until it succeeds.
@@ -263,6 +278,71 @@ impl Undo {
     #[must_use]
     pub const fn new(name: &'static str, requires: fn(&mut Requirements), run: StageFn) -> Self {
         Self { name, requires, run }
+    }
+}
+
+/// What a workflow waits for before the method of a stage is called with it.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait {
+    /// An event of this type.
+    Event(EventWait),
+    /// The reply to a request that another method gives.
+    Reply(ReplyWait),
+    /// The end of a workflow that another method starts.
+    Child(ChildWait),
+}
+
+/// An event, and the key by which it is known that it is for an instance.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct EventWait {
+    /// The event's type.
+    pub info: &'static MessageInfo,
+    /// Reads from the state which key the event has.
+    pub key: fn(&str) -> HandlerResult<String>,
+}
+
+impl EventWait {
+    /// An event whose key is what `key` reads from the state.
+    #[must_use]
+    pub const fn new(info: &'static MessageInfo, key: fn(&str) -> HandlerResult<String>) -> Self {
+        Self { info, key }
+    }
+}
+
+/// A request, and the type of its reply.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ReplyWait {
+    /// The method that gives the request.
+    pub ask: StageFn,
+    /// The request's type.
+    pub request: &'static MessageInfo,
+}
+
+impl ReplyWait {
+    /// The reply to what `ask` gives.
+    #[must_use]
+    pub const fn new(ask: StageFn, request: &'static MessageInfo) -> Self {
+        Self { ask, request }
+    }
+}
+
+/// A workflow that a stage starts.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ChildWait {
+    /// The method that gives its state.
+    pub begin: StageFn,
+    /// The workflow. A function, since workflows may start each other.
+    pub workflow: fn() -> &'static WorkflowEntry,
+}
+
+impl ChildWait {
+    /// A workflow that begins with the state that `begin` gives.
+    #[must_use]
+    pub const fn new(begin: StageFn, workflow: fn() -> &'static WorkflowEntry) -> Self {
+        Self { begin, workflow }
     }
 }
 

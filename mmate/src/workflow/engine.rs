@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::book::Book;
 #[cfg(feature = "testing")]
 use super::checkpoint::Checkpoints;
 use super::graph::Graph;
@@ -75,7 +74,9 @@ impl Engine {
         let mut queues = HashMap::new();
         for (index, graph) in graphs.iter().enumerate() {
             queues.extend(graph.queues.iter().map(|queue| (queue.clone(), index)));
-            queues.insert(graph.undo_queue.clone(), index);
+            for queue in [&graph.undo_queue, &graph.reply_queue, &graph.event_queue] {
+                queues.insert(queue.clone(), index);
+            }
         }
         Self(Arc::new(Shared {
             graphs,
@@ -128,6 +129,7 @@ impl Engine {
         graph: &Graph,
         message: &FlowMessage,
         origin: Option<&Origin>,
+        not_before: Option<i64>,
     ) -> Result<Outgoing, PublishError> {
         let now = self.now();
         let id = message_id(message.instance, message.position);
@@ -139,7 +141,7 @@ impl Engine {
         options.correlation_id = Some(message.book.correlation.clone());
         let outgoing =
             self.0.publisher.encoder().encode_to(name, &payload, queue, options, origin)?;
-        Ok(later(outgoing, &message.book, now))
+        Ok(later(outgoing, not_before, now))
     }
 
     /// Gives a message to the broker, and waits for its yes.
@@ -169,10 +171,10 @@ impl Engine {
 }
 
 /// A message that is not due yet waits at the broker.
-fn later(mut outgoing: Outgoing, book: &Book, now: Timestamp) -> Outgoing {
+fn later(mut outgoing: Outgoing, not_before: Option<i64>, now: Timestamp) -> Outgoing {
     use crate::contract::headers::names;
 
-    let Some(wake) = book.wake else { return outgoing };
+    let Some(wake) = not_before else { return outgoing };
     let Ok(wait) = u64::try_from(wake.saturating_sub(now.as_millisecond())) else {
         return outgoing;
     };

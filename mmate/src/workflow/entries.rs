@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::definition::StageEntry;
 use super::graph::Graph;
-use super::message::{STAGE_INFO, UNDO_INFO};
+use super::hear;
+use super::message::{ANY_INFO, STAGE_INFO, UNDO_INFO};
 use super::run;
 use crate::contract::{Location, MessageInfo};
+use crate::dispatch::ANY_TYPE;
 use crate::handler::{HandlerEntry, Requirements};
 use crate::reliability::{Backoff, RetryPolicy};
 
@@ -59,12 +61,28 @@ impl Graph {
                 self.handler(name, line, &STAGE_INFO, &self.queues[step], limit).docs(docs)
             })
             .collect();
+        let line = self.entry.location.line;
+        entries.extend(self.events().map(|info| self.mail_handler(info, &self.event_queue, line)));
+        if self.asks() {
+            let replies = self.mail_handler(&ANY_INFO, &self.reply_queue, line).unbound();
+            entries.push(replies);
+        }
         if self.can_undo() {
             let limit = longest(&mut self.entry.stages.iter());
-            let line = self.entry.location.line;
             entries.push(self.handler("compensation", line, &UNDO_INFO, &self.undo_queue, limit));
         }
         entries
+    }
+
+    fn mail_handler(&self, info: &'static MessageInfo, queue: &str, line: u32) -> HandlerEntry {
+        let name: &'static str = match info.name {
+            ANY_TYPE => format!("{}.replies", self.entry.id).leak(),
+            event => format!("{}.{event}", self.entry.id).leak(),
+        };
+        let location = Location { line, ..self.entry.location };
+        HandlerEntry::new(name, location, info, |_| (), hear::start)
+            .queue(queue.to_owned().leak())
+            .retry(FOREVER)
     }
 
     fn handler(

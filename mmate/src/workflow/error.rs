@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
 use crate::store::StoreError;
 
@@ -40,6 +42,17 @@ pub struct WorkflowError {
 impl WorkflowError {
     pub(super) fn new(kind: WorkflowErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn not_found(id: Uuid) -> Self {
+        Self::new(WorkflowErrorKind::NotFound, format!("there is no instance `{id}`"))
+    }
+
+    pub(crate) fn unknown(workflow: &str) -> Self {
+        let text = format!(
+            "this service has no workflow `{workflow}`; take it with `.registered()` or `.workflow::<..>()`"
+        );
+        Self::new(WorkflowErrorKind::Unknown, text)
     }
 
     /// What kind of failure it was.

@@ -8,17 +8,17 @@ use futures_util::stream::FuturesUnordered;
 use super::attempt::{Ran, Target};
 use super::book::{Cause, End, Onward};
 use super::case::{Case, Next, not_now, outage};
-use super::definition::StageEntry;
+use super::definition::{StageEntry, Wait};
 use super::graph::Step as Place;
 use crate::handler::{HandlerError, Outcome};
 use crate::reliability::Step;
 use crate::store::{HistoryEvent, WorkflowStatus};
 
 /// How long a stage waits that the broker or a lease kept from its end.
-const AWAY_WAIT: Duration = Duration::from_secs(1);
+pub(super) const AWAY_WAIT: Duration = Duration::from_secs(1);
 
 /// What came of a stage's attempt, in the end.
-enum Verdict {
+pub(super) enum Verdict {
     Done,
     Again(Duration),
     /// It failed for good, and why.
@@ -30,7 +30,14 @@ impl<'a> Case<'a> {
     pub(super) async fn forward(mut self: Box<Self>) -> Outcome {
         let graph = self.graph;
         match graph.steps.get(self.book.step) {
-            Some(Place::Single(index)) => self.single(graph.stage(*index)).await,
+            Some(Place::Single(index) | Place::Ask(index)) => {
+                self.single(graph.stage(*index)).await
+            }
+            Some(Place::Hear(index)) => {
+                let stage = graph.stage(*index);
+                let Some(wait) = stage.wait else { return Outcome::Done };
+                Box::pin(self.hear(stage, wait)).await
+            }
             Some(Place::Group(branches)) => Box::pin(self.group(branches)).await,
             None => {
                 let next = self.onward();
@@ -51,6 +58,16 @@ impl<'a> Case<'a> {
         self.engine.checkpoint("ran").await;
         self.now = self.engine.now();
         let next = match self.judge(stage, attempt, ran).await {
+            (Verdict::Done, produced) if stage.wait.is_some() => {
+                match self.asked(stage, &produced).await {
+                    Ok(next) => next,
+                    Err(error) => {
+                        tracing::warn!(instance = %self.id, stage = stage.name, error = %error.chain(), "what the stage starts has not begun; tried again");
+                        (self.book.tries, self.book.doubtful) = (attempt, true);
+                        Next::Again(AWAY_WAIT, "begin")
+                    }
+                }
+            }
             (Verdict::Done, state) => {
                 if let Err(error) = self.book.set_state(state) {
                     return Outcome::Failed(error);
@@ -161,7 +178,7 @@ impl<'a> Case<'a> {
     }
 
     /// What an attempt means, and what it has produced. What it published has left if it succeeded.
-    async fn judge(
+    pub(super) async fn judge(
         &mut self,
         stage: &'static StageEntry,
         attempt: u32,
@@ -230,6 +247,11 @@ impl<'a> Case<'a> {
         }
         let end = if self.book.doubtful { End::Unknown } else { End::Failed };
         self.book.ended(stage.name, end);
+        self.after_failed_stage(stage, error)
+    }
+
+    /// The way back from a stage that failed for good.
+    pub(super) fn after_failed_stage(&mut self, stage: &StageEntry, error: String) -> Next {
         // The workflow's time may have cut the attempt short: then that is why.
         if self.is_overdue() {
             return self.time_is_over();
@@ -284,7 +306,11 @@ impl<'a> Case<'a> {
     pub(super) fn abandon_step(&mut self) {
         let graph = self.graph;
         if self.book.branches.is_empty() {
-            if self.book.doubtful {
+            let has_asked = graph
+                .hearing(self.book.step)
+                .is_some_and(|stage| !matches!(stage.wait, Some(Wait::Event(_))));
+            // What was asked stands in the log as unknown since then.
+            if self.book.doubtful && !has_asked {
                 self.book.ended(graph.name(self.book.step), End::Unknown);
             }
             return;
@@ -305,7 +331,7 @@ impl<'a> Case<'a> {
     }
 
     /// How long an attempt may take.
-    fn limit(&self, stage: &StageEntry) -> Duration {
+    pub(super) fn limit(&self, stage: &StageEntry) -> Duration {
         let own =
             stage.timeout_ms.map_or(self.engine.0.options.stage_timeout, Duration::from_millis);
         let Some(deadline) = self.book.deadline else { return own };
@@ -313,15 +339,22 @@ impl<'a> Case<'a> {
         own.min(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
-    fn target(&self, stage: &'static StageEntry, attempt: u32) -> Target<'a> {
+    pub(super) fn target(&self, stage: &'static StageEntry, attempt: u32) -> Target<'a> {
+        let asks = matches!(self.graph.steps.get(self.book.step), Some(Place::Ask(_)));
+        let run = match stage.wait {
+            Some(Wait::Reply(reply)) if asks => reply.ask,
+            Some(Wait::Child(child)) if asks => child.begin,
+            _ => stage.run,
+        };
         Target {
             graph: self.graph,
             stage,
-            run: stage.run,
+            run,
             instance: self.id,
             round: self.book.round,
             attempt,
             failure: None,
+            reply_to: if asks { self.reply_to(stage) } else { None },
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::definition::{Shape, StageEntry, WorkflowEntry};
+use super::definition::{Shape, StageEntry, Wait, WorkflowEntry};
+use crate::contract::MessageInfo;
 use crate::contract::address::check_name;
 
 /// What stands in one place of the row.
@@ -12,6 +13,10 @@ pub(crate) enum Step {
     Single(usize),
     /// Stages that run beside each other.
     Group(Vec<usize>),
+    /// The first half of a stage that waits: it asks, or starts another workflow.
+    Ask(usize),
+    /// The second half: it waits for what comes, and takes it. All there is to a stage that waits for an event.
+    Hear(usize),
 }
 
 /// A workflow that can be run: its steps and its queues.
@@ -23,6 +28,10 @@ pub(crate) struct Graph {
     pub(crate) queues: Vec<String>,
     /// The queue of what undoes.
     pub(crate) undo_queue: String,
+    /// The queue of replies to what stages ask.
+    pub(crate) reply_queue: String,
+    /// The queue of events that stages wait for.
+    pub(crate) event_queue: String,
     /// Tells two graphs apart that have one id and version.
     pub(crate) hash: String,
 }
@@ -43,6 +52,8 @@ impl Graph {
         let queues: Vec<String> =
             (0..steps.len()).map(|index| format!("{prefix}{id}.stage{index}")).collect();
         let undo_queue = format!("{prefix}compensation.{id}");
+        let (reply_queue, event_queue) =
+            (format!("{prefix}{id}.replies"), format!("{prefix}{id}.events"));
         if let Err(why) = check_name(&undo_queue) {
             mistakes.push(format!("queue `{undo_queue}` {why}"));
         }
@@ -54,7 +65,7 @@ impl Graph {
         }
         let hash = hash(entry);
         if mistakes.is_empty() {
-            return Ok(Self { entry, steps, queues, undo_queue, hash });
+            return Ok(Self { entry, steps, queues, undo_queue, reply_queue, event_queue, hash });
         }
         Err(mistakes)
     }
@@ -72,7 +83,9 @@ impl Graph {
     /// The name of a step: of its stage, or of its group.
     pub(crate) fn name(&self, step: usize) -> &'static str {
         match self.steps.get(step) {
-            Some(Step::Single(index)) => self.stage(*index).name,
+            Some(Step::Single(index) | Step::Ask(index) | Step::Hear(index)) => {
+                self.stage(*index).name
+            }
             Some(Step::Group(branches)) => {
                 branches.first().map_or("", |first| match self.stage(*first).shape {
                     Shape::Branch(group) => group,
@@ -86,10 +99,38 @@ impl Graph {
     /// Stages of a step.
     pub(crate) fn stages_of(&self, step: usize) -> &[usize] {
         match self.steps.get(step) {
-            Some(Step::Single(index)) => std::slice::from_ref(index),
+            Some(Step::Single(index) | Step::Ask(index) | Step::Hear(index)) => {
+                std::slice::from_ref(index)
+            }
             Some(Step::Group(branches)) => branches,
             None => &[],
         }
+    }
+
+    /// The stage that waits at a step.
+    pub(crate) fn hearing(&self, step: usize) -> Option<&'static StageEntry> {
+        match self.steps.get(step) {
+            Some(Step::Hear(index)) => Some(self.stage(*index)),
+            _ => None,
+        }
+    }
+
+    /// The events that stages wait for.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &'static MessageInfo> {
+        self.entry.stages.iter().filter_map(|stage| match stage.wait {
+            Some(Wait::Event(event)) => Some(event.info),
+            _ => None,
+        })
+    }
+
+    /// Whether any stage asks others.
+    pub(crate) fn asks(&self) -> bool {
+        self.entry.stages.iter().any(|stage| matches!(stage.wait, Some(Wait::Reply(_))))
+    }
+
+    /// Whether any stage waits, which needs a store.
+    pub(crate) fn waits(&self) -> bool {
+        self.entry.stages.iter().any(|stage| stage.wait.is_some())
     }
 
     /// Whether any stage can be undone.
@@ -125,6 +166,13 @@ fn steps(entry: &'static WorkflowEntry, mistakes: &mut Vec<String>) -> Vec<Step>
     let mut steps: Vec<Step> = Vec::new();
     let mut open: Option<(&str, Vec<usize>)> = None;
     for (index, stage) in entry.stages.iter().enumerate() {
+        if stage.wait.is_some() && (stage.shape != Shape::Single || stage.repeat.is_some()) {
+            mistakes.push(format!(
+                "stage `{}` waits, so it is neither repeated nor part of a group",
+                stage.name
+            ));
+            continue;
+        }
         match (stage.shape, &mut open) {
             (Shape::Branch(group), Some((name, branches))) if *name == group => {
                 branches.push(index)
@@ -135,7 +183,13 @@ fn steps(entry: &'static WorkflowEntry, mistakes: &mut Vec<String>) -> Vec<Step>
                 steps.push(Step::Single(index));
                 open = None;
             }
-            (Shape::Single, None) => steps.push(Step::Single(index)),
+            (Shape::Single, None) => match stage.wait {
+                None => steps.push(Step::Single(index)),
+                Some(Wait::Event(_)) => steps.push(Step::Hear(index)),
+                Some(Wait::Reply(_) | Wait::Child(_)) => {
+                    steps.extend([Step::Ask(index), Step::Hear(index)]);
+                }
+            },
             (Shape::Join(group), _) => mistakes.push(format!(
                 "stage `{}` joins `{group}`, and its branches do not stand right before it",
                 stage.name
@@ -170,6 +224,12 @@ fn hash(entry: &WorkflowEntry) -> String {
             stage.when.map_or("", |test| test.name),
             stage.repeat.map_or("", |test| test.name),
             if stage.continue_on_failure { "continues" } else { "" },
+            match stage.wait {
+                Some(Wait::Event(event)) => event.info.name,
+                Some(Wait::Reply(reply)) => reply.request.name,
+                Some(Wait::Child(child)) => (child.workflow)().id,
+                None => "",
+            },
         ];
         text.push_str(&names.join("\0"));
         text.push('\n');

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -61,7 +62,7 @@ pub struct Ended<W> {
 }
 
 /// Why an instance went back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// The stage that failed; empty if the instance was cancelled or its time was over.
@@ -192,8 +193,7 @@ impl Workflows {
         can: impl Fn(WorkflowStatus) -> bool,
     ) -> Result<(), WorkflowError> {
         let store = self.store("")?;
-        let not_found =
-            || WorkflowError::new(Kind::NotFound, format!("there is no instance `{id}`"));
+        let not_found = || WorkflowError::not_found(id);
         let before = store.get(id).await?.ok_or_else(not_found)?;
         if !can(before.status) {
             return Err(WorkflowError::new(
@@ -201,14 +201,10 @@ impl Workflows {
                 format!("instance `{id}` is {}; `{wish}` has nothing to change", before.status),
             ));
         }
-        let instance = store.wish(id, wish).await?.ok_or_else(not_found)?;
-        // Crash window: the wish is kept and nobody is told. The next message of the instance finds it, and one that waits
-        // is announced when it is due.
-        if instance.owner.is_none() && !instance.status.is_end() {
-            self.engine
-                .say_where(&instance)
-                .await
-                .map_err(|error| WorkflowError::new(Kind::Unannounced, error.chain()))?;
+        let instance = store.wish(id, wish, self.engine.now()).await?.ok_or_else(not_found)?;
+        // Crash window: the wish is kept and nobody is told. It is due, so whoever looks after instances tells.
+        if let Err(error) = self.engine.say_where(&instance).await {
+            tracing::info!(instance = %id, error = %error.chain(), "a wish is kept; it is announced by a service that runs the workflow");
         }
         Ok(())
     }
@@ -224,6 +220,15 @@ impl Workflows {
                 ),
             )
         })
+    }
+
+    /// An instance as Mermaid text.
+    pub(crate) fn draw(&self, view: &InstanceView, history: &[HistoryEntry]) -> String {
+        let instance = &view.instance;
+        match self.engine.graph(&instance.workflow, Some(instance.version)) {
+            Some(graph) => super::mermaid::draw(graph, Some(history)),
+            None => String::new(),
+        }
     }
 
     fn view(&self, instance: Instance) -> Result<InstanceView, WorkflowError> {
@@ -248,7 +253,7 @@ fn unreadable(error: &HandlerError) -> WorkflowError {
 
 fn failure_of(book: &Book) -> Option<Failure> {
     let back = book.back.as_ref()?;
-    Some(Failure { stage: back.stage.clone(), error: back.error.clone() })
+    Some(Failure::new(&back.stage, &back.error))
 }
 
 fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, WorkflowError> {
@@ -268,10 +273,8 @@ fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, Work
     let book = read_book(instance).map_err(|error| unreadable(&error))?;
     let failure = failure_of(&book);
     let state = W::read(book.state.get()).map_err(|error| {
-        WorkflowError::new(
-            Kind::Store,
-            format!("the state of instance `{}` cannot be read: {error}", instance.id),
-        )
+        let text = format!("instance `{}`: {}", instance.id, error.chain());
+        WorkflowError::new(Kind::Store, text)
     })?;
     Ok(Some(Ended { id: instance.id.into(), status: instance.status, state, failure }))
 }
@@ -316,16 +319,25 @@ impl<'a, W: Workflow> IntoFuture for Start<'a, W> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { workflows, state, id, correlation_id } = self;
-        let text =
-            state.write().and_then(|text| Ok(RawValue::from_string(text)?)).map_err(|error| {
-                let text = format!("the state of `{}` cannot be written: {error}", W::ENTRY.id);
-                WorkflowError::new(Kind::Invalid, text)
-            });
+        let written = state.write().and_then(|text| Ok(RawValue::from_string(text)?));
+        let text = written.map_err(|error| {
+            let text = format!("workflow `{}` cannot be started: {}", W::ENTRY.id, error.chain());
+            WorkflowError::new(Kind::Invalid, text)
+        });
         Box::pin(async move {
             let id = workflows.begin(W::ENTRY.id, text?, id, correlation_id).await?;
             Ok(Run { id: id.into() })
         })
     }
+}
+
+/// An instance that is to begin.
+pub(super) struct Begin<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) state: Box<RawValue>,
+    pub(super) id: Uuid,
+    pub(super) correlation: String,
+    pub(super) has_parent: bool,
 }
 
 impl Workflows {
@@ -338,14 +350,7 @@ impl Workflows {
         correlation_id: Option<String>,
     ) -> Result<Uuid, WorkflowError> {
         let engine = &self.engine;
-        let graph = engine.graph(workflow, None).ok_or_else(|| {
-            WorkflowError::new(
-                Kind::Unknown,
-                format!(
-                    "this service has no workflow `{workflow}`; take it with `.registered()` or `.workflow::<..>()`"
-                ),
-            )
-        })?;
+        let graph = engine.graph(workflow, None).ok_or_else(|| WorkflowError::unknown(workflow))?;
         let origin = self.context.as_ref().map(Context::origin);
         let id = match id {
             Some(id) => id,
@@ -354,8 +359,16 @@ impl Workflows {
         let correlation = correlation_id
             .or_else(|| origin.map(|origin| origin.correlation_id().to_owned()))
             .unwrap_or_else(|| id.to_string());
-        let now = engine.now();
+        let begin = Begin { graph, state, id, correlation, has_parent: false };
+        self.begin_as(begin).await?;
+        Ok(id)
+    }
+
+    pub(super) async fn begin_as(&self, begin: Begin<'_>) -> Result<(), WorkflowError> {
+        let Begin { graph, state, id, correlation, has_parent } = begin;
+        let now = self.engine.now();
         let mut book = Book::new(state, graph, correlation, now.as_millisecond());
+        book.has_parent = has_parent;
         match book.settle_on(graph, 0) {
             Ok(Onward::Step) => {
                 book.wait_before(graph, now.as_millisecond());
@@ -369,8 +382,7 @@ impl Workflows {
                 return Err(WorkflowError::new(Kind::Invalid, text));
             }
         }
-        self.announce(graph, id, book).await?;
-        Ok(id)
+        self.announce(graph, id, book).await
     }
 
     async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
@@ -382,12 +394,14 @@ impl Workflows {
             WorkflowError::new(Kind::Invalid, error.to_string())
         };
         if let Some(context) = &self.context {
+            let at = message.book.wake;
             let outgoing =
-                engine.encode(graph, &message, Some(context.origin())).map_err(invalid)?;
+                engine.encode(graph, &message, Some(context.origin()), at).map_err(invalid)?;
             // It leaves when the handler succeeds, and the instance is made by the one who takes it.
             return context.keep(outgoing).map_err(|why| WorkflowError::new(Kind::Invalid, why));
         }
-        let outgoing = engine.encode(graph, &message, None).map_err(invalid)?;
+        let at = message.book.wake;
+        let outgoing = engine.encode(graph, &message, None, at).map_err(invalid)?;
         let Some(store) = &engine.0.store else {
             return engine
                 .send(outgoing)
@@ -497,6 +511,10 @@ impl<W> fmt::Debug for InstanceId<W> {
 }
 
 impl Failure {
+    pub(super) fn new(stage: &str, error: &str) -> Self {
+        Self { stage: stage.to_owned(), error: error.to_owned() }
+    }
+
     /// Whether no stage failed: it was cancelled, or its time was over.
     #[must_use]
     pub const fn is_from_outside(&self) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::ask::ReplyTo;
 use crate::handler::{Context, FromContext, HandlerError, HandlerResult};
 
 /// Identifies one stage of one instance: the same on every attempt, in every process, also after a crash. An outside
@@ -73,6 +74,8 @@ pub struct StageInfo {
     pub undoing: bool,
     /// Why the instance goes back, while it does.
     pub failure: Option<String>,
+    /// Where the reply to its request goes, if it asks.
+    pub(super) reply_to: Option<ReplyTo>,
 }
 
 #[diagnostic::do_not_recommend]

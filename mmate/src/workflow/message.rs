@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::book::{Book, Cause, End};
 use super::graph::Graph;
 use crate::contract::{Kind, Location, MessageInfo};
+use crate::dispatch::ANY_TYPE;
 use crate::store::WorkflowStatus;
 
 /// The type of a message that goes forward.
@@ -32,6 +33,9 @@ struct Opaque(#[expect(dead_code, reason = "only its schema is used")] serde_jso
 pub(super) static STAGE_INFO: MessageInfo = MessageInfo::new::<Opaque>(Kind::Command, STAGE, HERE);
 /// The description of messages that go back.
 pub(super) static UNDO_INFO: MessageInfo = MessageInfo::new::<Opaque>(Kind::Command, UNDO, HERE);
+
+/// The description of whatever comes as the reply to what a stage has asked.
+pub(super) static ANY_INFO: MessageInfo = MessageInfo::new::<Opaque>(Kind::Reply, ANY_TYPE, HERE);
 
 /// Says that an instance is at a position: whoever takes it makes the step.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Workflows: stages that run one after another, each once it is durable that the one before is done, and that are
 //! undone in reverse when one fails.
 
+mod ask;
 mod attempt;
 mod back;
 mod book;
@@ -15,18 +16,22 @@ mod error;
 mod forward;
 mod graph;
 mod handle;
+mod hear;
 mod keeper;
 mod key;
+mod mermaid;
 mod message;
 mod result;
 mod run;
 
+pub use ask::{Asker, Asks, Begins, begun, child, mail, optional_mail};
 pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
 #[cfg(feature = "testing")]
 pub use checkpoint::Checkpoints;
 pub use definition::{
-    Shape, StageEnd, StageEntry, StageFn, StageRunning, StageStarted, Test, Tested, Undo, Workflow,
-    WorkflowEntry, WorkflowState, registered_workflows,
+    ChildWait, EventWait, ReplyWait, Shape, StageEnd, StageEntry, StageFn, StageRunning,
+    StageStarted, Test, Tested, Undo, Wait, Workflow, WorkflowEntry, WorkflowState,
+    registered_workflows,
 };
 pub(crate) use engine::{Engine, EngineOptions};
 pub(crate) use entries::Need;
@@ -34,6 +39,7 @@ pub use error::{WorkflowError, WorkflowErrorKind};
 pub(crate) use graph::Graph;
 pub use handle::{Ended, Failure, InstanceId, InstanceView, Run, Start, Workflows};
 pub use key::{StageInfo, StageKey};
+pub(crate) use mermaid::draw;
 pub use result::{
     Branch, BranchResult, GivesAnything, GivesValue, JoinValue, OptionalJoinValue, StageResult,
     branch, changed, produced,

@@ -67,6 +67,7 @@ impl Case<'_> {
     async fn run(mut self: Box<Self>) -> Outcome {
         self.count_interruptions();
         if let Some(next) = self.wished() {
+            self.cancel_child().await;
             return self.commit(next).await;
         }
         if self.is_stuck() {
@@ -77,6 +78,7 @@ impl Case<'_> {
             return Box::pin(self.back()).await;
         }
         if self.is_overdue() {
+            self.cancel_child().await;
             self.abandon_step();
             let next = self.time_is_over();
             return self.commit(next).await;
@@ -165,7 +167,7 @@ impl Case<'_> {
     }
 
     /// Nothing was begun.
-    async fn release(&self) {
+    pub(super) async fn release(&self) {
         let (Some(store), Some(_)) = (&self.engine.0.store, &self.instance) else { return };
         if let Err(error) = store.release(self.id, &self.engine.0.options.owner).await {
             // It is this process's until the lease is over, or until the next message.

@@ -1,0 +1,174 @@
+//! What a stage asks of others: a request whose reply it waits for, or an instance of another workflow whose end it
+//! waits for. The witnesses through which the macro's shims do it.
+
+use std::error::Error as StdError;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::call::{StageCall, read};
+use super::definition::{StageEnd, Workflow, WorkflowState as _};
+use super::handle::{Ended, Failure};
+use crate::contract::Request;
+use crate::handler::{Context, FromContext, HandlerError, HandlerResult};
+use crate::publish::{PublishOptions, Publisher};
+use crate::store::WorkflowStatus;
+
+/// Where the reply to a request of a stage goes, and by what it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReplyTo {
+    pub(super) id: String,
+    pub(super) queue: String,
+}
+
+/// Sends the request of a stage, once its method has given it.
+#[derive(Debug)]
+pub struct Asker {
+    context: Context,
+    to: ReplyTo,
+}
+
+impl Asker {
+    /// The one of this call.
+    ///
+    /// # Errors
+    /// If the call is not that of a stage that asks.
+    pub fn of(call: &StageCall<'_>) -> HandlerResult<Self> {
+        let context = call.context().clone();
+        let to = context
+            .extension::<super::key::StageInfo>()
+            .and_then(|info| info.reply_to.clone())
+            .ok_or_else(|| HandlerError::msg("this stage asks nobody"))?;
+        Ok(Self { context, to })
+    }
+
+    /// Keeps the request that the method has given: it leaves with what the stage published, before the stage is durable
+    /// as asked.
+    ///
+    /// # Errors
+    /// The method's own, or that the request cannot be written.
+    pub fn ask<R: Asks>(self, result: R) -> StageEnd {
+        let request = result.into_request()?;
+        let publisher = Publisher::from_context(&self.context)?;
+        let mut options = PublishOptions::default();
+        // Both are the request's own, so that peers of all families send back what it is known by.
+        options.message_id = Some(self.to.id.clone());
+        options.correlation_id = Some(self.to.id);
+        options.reply_to = Some(self.to.queue);
+        let outgoing = publisher.encode_from(&request, options, Some(self.context.origin()))?;
+        self.context.keep(outgoing).map_err(HandlerError::msg)?;
+        Ok("null".to_owned())
+    }
+}
+
+/// The result of a method that asks: a `Result` of a message that names its reply.
+#[diagnostic::on_unimplemented(
+    message = "a stage that waits for a reply cannot return `{Self}`",
+    label = "not a request",
+    note = "return `Result<M>` or `Result<M, E>`, where `M` is a message with `reply = ..`, like `#[message(command, reply = Reserved)]`"
+)]
+pub trait Asks {
+    /// The request.
+    type Request: Request;
+
+    /// The request, or the error boxed.
+    ///
+    /// # Errors
+    /// The method's own.
+    fn into_request(self) -> HandlerResult<Self::Request>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<M: Request, E: Into<Box<dyn StdError + Send + Sync>>> Asks for Result<M, E> {
+    type Request = M;
+
+    fn into_request(self) -> HandlerResult<M> {
+        self.map_err(|error| HandlerError::from_boxed(error.into()))
+    }
+}
+
+/// The result of a method that starts another workflow: a `Result` of its state.
+#[diagnostic::on_unimplemented(
+    message = "a stage that waits for a workflow cannot return `{Self}`",
+    label = "not the state of a workflow",
+    note = "return `Result<W>` or `Result<W, E>`, where `W` is a type with `#[workflow]` on its `impl` block"
+)]
+pub trait Begins {
+    /// The state.
+    type State: Workflow;
+
+    /// The state, or the error boxed.
+    ///
+    /// # Errors
+    /// The method's own.
+    fn into_state(self) -> HandlerResult<Self::State>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<W: Workflow, E: Into<Box<dyn StdError + Send + Sync>>> Begins for Result<W, E> {
+    type State = W;
+
+    fn into_state(self) -> HandlerResult<W> {
+        self.map_err(|error| HandlerError::from_boxed(error.into()))
+    }
+}
+
+/// The end of a method that starts another workflow: the state that it begins with.
+///
+/// # Errors
+/// The method's own, or that the state cannot be written.
+pub fn begun<R: Begins>(result: R) -> StageEnd {
+    result.into_state().and_then(|state| state.write())
+}
+
+/// What came for a stage that has waited: an event or a reply.
+///
+/// # Errors
+/// If it is no `T`.
+pub fn mail<T: DeserializeOwned>(call: &StageCall<'_>) -> HandlerResult<T> {
+    let text = call.value(0).ok_or_else(|| HandlerError::msg("nothing came for this stage"))?;
+    read(text)
+}
+
+/// What came for a stage that has waited, or nothing if its time was over.
+///
+/// # Errors
+/// If it is no `T`.
+pub fn optional_mail<T: DeserializeOwned>(call: &StageCall<'_>) -> HandlerResult<Option<T>> {
+    call.value(0).map(read).transpose()
+}
+
+/// The end of the workflow that a stage has started.
+///
+/// # Errors
+/// If its state is no `W`.
+pub fn child<W: Workflow>(call: &StageCall<'_>) -> HandlerResult<Ended<W>> {
+    let end: ChildEnd = mail(call)?;
+    Ok(Ended {
+        id: end.id.into(),
+        status: end.status.parse().map_err(|error: String| HandlerError::msg(error))?,
+        state: W::read(end.state.get())?,
+        failure: end.failure,
+    })
+}
+
+/// How the end of an instance is told to the one that has started it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct ChildEnd {
+    id: Uuid,
+    status: String,
+    state: Box<RawValue>,
+    failure: Option<Failure>,
+}
+
+impl ChildEnd {
+    pub(super) fn new(
+        id: Uuid,
+        status: WorkflowStatus,
+        state: Box<RawValue>,
+        failure: Option<Failure>,
+    ) -> Self {
+        Self { id, status: status.as_str().to_owned(), state, failure }
+    }
+}
