@@ -2,6 +2,7 @@
 
 mod crashes;
 mod generated;
+mod groups;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
