@@ -32,7 +32,7 @@
 //! - [`dispatch`]: from a delivery to the right handler.
 //! - [`consume`]: the loop around a queue, and the only place that settles.
 //! - [`bridge`]: request and reply: a typed question, a typed answer.
-//! - [`workflow`]: stages one after another, undone in reverse when one fails.
+//! - [`workflow`](mod@workflow): stages one after another, undone in reverse when one fails.
 //! - [`deadletter`]: looking at dead letters, sending them back, throwing them away, and the alert.
 //! - [`runtime`]: configuration, boot, command line, shutdown.
 //! - `http`: an HTTP edge in the same process (feature `http`).

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod generated;
+mod groups;
 mod stages;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -159,18 +159,18 @@ fn names_stage(attr: TokenStream) -> bool {
         .is_ok_and(|path| path.segments.last().is_some_and(|last| last.ident == "stage"))
 }
 
-/// A constant, a type or a call of a macro, up to its end.
+/// A constant, a type or a call of a macro, up to a semicolon or braces: what follows braces inside a constant is read as
+/// another one, and handed back behind it.
 fn other(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     let mut tokens = TokenStream::new();
     for attr in input.call(Attribute::parse_outer)? {
         attr.to_tokens(&mut tokens);
     }
-    let is_call = input.peek2(Token![!]) || input.peek2(Token![::]);
     while !input.is_empty() {
         let token: TokenTree = input.parse()?;
         let ends = match &token {
             TokenTree::Punct(punct) => punct.as_char() == ';',
-            TokenTree::Group(group) => is_call && group.delimiter() == Delimiter::Brace,
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
             TokenTree::Ident(_) | TokenTree::Literal(_) => false,
         };
         tokens.append(token);

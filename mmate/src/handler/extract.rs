@@ -52,7 +52,7 @@ impl<M: Message> FromDelivery for Envelope<M> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a handler or of a stage",
     label = "not something that a handler or a stage can ask for",
-    note = "a handler, after its message, and a stage, after `self`, may ask for `Context`, `State<T>`, `Publisher`, `Bridge`, `Headers`, `Config`, `Option<..>` of these, and types that implement `FromContext`; a stage also for `StageKey` and `StageInfo`"
+    note = "a handler, after its message, and a stage, after `self`, may ask for `Context`, `State<T>`, `Publisher`, `Bridge`, `Workflows`, `Headers`, `Config`, `Option<..>` of these, and types that implement `FromContext`; a stage also for `StageKey` and `StageInfo`"
 )]
 pub trait FromContext: Sized + Send {
     /// Takes the value.
