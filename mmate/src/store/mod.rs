@@ -2,7 +2,8 @@
 //!
 //! In: instances of workflows, and what is to become of them. Out: the same, as the database has them. The room
 //! `workflow` calls it; here nothing is known of stages or of messages, only of rows, positions and owners.
-//! [`MemoryStore`] is the reference implementation; what it does the others do.
+//! [`MemoryStore`] is the reference implementation; what it does the others do, which
+//! `mmate::testing::stores` shows. [`connect`] opens any of them by its URL.
 //!
 //! # Rules that every store keeps
 //!

@@ -383,7 +383,8 @@ impl HistoryEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mail {
-    /// What instances wait at: the type and key of an event, the id of a request.
+    /// What instances wait at: the type and key of an event, the id of a request. Up to 2,000 bytes with the id:
+    /// databases look mail up by both.
     pub address: String,
     /// The message's id; the same message is kept once per address.
     pub id: String,

@@ -39,8 +39,8 @@ fn start_owner(task: &str) -> Owner {
 
 fn dies_with_its_killed_owner(task: &str) {
     let mut owner = start_owner(task);
-    owner.process.kill().unwrap();
-    owner.process.wait().unwrap();
+    owner.process.kill().expect("it is killed");
+    owner.process.wait().expect("it ends");
     eventually("the server is gone", || owner.traces.are_all_gone());
 }
 
@@ -67,9 +67,12 @@ fn an_owner_that_is_asked_to_end_stops_its_postgres_first() {
 fn stops_its_server_first(task: &str) {
     let mut owner = start_owner(task);
     let pid = owner.process.id().to_string();
-    let sent = Command::new("sh").args(["-c", "kill -s TERM \"$1\"", "sh", &pid]).status().unwrap();
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s TERM \"$1\"", "sh", &pid])
+        .status()
+        .expect("a shell");
     assert!(sent.success());
-    let status = wait_until(PATIENCE, || owner.process.try_wait()).unwrap();
+    let status = wait_until(PATIENCE, || owner.process.try_wait()).expect("it ends");
     assert!(status.is_some_and(|status| status.success()), "{status:?}");
     assert!(owner.traces.are_all_gone(), "{:?}", owner.traces);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::bench::{Bench, LEASE};
 use super::{Checked, Failure, ensure_eq, list};
@@ -118,18 +118,24 @@ async fn many_instances_are_changed_at_the_same_time(bench: &Bench) -> Checked {
 /// two sees the other.
 async fn an_instance_and_its_mail_never_miss_each_other(bench: &Bench) -> Checked {
     let other = bench.other().await?;
-    for round in 0..MANY {
-        let owner = bench.name("owner");
+    let owner = bench.name("owner");
+    let mut pairs = Vec::new();
+    for number in 0..2 * MANY {
         let taken = bench.claim(&bench.started(0).await?, &owner).await?;
-        let address = bench.name(&format!("address-{round}"));
+        let address = bench.name(&format!("address-{number}"));
         let mut save = Save::of(&taken, "{}".to_owned(), bench.at(1));
         save.awaits = Some(address.clone());
-        let mail = Mail::new(&address, "m", "{}".to_owned(), bench.at(1));
+        pairs.push((save, Mail::new(&address, "m", "{}".to_owned(), bench.at(1))));
+    }
+    // All at once, so that they get into each other's way at different moments.
+    let meetings = pairs.iter().map(|(save, mail)| {
         let wait = async {
-            bench.store().save(&save).await?;
-            bench.store().mail(&address).await
+            bench.store().save(save).await?;
+            bench.store().mail(&mail.address).await
         };
-        let (seen, found) = futures_util::future::join(wait, other.post(&mail)).await;
+        join(wait, other.post(mail))
+    });
+    for (seen, found) in join_all(meetings).await {
         let (seen, found) = (seen?.is_some(), !found?.is_empty());
         ensure_eq!(seen || found, true, "whether the instance saw the mail or was found by it");
     }

@@ -28,6 +28,8 @@ mod bench;
 mod claiming;
 mod creating;
 mod due;
+#[cfg(test)]
+mod faulty;
 mod finding;
 mod mail;
 mod many;

@@ -35,10 +35,14 @@ async fn what_ended_later_is_not_removed(bench: &Bench) -> Checked {
 }
 
 async fn what_has_not_ended_is_not_removed(bench: &Bench) -> Checked {
+    let mut all = Vec::new();
     for status in WorkflowStatus::ALL.iter().filter(|status| !status.is_end()) {
-        bench.ended(1, *status).await?;
+        all.push(bench.ended(1, *status).await?);
     }
     ensure_eq!(bench.store().purge(bench.at(9), 100).await?, 0, "how many are removed");
+    for instance in all {
+        ensure_eq!(bench.get(instance.id).await?, instance, "what is left");
+    }
     Ok(())
 }
 
