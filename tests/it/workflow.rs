@@ -1,9 +1,12 @@
 //! Workflows: forward, back, and what is known of them.
 
 mod crashes;
+mod databases;
 mod generated;
 mod groups;
+mod scene;
 mod stages;
+mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
