@@ -4,10 +4,13 @@ mod crashes;
 mod databases;
 mod generated;
 mod groups;
+mod leases;
 mod numbers;
 mod rivals;
 mod scene;
 mod stages;
+mod told;
+mod versions;
 mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -17,7 +17,7 @@ use super::world::World;
 /// The lease is short since each second of it is a look at the instance that nobody works on any more.
 const CONFIG: &[(&str, &str)] = &[("workflows.lease", "900ms"), ("workflows.lost_after", "1h")];
 
-fn scene(entry: &'static WorkflowEntry, plan: &[Plan], forgetful: bool) -> Scene {
+pub(super) fn scene(entry: &'static WorkflowEntry, plan: &[Plan], forgetful: bool) -> Scene {
     let began = tokio::time::Instant::now();
     let source = Source::seeded(7, move || began.elapsed());
     let kept = MemoryTransport::new().source(source.clone());
@@ -34,7 +34,7 @@ fn scene(entry: &'static WorkflowEntry, plan: &[Plan], forgetful: bool) -> Scene
 
 /// Runs an instance to its end through as many lives as there are kills, and one more. Gives how many of the kills took
 /// place.
-async fn run(scene: &Scene, kills: &[usize]) -> usize {
+pub(super) async fn run(scene: &Scene, kills: &[usize]) -> usize {
     for (life, kill) in kills.iter().copied().map(Some).chain([None]).enumerate() {
         if scene.live(life, kill).await != Life::Killed {
             scene.judge(kills).await;
