@@ -1,5 +1,6 @@
 //! Workflows: forward, back, and what is known of them.
 
+mod apart;
 mod crashes;
 mod databases;
 mod generated;

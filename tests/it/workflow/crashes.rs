@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mmate::contract::Source;
-use mmate::store::MemoryStore;
+use mmate::store::{MemoryStore, WorkflowStatus};
 use mmate::transport::memory::MemoryTransport;
 use mmate::workflow::WorkflowEntry;
 use uuid::Uuid;
 
-use super::generated::{Plan, entry, model, plan};
+use super::generated::{Act, Plan, entry, model, plan};
 use super::scene::{Carrying, Keeping, Life, Place, Scene};
 use super::world::World;
 
@@ -94,6 +94,28 @@ async fn so_does_one_whose_broker_is_gone_with_it() {
 #[tokio::test(start_paused = true)]
 async fn so_does_one_with_more_stages_whose_broker_is_gone_with_it() {
     exhaust_many(&[10, 11, 15], true).await;
+}
+
+/// A stage whose process ended before its end was written down may have had its effect, whatever the next attempt says.
+#[tokio::test(start_paused = true)]
+async fn a_stage_that_was_interrupted_and_then_fails_is_undone_too() {
+    let mut plan = plan(36, 6);
+    plan[1] = Plan { act: Act::Once, undo: true, ..plan[0] };
+    plan[0].undo = true;
+    let mut undone = 0;
+    for kill in 0.. {
+        let scene = scene(entry(&plan), &plan, false);
+        if scene.live(0, Some(kill)).await != Life::Killed {
+            assert!(undone > 0, "no kill made the stage fail");
+            return;
+        }
+        assert!(matches!(scene.live(1, None).await, Life::Ended(_)));
+        let instance = scene.place.store().unwrap().get(scene.id).await.unwrap().unwrap();
+        let is_completed = instance.status == WorkflowStatus::Completed;
+        let effects = if is_completed { 2 } else { 0 };
+        assert_eq!(scene.world.kept(scene.id).len(), effects, "killed at {kill}");
+        undone += u32::from(!is_completed);
+    }
 }
 
 /// Whatever is wrong with the model or the world would show here without a kill.

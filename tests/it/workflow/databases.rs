@@ -23,8 +23,8 @@ const WORKERS: usize = 12;
 const CONFIG: &[(&str, &str)] = &[
     // Shorter than the second after which somebody looks again whether an instance is free.
     ("workflows.lease", "900ms"),
-    ("workflows.lost_after", "2s"),
-    ("workflows.check_every", "500ms"),
+    // Nobody looks after instances: what a process leaves behind must be enough for the next.
+    ("workflows.lost_after", "1h"),
     // They are made at once; what quorum queues add is tested elsewhere.
     ("queues.type", "classic"),
 ];

@@ -26,6 +26,8 @@ pub(super) enum Act {
     Refuse,
     /// It fails the first time, without an effect, and has it the second time.
     FailOnce,
+    /// It has its effect the first time, and says no from then on: there is nothing left to do.
+    Once,
     /// It has its effect and never comes back.
     Hang,
     /// It has its effect and panics.
@@ -66,7 +68,8 @@ async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
     world.work().await;
     match state.acts.get(info.stage).copied().unwrap_or(Act::Do) {
         Act::Do => {}
-        Act::Refuse => return Err(Reject::new("NO", "not this time").into()),
+        Act::Once if calls == 1 => {}
+        Act::Refuse | Act::Once => return Err(Reject::new("NO", "not this time").into()),
         Act::FailOnce if calls == 1 => return Err(HandlerError::msg("not yet")),
         Act::FailOnce => {}
         Act::Hang => {

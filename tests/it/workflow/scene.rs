@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::apart::Apart;
 use super::generated::{Generated, Model, Plan, model, state};
 use super::world::World;
 use crate::amqp::proxy::Proxy;
@@ -44,6 +45,9 @@ pub(super) enum Keeping {
 pub(super) enum Carrying {
     /// A broker in memory that outlives the process, as if it were another one.
     Kept(MemoryTransport),
+    /// One that outlives the process although nobody relies on it: every start announces all instances, while the messages of
+    /// the last life come again.
+    Embedded(MemoryTransport),
     /// A broker in memory that is gone with each process, as the embedded one is.
     Forgetful,
     /// RabbitMQ, to which each process opens its own connection.
@@ -103,7 +107,8 @@ impl Place {
 
     async fn transport(&self) -> Arc<dyn Transport> {
         match &self.carrying {
-            Carrying::Kept(transport) => Arc::new(transport.clone()),
+            Carrying::Kept(transport) => Arc::new(Apart(transport.clone())),
+            Carrying::Embedded(transport) => Arc::new(transport.clone()),
             Carrying::Forgetful => Arc::new(MemoryTransport::new().source(self.source.clone())),
             Carrying::RabbitMq(line) => line.connect().await,
         }
