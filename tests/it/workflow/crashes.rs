@@ -96,6 +96,26 @@ async fn so_does_one_with_more_stages_whose_broker_is_gone_with_it() {
     exhaust_many(&[10, 11, 15], true).await;
 }
 
+/// Without a store a stage may run once more; its effects must be the same.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_messages_alone_also_survives_a_kill_anywhere() {
+    let mut tried = 0;
+    for seed in [0, 6, 11, 26, 36, 57] {
+        let plan = plan(seed, 6);
+        let entry = entry(&plan);
+        for kill in 0.. {
+            let mut scene = scene(entry, &plan, false);
+            scene.place.keeping = Keeping::Nowhere;
+            tried += 1;
+            if run(&scene, &[kill]).await == 0 {
+                break;
+            }
+        }
+    }
+    println!("{tried} schedules of 6 workflows on a broker in memory without a store");
+    assert!(tried > 80, "{tried}");
+}
+
 /// A stage whose process ended before its end was written down may have had its effect, whatever the next attempt says.
 #[tokio::test(start_paused = true)]
 async fn a_stage_that_was_interrupted_and_then_fails_is_undone_too() {
