@@ -46,6 +46,21 @@ pub(super) fn graphs(
     graphs
 }
 
+/// A stage that does not exist would be run here all the same, and nobody would notice.
+pub(super) fn check_elsewhere(graphs: &[Graph], elsewhere: &[String], errors: &mut BootErrors) {
+    let known = |name: &str| {
+        graphs.iter().any(|graph| {
+            (0..graph.steps.len())
+                .any(|step| format!("{}.{}", graph.entry.id, graph.name(step)) == name)
+        })
+    };
+    for name in elsewhere.iter().filter(|name| !known(name)) {
+        errors.push(format!(
+            "configuration `workflows.elsewhere`: there is no stage `{name}`; a stage is named like `order-processing.ship`"
+        ));
+    }
+}
+
 /// What the boot has made of an app's workflows.
 #[derive(Debug)]
 pub(super) struct KeptWorkflows {

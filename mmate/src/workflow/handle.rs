@@ -388,8 +388,13 @@ impl Workflows {
     async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
         let engine = &self.engine;
         let new = engine.new_instance(graph, id, &book);
-        let message =
-            FlowMessage { workflow: graph.entry.id.to_owned(), instance: id, position: 0, book };
+        let message = FlowMessage {
+            workflow: graph.entry.id.to_owned(),
+            instance: id,
+            position: 0,
+            book,
+            hops: 0,
+        };
         let invalid = |error: crate::transport::PublishError| {
             WorkflowError::new(Kind::Invalid, error.to_string())
         };

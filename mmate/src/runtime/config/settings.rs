@@ -60,6 +60,8 @@ pub struct Settings {
     pub workflows_lost_after: Duration,
     /// How often it is looked for such instances.
     pub workflows_check_every: Duration,
+    /// Stages that a sibling runs.
+    pub workflows_elsewhere: Vec<String>,
     /// How long ended instances are kept.
     pub workflows_keep: Duration,
     /// What failures mean where neither the handler nor the error says it.
@@ -132,6 +134,7 @@ impl Settings {
             workflows_lease: read.duration("workflows.lease"),
             workflows_lost_after: read.duration("workflows.lost_after"),
             workflows_check_every: read.duration("workflows.check_every"),
+            workflows_elsewhere: read.names("workflows.elsewhere"),
             workflows_keep: read.duration("workflows.keep"),
             retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),
