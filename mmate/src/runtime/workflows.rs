@@ -70,6 +70,11 @@ pub(super) struct KeptWorkflows {
     forgetful: bool,
 }
 
+/// For an app without workflows: whoever asks for one is told that there is none.
+pub(super) fn nothing(prepared: &Prepared, publisher: &Publisher) -> Engine {
+    engine(prepared, None, publisher)
+}
+
 /// Opens the store and checks what it holds. Nothing if the app has no workflows.
 pub(super) async fn open(
     prepared: &Prepared,
@@ -164,8 +169,12 @@ async fn open_store(
     let live = store.live_versions().await.map_err(|error| refused(&error.to_string()))?;
     let mut errors = BootErrors::default();
     for version in &live {
-        if let Some(why) = missing(&prepared.graphs, version) {
-            errors.push(why);
+        match missing(&prepared.graphs, version) {
+            Some(why) if prepared.settings.workflows_leave_missing => {
+                tracing::warn!("left to processes that have it (`workflows.missing`): {why}");
+            }
+            Some(why) => errors.push(why),
+            None => {}
         }
     }
     Ok(errors.or(Some(store))?)
@@ -205,7 +214,7 @@ fn missing(graphs: &[Graph], live: &store::LiveVersion) -> Option<String> {
     match own.find(|graph| graph.entry.version == version) {
         None => Some(format!(
             "workflow `{workflow}` has no version {version} in this program, and {instances}\nhelp: keep the `impl` block \
-             of version {version} until they have ended"
+             of version {version} until they have ended, or leave them to processes that have it: `workflows.missing = \"leave\"`"
         )),
         Some(graph) if graph.hash != live.graph => Some(format!(
             "the stages of workflow `{workflow}` version {version} are not those with which its instances began, and \
