@@ -79,7 +79,8 @@ impl Sample {
             Figure::P50 => self.latency.map(|latency| latency.p50),
             Figure::P99 => self.latency.map(|latency| latency.p99),
             Figure::Cpu => {
-                let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / f64::from(self.messages.max(1));
+                let each =
+                    |cpu: Duration| cpu.as_secs_f64() * 1e6 / f64::from(self.messages.max(1));
                 self.cpu.map(each)
             }
         }
