@@ -311,7 +311,6 @@ impl Bridge {
             Some(id) if own(id) => None,
             _ => correlation_id.replace(call.asked.id.clone()),
         };
-        outgoing.answered = true;
         Ok(Letter { outgoing: Box::new(outgoing), flow })
     }
 
