@@ -1,6 +1,7 @@
 //! Workflows: stages that run one after another, each once it is durable that the one before is done, and that are
 //! undone in reverse when one fails.
 
+mod arrival;
 mod ask;
 mod attempt;
 mod back;
@@ -25,7 +26,11 @@ mod message;
 mod result;
 mod run;
 
-pub use ask::{Asker, Asks, Begins, begun, child, mail, optional_mail};
+pub use arrival::{
+    Coming, EndFor, EventFor, ReplyFor, TakesAnything, TakesEnd, TakesEvent, TakesReply,
+    child_entry, coming, event_info, only_with_key, request_info,
+};
+pub use ask::{Asker, Asks, Begins, begun};
 pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
 #[cfg(feature = "testing")]
 pub use checkpoint::Checkpoints;
