@@ -78,7 +78,7 @@ impl Engine {
             return Ok(reply_address(context.correlation_id()));
         }
         let name = context.message_type();
-        let info = graph.events().find(|info| info.names().any(|known| known == name));
+        let info = graph.events().into_iter().find(|info| info.names().any(|known| known == name));
         let info = info.ok_or_else(|| format!("no stage waits for `{name}`"))?;
         let about: Option<About> = serde_json::from_str(payload).ok();
         let key = about.and_then(|about| about.aggregate_id).ok_or_else(|| {
