@@ -226,13 +226,12 @@ async fn two_events_of_one_key_wake_two_instances() {
 async fn an_event_that_comes_twice_under_one_id_comes_once() {
     let world = World::default();
     let app = app(&world).await;
-    let state = Reminding { invoice: 7, wait: true, reminded: false };
-    let run = app.workflows().start(state).await.unwrap();
     for _ in 0..2 {
-        let event = InvoicePaid { invoice: 7, cents: 2 };
-        app.publish(event).id("one").await.unwrap();
+        app.publish(InvoicePaid { invoice: 7, cents: 2 }).id("one").await.unwrap();
         app.advance(Duration::from_secs(60)).await;
     }
+    let state = Reminding { invoice: 7, wait: true, reminded: false };
+    let run = app.workflows().start(state).await.unwrap();
     let done = app.workflows().wait(run.id, "3h").await.unwrap().completed().unwrap();
     assert!(done.reminded);
     assert_eq!(world.seen(), ["early 2", "remind"]);
