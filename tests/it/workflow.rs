@@ -4,6 +4,7 @@ mod crashes;
 mod generated;
 mod groups;
 mod stages;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

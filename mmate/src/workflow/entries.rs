@@ -68,7 +68,8 @@ impl Graph {
             })
             .collect();
         let line = self.entry.location.line;
-        entries.extend(self.events().map(|info| self.mail_handler(info, &self.event_queue, line)));
+        let events = self.events().into_iter();
+        entries.extend(events.map(|info| self.mail_handler(info, &self.event_queue, line)));
         if self.asks() {
             let replies = self.mail_handler(&ANY_INFO, &self.reply_queue, line).unbound();
             entries.push(replies);

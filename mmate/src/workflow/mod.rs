@@ -27,6 +27,7 @@
 //! - The next message has left, and the delivery is not acknowledged: the redelivery sends it again; of two that are the
 //!   same, the second finds the instance elsewhere.
 
+mod arrival;
 mod ask;
 mod attempt;
 mod back;
@@ -51,7 +52,11 @@ mod message;
 mod result;
 mod run;
 
-pub use ask::{Asker, Asks, Begins, begun, child, mail, optional_mail};
+pub use arrival::{
+    Coming, EndFor, EventFor, ReplyFor, TakesAnything, TakesEnd, TakesEvent, TakesReply,
+    child_entry, coming, event_info, only_with_key, request_info,
+};
+pub use ask::{Asker, Asks, Begins, begun};
 pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
 #[cfg(feature = "testing")]
 pub use checkpoint::Checkpoints;

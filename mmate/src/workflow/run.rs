@@ -89,6 +89,7 @@ impl Case<'_> {
             return self.commit(next).await;
         }
         if self.book.interruptions > self.engine.0.options.interruptions_max {
+            self.cancel_child().await;
             let next = self.give_up();
             return self.commit(next).await;
         }

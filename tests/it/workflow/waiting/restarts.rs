@@ -1,0 +1,1 @@
+//! Instances that wait across restarts and kills, and on a real broker.
