@@ -10,6 +10,8 @@ use mmate::store::{MemoryStore, NewInstance, StoreError, StoreErrorKind, Workflo
 use mmate::testing::stores;
 use uuid::Uuid;
 
+pub(crate) use sqlite::Folder;
+
 /// A store that is opened by its URL.
 fn by_url(
     url: String,

@@ -1,10 +1,13 @@
 //! Workflows: forward, back, and what is known of them.
 
 mod crashes;
+mod databases;
 mod generated;
 mod groups;
+mod scene;
 mod stages;
 mod waiting;
+mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -174,6 +174,6 @@ inventory::collect!(MessageEntry);
 pub fn registered_messages() -> Vec<&'static MessageInfo> {
     let mut all: Vec<_> =
         inventory::iter::<MessageEntry>.into_iter().map(|entry| entry.info).collect();
-    all.sort_by_key(|info| (info.name, info.version, (info.rust_name)()));
+    all.sort_by_cached_key(|info| (info.name, info.version, (info.rust_name)()));
     all
 }

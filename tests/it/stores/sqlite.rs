@@ -11,16 +11,16 @@ use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use super::{by_url, ensure, ensure_every_behaviour, ensure_prepared_at_once, instance};
 
 /// A folder that is removed with the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = std::env::temp_dir().join(mmate_tests::unique("mmate-sqlite"));
         fs::create_dir(&folder).unwrap();
         Self(folder)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("sqlite://{}", self.0.join("workflows.db").display())
     }
 }

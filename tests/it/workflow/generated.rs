@@ -1,7 +1,6 @@
-//! Workflows made at random, the outside world that their stages act on, and a model that says how each must end.
+//! Workflows made at random, and a model that says how each must end.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mmate::contract::Location;
@@ -11,6 +10,8 @@ use mmate::workflow::{
     Shape, StageCall, StageEntry, StageStarted, Test, Undo, Workflow, WorkflowEntry, changed,
     produced, running, stage_argument, state_of,
 };
+
+use super::world::World;
 
 /// How long a stage may take; one that hangs is cut off after it.
 const STAGE_TIMEOUT: Duration = Duration::from_millis(60);
@@ -59,72 +60,9 @@ const HERE: Location = Location { module: module_path!(), file: file!(), line: l
 const NAMES: [&str; 12] =
     ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11"];
 
-/// What is outside: it keeps effects by their key, so that one which comes twice is one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct World(Arc<Mutex<Effects>>);
-
-#[derive(Debug, Default)]
-struct Effects {
-    applied: HashSet<String>,
-    undone: HashSet<String>,
-    calls: BTreeMap<String, u32>,
-    running: HashSet<String>,
-    wrong: Vec<String>,
-}
-
-/// A call that is under way; over when it is dropped.
-struct Inside(World, String);
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.0.lock().running.remove(&self.1);
-    }
-}
-
-impl World {
-    fn lock(&self) -> MutexGuard<'_, Effects> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A call begins; gives which one it is of this stage, from 1.
-    fn enter(&self, instance: &str, key: &str) -> (Inside, u32) {
-        let mut effects = self.lock();
-        if !effects.running.insert(key.to_owned()) {
-            effects.wrong.push(format!("`{key}` runs beside itself"));
-        }
-        let calls = effects.calls.entry(key.to_owned()).or_default();
-        *calls += 1;
-        let calls = *calls;
-        drop(effects);
-        let _ = instance;
-        (Inside(self.clone(), key.to_owned()), calls)
-    }
-
-    fn apply(&self, key: &str) {
-        let mut effects = self.lock();
-        if effects.undone.contains(key) {
-            effects.wrong.push(format!("`{key}` was undone and is done again"));
-        }
-        effects.applied.insert(key.to_owned());
-    }
-
-    fn undo(&self, key: &str) {
-        let mut effects = self.lock();
-        effects.undone.insert(key.to_owned());
-    }
-
-    /// The stages whose effect is there, and what went wrong.
-    pub(super) fn kept(&self) -> (BTreeSet<String>, Vec<String>) {
-        let effects = self.lock();
-        let kept = effects.applied.difference(&effects.undone);
-        let stage = |key: &String| key.rsplit('.').next().unwrap_or_default().to_owned();
-        (kept.map(stage).collect(), effects.wrong.clone())
-    }
-}
-
 async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
     let key = info.key.as_str();
-    let (_inside, calls) = world.enter(&info.instance.to_string(), key);
+    let (_inside, calls) = world.enter(key);
     // Other tasks get their turn: a second call of the same stage would be seen.
     tokio::task::yield_now().await;
     match state.acts.get(info.stage).copied().unwrap_or(Act::Do) {
@@ -148,7 +86,7 @@ async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
 
 async fn undo(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
     let key = info.key.undo();
-    let (_inside, calls) = world.enter(&info.instance.to_string(), key.as_str());
+    let (_inside, calls) = world.enter(key.as_str());
     tokio::task::yield_now().await;
     if calls == 1 && state.undo_fails_once.contains(info.stage) {
         return Err(HandlerError::msg("cannot be undone yet"));
@@ -248,9 +186,18 @@ fn stage(dice: &mut Dice, shape: Shape, last: bool) -> Plan {
 
 /// The entry for a plan. It stays for ever, as those of macros do.
 pub(super) fn entry(plan: &[Plan]) -> &'static WorkflowEntry {
+    Box::leak(Box::new(described(plan)))
+}
+
+/// The same, with queues that begin with `prefix`.
+pub(super) fn entry_with(plan: &[Plan], prefix: String) -> &'static WorkflowEntry {
+    Box::leak(Box::new(described(plan).prefix(prefix.leak())))
+}
+
+pub(super) fn described(plan: &[Plan]) -> WorkflowEntry {
     let stages: Vec<StageEntry> =
         plan.iter().zip(NAMES).map(|(plan, name)| made(plan, name)).collect();
-    Box::leak(Box::new(WorkflowEntry::new("generated", "Generated", HERE, stages.leak())))
+    WorkflowEntry::new("generated", "Generated", HERE, stages.leak())
 }
 
 fn made(plan: &Plan, name: &'static str) -> StageEntry {
