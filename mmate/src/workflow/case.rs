@@ -64,7 +64,7 @@ pub(super) struct Case<'a> {
     /// The mail that the step has used up.
     pub(super) read: Option<(String, String)>,
     /// So long the instance is this process's alone.
-    _guard: Guard,
+    pub(super) guard: Guard,
 }
 
 /// Whether a delivery is to be worked on.
@@ -125,7 +125,7 @@ impl Engine {
                 told: Vec::new(),
                 fulfilled: false,
                 read: None,
-                _guard: guard,
+                guard,
             })
         };
         let Some(store) = &self.0.store else {
@@ -389,7 +389,9 @@ impl Case<'_> {
     }
 
     pub(super) async fn send_on(self: Box<Self>, position: u64, at: Option<i64>) -> Outcome {
-        let Self { engine, graph, context, id, book, .. } = *self;
+        let Self { engine, graph, context, id, book, guard, .. } = *self;
+        // The next message may be here before its confirm is, and finds the instance free.
+        drop(guard);
         let message = FlowMessage {
             workflow: graph.entry.id.to_owned(),
             instance: id,
