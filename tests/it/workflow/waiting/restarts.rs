@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use mmate::App;
 use mmate::contract::Source;
 use mmate::prelude::*;
 use mmate::runtime::{AppBuilder, Running};
-use mmate::store::{InstanceFilter, MemoryStore, WorkflowStatus, WorkflowStore};
+use mmate::store::{InstanceFilter, Mail, MemoryStore, WorkflowStatus, WorkflowStore};
 use mmate::transport::memory::MemoryTransport;
 use mmate::workflow::{Checkpoints, InstanceId, Workflow, WorkflowEntry};
 use mmate_tests::{Backend, eventually, unique};
@@ -219,14 +220,36 @@ async fn an_instance_wakes_by_time_in_another_process() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_comes_between_the_look_and_the_wait_is_not_missed() {
+    let scene = Scene::new();
+    let (store, now) = (Arc::clone(&scene.store), scene.source.now());
+    let checkpoints = Checkpoints::new(move |place| {
+        if place == "looked" {
+            let body = r#"{"invoice":7,"cents":5}"#.to_owned();
+            let mail = Mail::new("event:InvoicePaid:7", "late", body, now);
+            let waiting = store.post(&mail).now_or_never().unwrap().unwrap();
+            assert_eq!(waiting, [], "nobody waits yet");
+        }
+        false
+    });
+    let running = scene.app().provide(checkpoints).start().await.unwrap();
+    let workflows = running.workflows().unwrap();
+    workflows.start(Everything::new(false, false)).id(ID).await.unwrap();
+    // Long before somebody looks after instances.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(workflows.get(ID).await.unwrap().unwrap().stage, "hold");
+}
+
 /// Kills the process at every checkpoint once. Gives how many there are.
 async fn exhaust(fails: bool) -> usize {
+    let state = || Everything { way: "near".to_owned(), ..Everything::new(true, fails) };
     let calm = Scene::new();
-    assert!(!calm.live(Some(Everything::new(true, fails)), None).await);
+    assert!(!calm.live(Some(state()), None).await);
     let expected = calm.kept();
     for kill in 0.. {
         let scene = Scene::new();
-        if !scene.live(Some(Everything::new(true, fails)), Some(kill)).await {
+        if !scene.live(Some(state()), Some(kill)).await {
             return kill;
         }
         assert!(!scene.live(None, None).await);
