@@ -192,6 +192,7 @@ impl<'a> Case<'a> {
                 Outcome::Done
             }
             None => {
+                self.engine.checkpoint("looked").await;
                 // What was interrupted so far did no more than look.
                 self.book.begin_attempts();
                 self.note(stage.name, HistoryEvent::Waiting);

@@ -159,12 +159,14 @@ async fn an_event_that_does_not_come_in_time_fails_the_stage() {
 async fn a_stage_that_takes_an_option_is_called_when_nothing_came() {
     let world = World::default();
     let app = app(&world).await;
+    app.advance(Duration::from_secs(3)).await;
     let run = app
         .workflows()
         .start(Reminding { invoice: 7, wait: false, reminded: false })
         .await
         .unwrap();
-    let done = app.workflows().wait(run.id, "61m").await.unwrap().completed().unwrap();
+    // To the second, though nobody looks after instances that often.
+    let done = app.workflows().wait(run.id, "3602s").await.unwrap().completed().unwrap();
     assert!(done.reminded);
     let run = app
         .workflows()

@@ -22,7 +22,7 @@ impl Errand {
         self.steps += 1;
     }
 
-    #[stage(delay = "1h")]
+    #[stage(delay = "1h", when = is_far)]
     async fn fetch(&mut self, world: State<World>) -> Result {
         if self.way == "closed" {
             return Err(Reject::new("CLOSED", "no way").into());
@@ -30,6 +30,10 @@ impl Errand {
         world.note("fetch");
         self.steps += 1;
         Ok(())
+    }
+
+    fn is_far(&self) -> bool {
+        self.way != "near"
     }
 
     async fn come_back(&mut self, world: State<World>) {
