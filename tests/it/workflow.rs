@@ -4,6 +4,8 @@ mod crashes;
 mod databases;
 mod generated;
 mod groups;
+mod numbers;
+mod rivals;
 mod scene;
 mod stages;
 mod waiting;

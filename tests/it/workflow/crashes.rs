@@ -90,7 +90,7 @@ async fn without_a_kill_every_generated_workflow_ends_as_the_model_says() {
     let mut shapes = BTreeSet::new();
     for seed in 0..100 {
         let plan = plan(seed, 6);
-        shapes.insert((plan.len(), model(&plan).0));
+        shapes.insert((plan.len(), model(&plan).completed));
         assert_eq!(run(&scene(entry(&plan), &plan, false), &[]).await, 0);
     }
     assert!(shapes.len() > 12, "{shapes:?}");

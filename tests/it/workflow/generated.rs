@@ -63,8 +63,7 @@ const NAMES: [&str; 12] =
 async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
     let key = info.key.as_str();
     let (_inside, calls) = world.enter(key);
-    // Other tasks get their turn: a second call of the same stage would be seen.
-    tokio::task::yield_now().await;
+    world.work().await;
     match state.acts.get(info.stage).copied().unwrap_or(Act::Do) {
         Act::Do => {}
         Act::Refuse => return Err(Reject::new("NO", "not this time").into()),
@@ -87,7 +86,7 @@ async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
 async fn undo(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
     let key = info.key.undo();
     let (_inside, calls) = world.enter(key.as_str());
-    tokio::task::yield_now().await;
+    world.work().await;
     if calls == 1 && state.undo_fails_once.contains(info.stage) {
         return Err(HandlerError::msg("cannot be undone yet"));
     }
@@ -239,8 +238,24 @@ pub(super) fn state(plan: &[Plan]) -> Generated {
     }
 }
 
-/// How an instance of a plan must end: whether it is completed, and whose effects are there.
-pub(super) fn model(plan: &[Plan]) -> (bool, BTreeSet<String>) {
+/// How an instance of a plan must end.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) completed: bool,
+    /// Whose effects there were, and which of them are undone.
+    pub(super) applied: BTreeSet<String>,
+    pub(super) undone: BTreeSet<String>,
+}
+
+impl Model {
+    /// Whose effects are there.
+    pub(super) fn kept(&self) -> BTreeSet<String> {
+        self.applied.difference(&self.undone).cloned().collect()
+    }
+}
+
+/// How an instance of a plan must end, without any of the engine.
+pub(super) fn model(plan: &[Plan]) -> Model {
     let mut effects: Vec<(usize, bool)> = Vec::new();
     let mut completed = true;
     let mut index = 0;
@@ -264,7 +279,11 @@ pub(super) fn model(plan: &[Plan]) -> (bool, BTreeSet<String>) {
         }
         index += group;
     }
-    let stays = |(_, undone): &&(usize, bool)| completed || !undone;
-    let kept = effects.iter().filter(stays).map(|(index, _)| NAMES[*index].to_owned());
-    (completed, kept.collect())
+    let named = |(index, _): &(usize, bool)| NAMES[*index].to_owned();
+    let undone = effects.iter().filter(|(_, undone)| !completed && *undone);
+    Model {
+        completed,
+        undone: undone.map(named).collect(),
+        applied: effects.iter().map(named).collect(),
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// What is outside: it keeps effects by their key, so that one which comes twice is one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct World(Arc<Mutex<Effects>>, Arc<Notify>);
+pub(super) struct World(Arc<Mutex<Effects>>, Arc<Notify>, Duration);
 
 #[derive(Debug, Default)]
 struct Effects {
@@ -30,6 +32,19 @@ impl Drop for Inside {
 impl World {
     fn lock(&self) -> MutexGuard<'_, Effects> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One in which everything takes so long.
+    pub(super) fn slow(work: Duration) -> Self {
+        Self(Arc::default(), Arc::default(), work)
+    }
+
+    /// Other tasks get their turn: a second call of the same stage would be seen.
+    pub(super) async fn work(&self) {
+        tokio::task::yield_now().await;
+        if !self.2.is_zero() {
+            tokio::time::sleep(self.2).await;
+        }
     }
 
     /// A call begins; gives which one it is of this stage, from 1.
@@ -60,22 +75,42 @@ impl World {
         self.1.notify_waiters();
     }
 
-    /// Waits until these stages' effects are there, and no others.
-    pub(super) async fn wait_for(&self, effects: &BTreeSet<String>) {
+    /// Waits until these stages of an instance have had their effect, and those are undone.
+    pub(super) async fn wait_for(
+        &self,
+        id: Uuid,
+        applied: &BTreeSet<String>,
+        undone: &BTreeSet<String>,
+    ) {
         loop {
             let changed = self.1.notified();
-            if self.kept().0 == *effects {
+            let effects = self.lock();
+            // What may have had its effect is undone too.
+            let is_over = stages(&effects.applied, id) == *applied
+                && stages(&effects.undone, id).is_superset(undone);
+            drop(effects);
+            if is_over {
                 return;
             }
             changed.await;
         }
     }
 
-    /// The stages whose effect is there, and what went wrong.
-    pub(super) fn kept(&self) -> (BTreeSet<String>, Vec<String>) {
+    /// The stages of an instance whose effect is there.
+    pub(super) fn kept(&self, id: Uuid) -> BTreeSet<String> {
         let effects = self.lock();
-        let kept = effects.applied.difference(&effects.undone);
-        let stage = |key: &String| key.rsplit('.').next().unwrap_or_default().to_owned();
-        (kept.map(stage).collect(), effects.wrong.clone())
+        let (applied, undone) = (stages(&effects.applied, id), stages(&effects.undone, id));
+        applied.difference(&undone).cloned().collect()
     }
+
+    /// What must not be, and was.
+    pub(super) fn wrong(&self) -> Vec<String> {
+        self.lock().wrong.clone()
+    }
+}
+
+/// The stages of an instance among keys.
+fn stages(keys: &HashSet<String>, id: Uuid) -> BTreeSet<String> {
+    let id = format!("{id}.");
+    keys.iter().filter_map(|key| key.strip_prefix(&id)).map(str::to_owned).collect()
 }
