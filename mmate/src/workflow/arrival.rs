@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use super::ask::{Asks, Begins, ChildEnd};
 use super::call::{StageCall, read};
 use super::definition::{Workflow, WorkflowEntry};
-use super::handle::Ended;
+use super::instance::Ended;
 use crate::contract::{Event, Message, MessageInfo, Request};
 use crate::handler::{HandlerError, HandlerResult};
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::call::StageCall;
 use super::definition::{StageEnd, Workflow, WorkflowState as _};
-use super::handle::Failure;
+use super::instance::Failure;
 use crate::contract::Request;
 use crate::handler::{Context, FromContext, HandlerError, HandlerResult};
 use crate::publish::{PublishOptions, Publisher};

@@ -15,7 +15,7 @@ use super::definition::{StageEntry, Wait};
 use super::engine::Engine;
 use super::forward::{AWAY_WAIT, Verdict};
 use super::graph::Graph;
-use super::handle::Failure;
+use super::instance::Failure;
 use crate::contract::Refusal;
 use crate::handler::{Call, Context, HandlerError, Outcome, Started};
 use crate::reliability::Reject;

@@ -45,6 +45,7 @@ mod forward;
 mod graph;
 mod handle;
 mod hear;
+mod instance;
 mod keeper;
 mod key;
 mod mermaid;
@@ -73,7 +74,8 @@ pub use events::{
     WorkflowCompleted, WorkflowFailed, WorkflowStarted, WorkflowStuck, WorkflowTimedOut,
 };
 pub(crate) use graph::Graph;
-pub use handle::{Ended, Failure, InstanceId, InstanceView, Run, Start, Workflows};
+pub use handle::{Start, Workflows};
+pub use instance::{Ended, Failure, InstanceId, InstanceView, Run};
 pub use key::{StageInfo, StageKey};
 pub(crate) use mermaid::draw;
 pub use result::{
