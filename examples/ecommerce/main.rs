@@ -13,6 +13,8 @@
 //! MMATE_LOG=info cargo run ..                                     with what Mmate says of it
 //! MMATE_URL=.. cargo run .. -- --chaos                            three processes, one of which is killed every second
 //! ```
+//!
+//! One of them at a time may run on a broker: they would take each other's orders.
 
 #![expect(unreachable_pub, reason = "in a program `pub` says what other modules may use")]
 
