@@ -4,6 +4,7 @@ mod crashes;
 mod databases;
 mod generated;
 mod groups;
+mod leases;
 mod numbers;
 mod rivals;
 mod scene;
