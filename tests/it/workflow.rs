@@ -6,9 +6,12 @@ mod generated;
 mod groups;
 mod leases;
 mod numbers;
+mod revival;
 mod rivals;
 mod scene;
 mod stages;
+mod told;
+mod versions;
 mod waiting;
 mod world;
 

@@ -1,6 +1,7 @@
 //! The description of a message type that `#[message]` writes down at compile time.
 
 use super::Kind;
+use std::sync::LazyLock;
 
 /// Where an item stands in the user's source, for errors and listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,8 +173,12 @@ inventory::collect!(MessageEntry);
 /// All message types that are linked into this program, by name, then version.
 #[must_use]
 pub fn registered_messages() -> Vec<&'static MessageInfo> {
-    let mut all: Vec<_> =
-        inventory::iter::<MessageEntry>.into_iter().map(|entry| entry.info).collect();
-    all.sort_by_cached_key(|info| (info.name, info.version, (info.rust_name)()));
-    all
+    // There are never more than at the start of the program.
+    static SORTED: LazyLock<Vec<&'static MessageInfo>> = LazyLock::new(|| {
+        let mut all: Vec<_> =
+            inventory::iter::<MessageEntry>.into_iter().map(|entry| entry.info).collect();
+        all.sort_by_cached_key(|info| (info.name, info.version, (info.rust_name)()));
+        all
+    });
+    SORTED.clone()
 }

@@ -55,8 +55,6 @@ pub(super) struct Case<'a> {
     pub(super) now: Timestamp,
     /// What has happened and is not written down yet.
     pub(super) history: Vec<HistoryEntry>,
-    /// Whether an earlier attempt of the step ended without a word.
-    pub(super) was_interrupted: bool,
     /// What has happened and is written down, and not told of yet.
     pub(super) told: Vec<HistoryEntry>,
     /// Whether the wish is fulfilled with the next change.
@@ -121,7 +119,6 @@ impl Engine {
                 book,
                 now,
                 history: Vec::new(),
-                was_interrupted: false,
                 told: Vec::new(),
                 fulfilled: false,
                 read: None,
@@ -200,10 +197,9 @@ impl Engine {
                 instance.id, instance.position
             )));
         }
-        if instance.position != position + 1 {
-            return Outcome::Done;
-        }
-        let told = match self.tell_again(instance).await {
+        // Also of one that has gone on since: whoever moved it has told of its own steps alone.
+        let told = match self.tell_again(instance, position).await {
+            Ok(()) if instance.position != position + 1 => Ok(()),
             Ok(()) if instance.status.is_end() => self.tell_parent(instance).await,
             Ok(()) => self.say_where(instance).await,
             Err(error) => Err(error),
@@ -304,14 +300,18 @@ impl Case<'_> {
         }
     }
 
+    fn was_claimed_before(&self) -> bool {
+        self.instance.as_ref().is_some_and(|instance| instance.claims > 1)
+    }
+
     /// Publishes the events of what was written down, if the workflow has any.
     async fn tell(&self, lines: Vec<HistoryEntry>) -> Result<(), HandlerError> {
         if !self.graph.entry.events {
             return Ok(());
         }
         let lines = match &self.engine.0.store {
-            // An attempt that was interrupted may have written lines that nobody has told of.
-            Some(store) if self.was_interrupted => store.history(self.id).await?,
+            // Earlier attempts may have written lines that nobody has told of.
+            Some(store) if self.was_claimed_before() => store.history(self.id).await?,
             _ => lines,
         };
         let lines: Vec<HistoryEntry> =

@@ -223,18 +223,17 @@ impl Engine {
         Ok(events)
     }
 
-    /// Tells once more what the step before the one where an instance stands has written down: nobody knows whether it
-    /// was told.
-    pub(super) async fn tell_again(&self, instance: &Instance) -> Result<(), HandlerError> {
+    /// Tells once more what a step of an instance has written down: nobody knows whether it was told.
+    pub(super) async fn tell_again(
+        &self,
+        instance: &Instance,
+        position: u64,
+    ) -> Result<(), HandlerError> {
         let graph = self.graph(&instance.workflow, Some(instance.version));
         let (Some(store), Some(graph)) = (&self.0.store, graph) else { return Ok(()) };
         if !graph.entry.events {
             return Ok(());
         }
-        let position = match instance.status {
-            WorkflowStatus::Stuck => instance.position,
-            _ => instance.position.saturating_sub(1),
-        };
         let lines = store.history(instance.id).await?;
         let lines: Vec<HistoryEntry> =
             lines.into_iter().filter(|line| line.position == position).collect();
@@ -283,7 +282,7 @@ impl Life<'_> {
             HistoryEvent::Completed => self.stage(line, "completed")?,
             HistoryEvent::Tolerated => self.stage(line, "failed")?,
             HistoryEvent::Skipped => self.stage(line, "skipped")?,
-            HistoryEvent::Failed => self.failed(line)?,
+            HistoryEvent::Failed if self.is_why(&line.stage) => self.failed(line)?,
             HistoryEvent::Undone => {
                 let (workflow_id, instance_id, sequence, source, start_time) = self.common();
                 let (stage_id, end_time) = (line.stage.clone(), line.at);
@@ -329,6 +328,11 @@ impl Life<'_> {
             HistoryEvent::Ended => self.completed(line)?,
             _ => return Ok(None),
         }))
+    }
+
+    /// Whether it is because of this stage that the instance goes back. Of branches that fail beside each other it is one.
+    fn is_why(&self, stage: &str) -> bool {
+        self.book.back.as_ref().is_some_and(|back| back.stage == stage)
     }
 
     fn stage(&self, line: &HistoryEntry, status: &str) -> Result<Outgoing, PublishError> {

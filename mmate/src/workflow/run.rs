@@ -75,7 +75,7 @@ impl Case<'_> {
         }
         if let Some(instance) = self.instance.as_ref().filter(|_| self.is_stuck()) {
             // Crash window: stuck, and nobody was told.
-            let told = self.engine.tell_again(instance).await;
+            let told = self.engine.tell_again(instance, self.position).await;
             self.release().await;
             return told.map_or_else(Outcome::Failed, |()| Outcome::Done);
         }
@@ -110,7 +110,6 @@ impl Case<'_> {
             return;
         }
         self.book.interrupted(missed);
-        self.was_interrupted = true;
         let stage = self.current_stage();
         let tries = self.book.tries;
         self.note(&stage, HistoryEvent::Interrupted).attempt = tries;

@@ -1,0 +1,88 @@
+//! Programs that change while instances run: each ends on the version with which it began.
+
+use mmate::store::WorkflowStatus;
+use mmate::workflow::{InstanceId, WorkflowEntry};
+use uuid::Uuid;
+
+use super::crashes::scene;
+use super::generated::{Act, Generated, Plan, described, model, state};
+use super::scene::{Life, Scene};
+use mmate::workflow::Shape;
+
+fn plan(stages: usize) -> Vec<Plan> {
+    let stage = Plan {
+        act: Act::Do,
+        undo: true,
+        undo_fails_once: false,
+        goes_on: false,
+        when: None,
+        shape: Shape::Single,
+    };
+    vec![stage; stages]
+}
+
+fn version(version: u32, stages: usize) -> &'static WorkflowEntry {
+    Box::leak(Box::new(described(&plan(stages)).version(version)))
+}
+
+/// An instance of version 1, with three stages, whose process was killed.
+async fn begun() -> Scene {
+    let scene = scene(version(1, 3), &plan(3), false);
+    assert_eq!(scene.live(0, Some(6)).await, Life::Killed);
+    scene
+}
+
+async fn refused(scene: &Scene, entry: &'static WorkflowEntry) -> String {
+    let process = scene.place.process(entry, &scene.world).await;
+    process.start().await.map(|_| ()).unwrap_err().to_string()
+}
+
+fn ensure(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not in: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_without_the_version_of_a_live_instance_refuses_to_boot() {
+    let scene = begun().await;
+    let text = refused(&scene, version(2, 2)).await;
+    let id = scene.id.to_string();
+    ensure(&text, &["`generated` has no version 1", &id, "until they have ended"]);
+    // The one that has it ends the instance; after that nobody needs it.
+    assert!(matches!(scene.live(1, None).await, Life::Ended(_)));
+    scene.judge(&[6]).await;
+    let process = scene.place.process(version(2, 2), &scene.world).await;
+    process.start().await.unwrap().stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_version_with_other_stages_refuses_to_boot() {
+    let scene = begun().await;
+    let text = refused(&scene, version(1, 4)).await;
+    let id = scene.id.to_string();
+    ensure(
+        &text,
+        &["`generated` version 1", &id, "put the stages of version 1 back", "version = 2"],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_with_both_versions_ends_old_instances_on_the_old_and_new_ones_on_the_new() {
+    let scene = begun().await;
+    let process = scene.place.process(scene.entry, &scene.world).await;
+    let running = process.workflow_entry(version(2, 2)).start().await.unwrap();
+    let workflows = running.workflows().unwrap();
+    let new = Uuid::from_u128(2);
+    workflows.start(state(&plan(2))).id(new).await.unwrap();
+    let wanted = [(scene.id, 1, plan(3)), (new, 2, plan(2))];
+    for (id, version, plan) in &wanted {
+        let ended = workflows.wait(InstanceId::<Generated>::from(*id), "60s").await.unwrap();
+        assert_eq!(ended.status, WorkflowStatus::Completed);
+        let view = workflows.get(*id).await.unwrap().unwrap();
+        assert_eq!(view.instance.version, *version, "{id}");
+        assert_eq!(scene.world.kept(*id), model(plan).kept(), "{id}");
+    }
+    assert_eq!(scene.world.wrong(), [""; 0]);
+    running.stop().await;
+}
