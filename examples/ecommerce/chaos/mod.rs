@@ -41,7 +41,7 @@ const ORDERS: u32 = 300;
 const LATENCY: Duration = Duration::from_millis(80);
 
 /// How long it may take until everything has ended that was sent.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Wait before the store is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
