@@ -82,6 +82,12 @@ pub fn post_order(body: String, key: &str, wait: Option<u32>) -> Result<Request<
     Ok(request.body(Body::from(body))?)
 }
 
+/// Some JSON for a path.
+pub fn post_json(path: &str, body: String) -> Result<Request<Body>> {
+    let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+    Ok(request.body(Body::from(body))?)
+}
+
 /// A question for something.
 pub fn get(path: &str) -> Result<Request<Body>> {
     Ok(Request::get(path).body(Body::empty())?)

@@ -4,21 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mmate::deadletter::Selection;
 use mmate::prelude::*;
 use mmate::runtime::{ConsumerHealth, Running};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::customers::Customers;
 use crate::feed::{self, Line, Way};
-use crate::inventory::Stock;
-use crate::journal::{Ending, Journal};
-use crate::judge::PAYMENTS;
-use crate::orders::OrderBook;
-use crate::outcome::{Fates, Outcome};
+use crate::journal::Journal;
+use crate::orders::{OrderBook, instance_of};
+use crate::outcome::{self, Fates, Outcome};
 use crate::parked::{Letters, Parked};
-use crate::payment::Gateway;
+use crate::world::World;
 use crate::{judge, report};
 
 /// How long all orders may take. On a slow broker they take a few seconds.
@@ -27,16 +23,16 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// How long nothing may be counted any more until the shop is called quiet.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Wait before the broker is asked again for letters that it does not have back yet.
+/// Wait before the shop is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The running shop, as far as the demo looks into it.
 struct Shop<'a> {
     running: &'a Running,
+    workflows: Workflows,
     journal: State<Journal>,
     book: State<OrderBook>,
-    stock: State<Stock>,
-    gateway: State<Gateway>,
+    world: State<World>,
     customers: Customers,
 }
 
@@ -52,11 +48,11 @@ pub async fn run(running: &Running) -> Result<Outcome> {
     let (sent, impatient) = tokio::join!(shop.send(&lines), shop.customers.be_impatient(&lines));
     sent.and(impatient)?;
     shop.customers.rush(&lines).await?;
-    let in_time = shop.wait_for_fates(&lines, &parked).await;
-    let outcome = shop.outcome(&run, lines, &parked.letters()).await?;
+    let (fates, in_time) = shop.wait_for_fates(&run, &lines, &parked).await?;
+    let outcome = shop.outcome(lines, fates).await?;
     report::print(&outcome, &running.health().consumers, transport.name(), began.elapsed());
     judge(&outcome, in_time)?;
-    let outcome = shop.repair(&run, outcome, parked).await?;
+    let outcome = shop.repair(&run, outcome, &parked).await?;
     println!("\nEverything adds up.");
     Ok(outcome)
 }
@@ -76,13 +72,15 @@ impl<'a> Shop<'a> {
     async fn of(running: &'a Running) -> Result<Self> {
         let journal: State<Journal> = state(running)?;
         let bureau = state(running)?;
+        let workflows = running.workflows();
+        let workflows = workflows.ok_or_else(|| HandlerError::msg("there are no workflows"))?;
         Ok(Self {
             running,
+            workflows,
             customers: Customers::come_in(running, journal.clone(), bureau).await?,
             journal,
             book: state(running)?,
-            stock: state(running)?,
-            gateway: state(running)?,
+            world: state(running)?,
         })
     }
 
@@ -99,125 +97,75 @@ impl<'a> Shop<'a> {
         Ok(())
     }
 
-    fn fates_of(&self, letters: &Letters) -> Fates {
-        Fates {
-            endings: self.journal.endings(),
+    /// What is known of this run. Orders of earlier runs, which a broker may still have held, are left out.
+    async fn fates(&self, run: &str, letters: Letters) -> Result<Fates> {
+        let mut endings = self.journal.endings();
+        endings.retain(|line, _| line.starts_with(run));
+        Ok(Fates {
+            orders: outcome::orders(&self.workflows, run).await?,
+            endings,
             repetitions: self.book.repetitions(),
             answers: self.customers.answers(),
-            letters: letters.clone(),
-        }
+            letters,
+        })
     }
 
-    /// Repairs the payment provider and sends back what its outage had parked, as a person would with
-    /// `dlq replay`. Everything that was parked for another reason stays where it is.
-    async fn repair(&self, run: &str, before: Outcome, parked: Parked) -> Result<Outcome> {
-        let (ids, mut letters) = (parked.ids(PAYMENTS), parked.letters());
-        letters.retain(|_, letters| letters.iter().all(|letter| letter.queue != PAYMENTS));
-        parked.end().await;
-        self.gateway.repair();
-        println!("\nThe payment provider is back; {} parked payments are sent back.\n", ids.len());
-        self.replay(&ids).await?;
+    /// Opens the closed accounts, as a bank may that somebody has called, and resumes the orders that could not be undone,
+    /// as a person would with `workflows resume`.
+    async fn repair(&self, run: &str, before: Outcome, parked: &Parked) -> Result<Outcome> {
+        let stuck = before.orders.iter().filter(|(_, order)| order.is_stuck());
+        let stuck: Vec<&String> = stuck.map(|(order_id, _)| order_id).collect();
+        println!("\nThe bank has opened the accounts; {} stuck orders are resumed.\n", stuck.len());
+        self.world.reopen_accounts();
+        for order_id in stuck {
+            self.workflows.resume(instance_of(order_id)).await?;
+        }
         let lines: Vec<Line> = before.lines.into_iter().map(|(line, _)| line).collect();
-        let in_time = self.wait_for_payments(&lines, &letters).await;
-        let mut after = self.outcome(run, lines, &letters).await?;
+        let (fates, in_time) = self.wait_for_fates(run, &lines, parked).await?;
+        let mut after = self.outcome(lines, fates).await?;
         after.was_repaired = true;
         report::print_again(&after);
         judge(&after, in_time)?;
         Ok(after)
     }
 
-    async fn replay(&self, ids: &[String]) -> Result {
-        let tools = self.running.dead_letters(PAYMENTS);
-        let tools = tools.ok_or_else(|| HandlerError::msg("payments have no dead letters"))?;
-        let selection = ids.iter().fold(Selection::all(), |selection, id| selection.id(id));
-        let all = async {
-            // The broker takes a moment to take back what the watch held.
-            let mut moved = 0;
-            while moved < ids.len() as u64 {
-                moved += tools.replay(&selection).await?.moved;
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-            Ok(())
-        };
-        let in_time = tokio::time::timeout(DEADLINE, all).await;
-        in_time.unwrap_or_else(|_| Err(HandlerError::msg("not all payments could be sent back")))
-    }
-
-    /// Waits until every line that is not parked has ended.
-    async fn wait_for_payments(&self, lines: &[Line], letters: &Letters) -> bool {
-        let mut ended = self.journal.ended();
-        let done = async {
-            let has_fate = |line: &Line| !self.fates_of(letters).of(line).is_empty();
-            while !lines.iter().all(has_fate) {
-                // An error means that the journal is gone, and with it the app.
-                if ended.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, done).await.is_ok()
-    }
-
-    /// Puts together what the services know. Orders of earlier runs, which a broker may still have
-    /// held, are left out.
-    async fn outcome(&self, run: &str, lines: Vec<Line>, letters: &Letters) -> Result<Outcome> {
-        let fates = self.fates_of(letters);
-        let of_run = |id: &String| id.starts_with(run);
-        let endings = fates.endings.iter().filter(|(line, _)| of_run(line));
-        let totals = endings.flat_map(|(_, endings)| endings).filter_map(|ending| match ending {
-            Ending::Completed { total } => Some(*total),
-            Ending::Refused { .. } => None,
-        });
-        let mut orders = self.book.orders();
-        orders.retain(|id, _| of_run(id));
-        let mut captures = self.gateway.captures();
-        captures.retain(|capture| of_run(&capture.key));
-        let sold = totals.sum();
+    /// Puts together what shop and world know.
+    async fn outcome(&self, lines: Vec<Line>, mut fates: Fates) -> Result<Outcome> {
+        outcome::look_back(&self.workflows, &mut fates.orders).await?;
+        let states = self.customers.look().await?;
         let lines = lines.into_iter().map(|line| (line.clone(), fates.of(&line))).collect();
-        let inventory = self.stock.count();
-        let (answers, states) = (fates.answers.clone(), self.customers.look().await?);
-        let was_repaired = false;
-        Ok(Outcome { lines, sold, answers, states, orders, inventory, captures, was_repaired })
+        let Fates { orders, endings, answers, .. } = fates;
+        let (books, was_repaired) = (self.world.books(), false);
+        Ok(Outcome { lines, endings, answers, states, orders, books, was_repaired })
     }
 
     /// Waits until every line has a fate and the last handlers have ended, so that a second fate
-    /// would show. False if the deadline comes first.
-    async fn wait_for_fates(&self, lines: &[Line], parked: &Parked) -> bool {
-        let done = async {
-            let mut signs = [self.journal.ended(), self.book.repeated(), parked.changed()];
-            while !self.all_done(lines, parked) {
-                any_changed(&mut signs).await;
+    /// would show. With it false if the deadline came first.
+    async fn wait_for_fates(
+        &self,
+        run: &str,
+        lines: &[Line],
+        parked: &Parked,
+    ) -> Result<(Fates, bool)> {
+        let began = Instant::now();
+        let mut counted = 0;
+        loop {
+            let fates = self.fates(run, parked.letters()).await?;
+            let now = total(&self.running.health().consumers);
+            let is_quiet = now == counted && fates.are_complete(lines);
+            if is_quiet || began.elapsed() > DEADLINE {
+                return Ok((fates, is_quiet));
             }
-            let mut counted = total(&self.running.health().consumers);
-            loop {
-                tokio::time::sleep(QUIET).await;
-                let now = total(&self.running.health().consumers);
-                if now == counted {
-                    return;
-                }
-                counted = now;
-            }
-        };
-        tokio::time::timeout(DEADLINE, done).await.is_ok()
-    }
-
-    fn all_done(&self, lines: &[Line], parked: &Parked) -> bool {
-        let fates = self.fates_of(&parked.letters());
-        lines.iter().all(|line| !fates.of(line).is_empty())
+            let pause = if fates.are_complete(lines) { QUIET } else { LOOK_AGAIN };
+            counted = now;
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 
 fn state<T: Send + Sync + 'static>(running: &Running) -> Result<State<T>> {
     let missing = || HandlerError::msg(format!("there is no {}", std::any::type_name::<T>()));
     running.state().ok_or_else(missing)
-}
-
-async fn any_changed([ended, repeated, parked]: &mut [watch::Receiver<usize>; 3]) {
-    tokio::select! {
-        _ = ended.changed() => {}
-        _ = repeated.changed() => {}
-        _ = parked.changed() => {}
-    }
 }
 
 fn total(health: &[ConsumerHealth]) -> u64 {

@@ -72,6 +72,21 @@ impl Way {
     }
 }
 
+/// The stage at which an order must fail, if it must and is accepted.
+pub fn must_fail_at(order: &PlaceOrder) -> Option<&'static str> {
+    if order.items.iter().any(|item| item.quantity > 1_000) {
+        return Some("validate");
+    }
+    if order.items.iter().any(|item| item.product_id == "piano") {
+        return Some("reserve_inventory");
+    }
+    match order.card.as_str() {
+        "tok_declined" | "tok_expired" | "tok_unreachable" | "tok_silent" => Some("charge"),
+        _ if matches!(order.customer_id.as_str(), "nemo" | "amelia") => Some("ship"),
+        _ => None,
+    }
+}
+
 impl Content {
     fn of(text: &'static str, run: &str) -> Self {
         if let Ok(mut order) = serde_json::from_str::<PlaceOrder>(text) {
@@ -116,13 +131,22 @@ impl Line {
     /// Why the line must be parked, if it must: what is expected is said here and compared with
     /// what happened. What is posted and wrong does not come so far.
     pub fn must_be_parked(&self) -> Option<&'static str> {
-        match (&self.content, self.content.mistake()) {
-            (_, Some(mistake)) => Some(mistake).filter(|_| self.way == Way::Message),
-            (Content::Order(order), None) if order.card == "tok_unreachable" => {
-                Some("retries_exhausted")
-            }
+        self.content.mistake().filter(|_| self.way == Way::Message)
+    }
+
+    /// The stage at which the order must fail, if it must and is accepted.
+    pub fn must_fail_at(&self) -> Option<&'static str> {
+        match &self.content {
+            Content::Order(order) if self.content.mistake().is_none() => must_fail_at(order),
             _ => None,
         }
+    }
+
+    /// True if what was done for the order cannot be undone before somebody has helped.
+    pub fn must_be_stuck(&self) -> bool {
+        let is_closed =
+            matches!(&self.content, Content::Order(order) if order.card == "tok_closed");
+        is_closed && self.must_fail_at() == Some("ship")
     }
 
     /// True if the edge must turn the line away.

@@ -12,7 +12,6 @@ use mmate::contract::address::dead_letter_queue;
 use mmate::contract::headers::names;
 use mmate::prelude::*;
 use mmate::transport::{Delivery, Intake, SubscribeOptions, Transport, TransportError};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::journal::Journal;
@@ -37,7 +36,7 @@ pub type Letters = BTreeMap<String, Vec<Letter>>;
 pub struct Parked {
     found: Arc<Found>,
     /// One task per queue; they end when this is dropped.
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -46,7 +45,6 @@ struct Found {
     journal: State<Journal>,
     /// By queue and message id: a letter may be handed over twice.
     letters: Mutex<BTreeMap<(String, String), (String, Letter)>>,
-    count: watch::Sender<usize>,
 }
 
 impl Parked {
@@ -57,8 +55,8 @@ impl Parked {
         run: &str,
         journal: State<Journal>,
     ) -> Result<Self, TransportError> {
-        let (letters, count) = (Mutex::default(), watch::Sender::new(0));
-        let found = Arc::new(Found { run: run.to_owned(), journal, letters, count });
+        let letters = Mutex::default();
+        let found = Arc::new(Found { run: run.to_owned(), journal, letters });
         let mut tasks = JoinSet::new();
         for queue in queues {
             // Letters of earlier runs are held, too, so the room must be large enough for all.
@@ -77,7 +75,7 @@ impl Parked {
                 }
             });
         }
-        Ok(Self { found, tasks })
+        Ok(Self { found, _tasks: tasks })
     }
 
     /// What was found so far.
@@ -87,22 +85,6 @@ impl Parked {
             by_line.entry(line.clone()).or_default().push(letter.clone());
         }
         by_line
-    }
-
-    /// The ids of the messages that are parked from a queue.
-    pub fn ids(&self, queue: &str) -> Vec<String> {
-        let letters = self.found.lock();
-        letters.keys().filter(|(of, _)| of == queue).map(|(_, id)| id.clone()).collect()
-    }
-
-    /// Ends the watch: the letters are given back to the broker.
-    pub async fn end(mut self) {
-        self.tasks.shutdown().await;
-    }
-
-    /// Changes with every letter.
-    pub fn changed(&self) -> watch::Receiver<usize> {
-        self.found.count.subscribe()
     }
 }
 
@@ -143,7 +125,6 @@ impl Found {
         let key = (queue.to_owned(), id.to_owned());
         if letters.insert(key, (line.to_owned(), letter.clone())).is_none() {
             self.journal.say(line, "PARKED", what);
-            self.count.send_replace(letters.len());
         }
     }
 

@@ -11,14 +11,10 @@ use mmate::prelude::*;
 use mmate::transport::memory::MemoryTransport;
 use mmate::transport::{Outgoing, Properties, Transport};
 
-use crate::contracts::{
-    Item, OrderCompleted, OrderPlaced, OrderRefused, PaymentTaken, PlaceOrder, ReleaseStock,
-    Service, StockReserved, TakePayment,
-};
-use crate::inventory::Stock;
-use crate::orders::{OrderBook, OrderState};
-use crate::outcome::{Fate, Outcome};
-use crate::payment::{Capture, Gateway};
+use crate::contracts::{Item, OrderCompleted, OrderPlaced, OrderRefused, PlaceOrder};
+use crate::orders::instance_of;
+use crate::outcome::{self, Fate, Order, Outcome};
+use crate::world::{Books, Parcels, World};
 use crate::{demo, judge};
 
 fn order(card: &str, items: &[(&str, u32)]) -> PlaceOrder {
@@ -34,39 +30,59 @@ fn order(card: &str, items: &[(&str, u32)]) -> PlaceOrder {
     }
 }
 
-fn state_of(app: &TestApp, order_id: &str) -> OrderState {
-    app.state::<OrderBook>().orders()[order_id].state.clone()
+fn of_customer(customer_id: &str, card: &str) -> PlaceOrder {
+    let customer_id = customer_id.to_owned();
+    PlaceOrder { customer_id, ..order(card, &[("mug", 1)]) }
 }
 
-fn charged(app: &TestApp) -> Vec<Decimal> {
-    app.state::<Gateway>().captures().iter().map(|capture| capture.amount).collect()
+fn books(app: &TestApp) -> Books {
+    app.state::<World>().books()
 }
 
 fn left(app: &TestApp, product: &str) -> u32 {
-    app.state::<Stock>().count().left[product]
+    books(app).shelves.left[product]
 }
 
-/// The order ended with this refusal, nothing was charged and nothing is set aside.
-fn assert_refused(app: &TestApp, by: Service, reason: &str) {
-    let refused = app.published::<OrderRefused>().one().message;
-    assert_eq!((refused.by, refused.reason.as_str()), (by, reason));
-    let reason = reason.to_owned();
-    assert_eq!(state_of(app, "7"), OrderState::Refused { by, reason });
-    assert_eq!(charged(app), []);
-    let inventory = app.state::<Stock>().count();
-    assert_eq!(inventory.left, inventory.opening);
+/// How often the card was charged, and what it paid in the end.
+fn charged(app: &TestApp) -> (usize, Decimal) {
+    let accounts = books(app).accounts;
+    (accounts.charges.len(), accounts.paid("7"))
+}
+
+/// The order as its workflow has it.
+async fn placed(app: &TestApp) -> Order {
+    app.settle().await;
+    let workflows = app.workflows();
+    let mut orders = outcome::orders(&workflows, "").await.unwrap();
+    outcome::look_back(&workflows, &mut orders).await.unwrap();
+    let order = orders.remove("7").expect("the order is there");
+    assert!(orders.is_empty());
+    order
+}
+
+/// The order failed at this stage and is undone in this order, everybody was told, and nothing is left of it.
+async fn assert_failed(app: &TestApp, stage: &str, reason: &str, undone: &[&str]) {
+    let order = placed(app).await;
+    let (stage, reason) = (stage.to_owned(), reason.to_owned());
+    assert_eq!(order.fate, Fate::Failed { stage, reason: reason.clone() });
+    assert_eq!(order.undone, undone);
+    assert_eq!(app.published::<OrderRefused>().one().message.reason, reason);
     app.published::<OrderCompleted>().none();
+    let books = books(app);
+    assert_eq!(books.accounts.paid("7"), Decimal::ZERO);
+    assert_eq!(books.shelves.left, books.shelves.opening);
+    assert_eq!(books.parcels.shipped("7"), 0);
 }
 
 #[mmate::test]
-async fn an_order_is_priced_by_the_shop_paid_and_completed(app: TestApp) -> Result {
+async fn an_order_is_priced_by_the_shop_paid_and_shipped(app: TestApp) -> Result {
     app.send(order("tok_visa", &[("tea", 2), ("kettle", 1)])).correlation_id("flow").await?;
-    app.settle().await;
+    assert_eq!(placed(&app).await.fate, Fate::Completed);
     let completed = app.published::<OrderCompleted>().one();
     assert_eq!(completed.message.total, Decimal::new(48_80, 2));
     assert_eq!(completed.meta.correlation_id.as_deref(), Some("flow"));
-    assert_eq!(charged(&app), [Decimal::new(48_80, 2)]);
-    assert_eq!(left(&app, "tea"), 1_998);
+    assert_eq!(charged(&app), (1, Decimal::new(48_80, 2)));
+    assert_eq!((left(&app, "tea"), books(&app).parcels.shipped("7")), (1_998, 1));
     assert_eq!(app.counts().retried + app.counts().rejected + app.counts().dead_lettered, 0);
     Ok(())
 }
@@ -83,64 +99,118 @@ async fn the_orders_service_refuses_customers_and_products(app: TestApp) -> Resu
             .await?;
         app.settle().await;
         let refused = app.published::<OrderRefused>().all().pop().map(|refused| refused.message);
-        let refused = refused.map(|refused| (refused.by, refused.reason));
-        assert_eq!(refused, Some((Service::Orders, reason.to_owned())));
+        assert_eq!(refused.map(|refused| refused.reason).as_deref(), Some(reason));
     }
     app.published::<OrderPlaced>().none();
     Ok(())
 }
 
 #[mmate::test]
-async fn the_inventory_service_refuses_what_is_not_there(app: TestApp) -> Result {
+async fn an_order_that_is_too_large_fails_before_anything_is_done(app: TestApp) -> Result {
+    app.send(order("tok_visa", &[("mug", 600), ("tea", 401)])).await?;
+    let why = "more than 1000 pieces are not sold at a time";
+    assert_failed(&app, "validate", why, &["accept"]).await;
+    assert!(books(&app).shelves.reservations.is_empty());
+    Ok(())
+}
+
+#[mmate::test]
+async fn the_warehouse_refuses_what_is_not_there(app: TestApp) -> Result {
     app.send(order("tok_visa", &[("tea", 1), ("lamp", 13)])).await?;
-    app.settle().await;
-    assert_refused(&app, Service::Inventory, "not enough lamp in stock");
-    app.published::<TakePayment>().none();
+    assert_failed(&app, "reserve_inventory", "not enough lamp in stock", &["accept"]).await;
+    assert_eq!(charged(&app).0, 0);
     Ok(())
 }
 
 #[mmate::test]
 async fn a_declined_card_gives_the_stock_back(app: TestApp) -> Result {
     app.send(order("tok_declined", &[("lamp", 12)])).await?;
-    app.settle().await;
-    app.published::<StockReserved>().one();
-    app.published::<ReleaseStock>().one();
-    assert_refused(&app, Service::Payment, "the card was declined");
-    assert_eq!(app.counts().retried, 0);
+    let undone = ["reserve_inventory", "accept"];
+    assert_failed(&app, "charge", "the card was declined", &undone).await;
+    assert_eq!((charged(&app).0, app.counts().retried), (0, 0));
     Ok(())
 }
 
 #[mmate::test]
-async fn a_provider_that_comes_back_is_asked_until_it_answers(app: TestApp) -> Result {
+async fn a_bank_that_comes_back_is_asked_until_it_answers(app: TestApp) -> Result {
     app.send(order("tok_flaky_3", &[("mug", 1)])).await?;
-    app.settle().await;
-    assert_eq!(app.published::<PaymentTaken>().one().message.attempts, 4);
+    assert_eq!(placed(&app).await.fate, Fate::Completed);
     assert_eq!(app.counts().retried, 3);
-    assert_eq!(charged(&app), [Decimal::new(8_75, 2)]);
-    app.published::<OrderCompleted>().one();
+    assert_eq!(charged(&app), (1, Decimal::new(8_75, 2)));
     Ok(())
 }
 
 #[mmate::test]
-async fn a_provider_that_never_answers_leaves_a_dead_letter(app: TestApp) -> Result {
+async fn a_bank_that_does_not_come_back_costs_nobody_anything(app: TestApp) -> Result {
     app.send(order("tok_unreachable", &[("mug", 3)])).await?;
-    app.settle().await;
-    let parked = app.dead_letters("cmd.payment.TakePayment");
-    assert_eq!(parked.len(), 1);
-    assert_eq!((parked[0].reason(), parked[0].attempts()), ("retries_exhausted", 5));
-    // A person decides; until then the stock is kept for the customer.
-    assert_eq!((state_of(&app, "7"), left(&app, "mug")), (OrderState::Paying, 1_497));
-    assert_eq!(charged(&app), []);
+    let undone = ["reserve_inventory", "accept"];
+    assert_failed(&app, "charge", "the bank cannot be reached", &undone).await;
+    assert_eq!((charged(&app).0, app.counts().retried), (0, 4));
     Ok(())
 }
 
 #[mmate::test]
 async fn a_lost_answer_does_not_charge_twice(app: TestApp) -> Result {
     app.send(order("tok_lost_answer", &[("mug", 1)])).await?;
-    app.settle().await;
-    assert_eq!(app.counts().retried, 1);
-    assert_eq!(charged(&app).len(), 1);
+    assert_eq!(placed(&app).await.fate, Fate::Completed);
+    assert_eq!((charged(&app).0, app.counts().retried), (1, 1));
+    Ok(())
+}
+
+/// Nobody ever said that the card was charged, and the money comes back all the same.
+#[mmate::test]
+async fn a_charge_that_nobody_knows_of_is_paid_back(app: TestApp) -> Result {
+    app.send(order("tok_silent", &[("mug", 1)])).await?;
+    let why = "handler `charge` did not end within 250ms and was cancelled";
+    assert_failed(&app, "charge", why, &["charge", "reserve_inventory", "accept"]).await;
+    assert_eq!(charged(&app), (1, Decimal::ZERO));
+    Ok(())
+}
+
+#[mmate::test]
+async fn an_order_that_cannot_be_shipped_is_paid_back(app: TestApp) -> Result {
+    app.send(of_customer("nemo", "tok_visa")).await?;
+    let undone = ["charge", "reserve_inventory", "accept"];
+    assert_failed(&app, "ship", "nobody delivers to a submarine", &undone).await;
+    assert_eq!(charged(&app), (1, Decimal::ZERO));
+    Ok(())
+}
+
+#[mmate::test]
+async fn a_parcel_that_nobody_knows_of_is_called_back(app: TestApp) -> Result {
+    app.send(of_customer("amelia", "tok_visa")).await?;
+    let why = "handler `ship` did not end within 500ms and was cancelled";
+    assert_failed(&app, "ship", why, &["ship", "charge", "reserve_inventory", "accept"]).await;
+    Ok(())
+}
+
+#[mmate::test]
+async fn who_cannot_be_written_to_gets_the_parcel(app: TestApp) -> Result {
+    app.send(of_customer("hedy", "tok_visa")).await?;
+    let order = placed(&app).await;
+    assert_eq!((order.fate, order.tolerated), (Fate::Completed, vec!["notify".to_owned()]));
+    assert!(order.undone.is_empty());
     app.published::<OrderCompleted>().one();
+    Ok(())
+}
+
+/// Nothing is called undone that is not: the order waits, with its stock and the money, for a person.
+#[mmate::test]
+async fn what_cannot_be_paid_back_is_stuck_until_somebody_resumes_it(app: TestApp) -> Result {
+    app.send(of_customer("nemo", "tok_closed")).await?;
+    let stuck = placed(&app).await;
+    let why = "nobody delivers to a submarine";
+    let (stage, reason) = ("ship".to_owned(), why.to_owned());
+    assert_eq!(stuck.fate, Fate::Stuck { stage, reason });
+    assert!(stuck.undone.is_empty());
+    assert_eq!((charged(&app).1, left(&app, "mug")), (Decimal::new(8_75, 2), 1_499));
+    app.published::<OrderRefused>().none();
+    // As long as the account is closed it helps nobody to try again.
+    app.workflows().resume(instance_of("7")).await?;
+    assert!(placed(&app).await.is_stuck());
+    app.state::<World>().reopen_accounts();
+    app.workflows().resume(instance_of("7")).await?;
+    assert_failed(&app, "ship", why, &["charge", "reserve_inventory", "accept"]).await;
     Ok(())
 }
 
@@ -151,8 +221,23 @@ async fn a_repeated_order_is_rejected_and_charged_once(app: TestApp) -> Result {
         app.settle().await;
     }
     assert_eq!(app.counts().rejected, 2);
-    assert_eq!(charged(&app).len(), 1);
+    assert_eq!(charged(&app).0, 1);
     app.published::<OrderCompleted>().one();
+    Ok(())
+}
+
+/// Two messages for one order, at the same moment: one of them places it.
+#[mmate::test]
+async fn of_two_orders_with_one_id_one_is_placed(app: TestApp) -> Result {
+    let (first, second) = tokio::join!(
+        app.ask(order("tok_visa", &[("mug", 1)])),
+        app.ask(order("tok_visa", &[("tea", 9)])),
+    );
+    let codes = [first, second].map(|answer| answer.err().map(|error| error.code().to_owned()));
+    assert_eq!(codes.iter().filter(|code| code.is_none()).count(), 1, "{codes:?}");
+    assert!(codes.contains(&Some("ORDER_EXISTS".to_owned())), "{codes:?}");
+    assert_eq!(placed(&app).await.fate, Fate::Completed);
+    assert_eq!(charged(&app).0, 1);
     Ok(())
 }
 
@@ -164,9 +249,21 @@ async fn a_redelivered_order_changes_nothing(app: TestApp) -> Result {
         app.settle().await;
     }
     assert_eq!(app.counts().rejected, 0);
-    assert_eq!((charged(&app).len(), left(&app, "mug")), (1, 1_499));
-    let placed = app.published::<OrderPlaced>().exactly(2);
-    assert_eq!(placed[0].meta.id, placed[1].meta.id);
+    assert_eq!((charged(&app).0, left(&app, "mug")), (1, 1_499));
+    app.published::<OrderPlaced>().one();
+    Ok(())
+}
+
+#[mmate::test]
+async fn messages_of_stages_that_come_twice_change_nothing(app: TestApp) -> Result {
+    let twice = |stage| app.duplicate(&format!("stageflow.order-processing.stage{stage}"));
+    let twice: Vec<_> = (0..7).map(twice).collect();
+    app.send(order("tok_visa", &[("mug", 1)])).await?;
+    assert_eq!(placed(&app).await.fate, Fate::Completed);
+    assert!(twice.iter().all(|fault| fault.hits() == 1));
+    let books = books(&app);
+    assert_eq!((charged(&app).0, left(&app, "mug"), books.parcels.shipped("7")), (1, 1_499, 1));
+    app.published::<OrderCompleted>().one();
     Ok(())
 }
 
@@ -187,6 +284,10 @@ async fn what_breaks_the_contract_is_parked_with_the_reason(app: TestApp) -> Res
     Ok(())
 }
 
+fn failed() -> Fate {
+    Fate::Failed { stage: "ship".to_owned(), reason: "the van broke down".to_owned() }
+}
+
 async fn run_the_demo() -> Result<Outcome> {
     let transport: Arc<dyn Transport> = Arc::new(MemoryTransport::new());
     demo::run(&crate::shop().transport(transport).start().await?).await
@@ -202,14 +303,16 @@ async fn the_whole_file_adds_up() {
             let kind = match fate {
                 Fate::Completed => 0,
                 Fate::Refused { .. } => 1,
-                Fate::Repeated => 2,
-                Fate::Parked { .. } => 3,
-                Fate::TurnedAway { .. } => 4,
+                Fate::Failed { .. } => 2,
+                Fate::Repeated => 3,
+                Fate::Parked { .. } => 4,
+                Fate::TurnedAway { .. } => 5,
+                Fate::Stuck { .. } | Fate::Underway => 6,
             };
             *kinds.entry(kind).or_default() += lines;
             kinds
         });
-    assert_eq!(kinds, BTreeMap::from([(0, 184), (1, 38), (2, 7), (3, 14), (4, 6)]));
+    assert_eq!(kinds, BTreeMap::from([(0, 183), (1, 13), (2, 42), (3, 7), (4, 14), (5, 6)]));
 }
 
 #[tokio::test]
@@ -230,18 +333,28 @@ async fn the_judge_sees_what_does_not_add_up() {
         },
         "line 1 is parked as Some(\"panic\"), expected None",
     );
+    check(|outcome| outcome.lines[0].1 = vec![failed()], "line 1 has failed as Some((\"ship\"");
+    check(|outcome| outcome.endings.clear(), "is completed, and the events say []");
     check(
         |outcome| {
-            let again: Capture = outcome.captures[0].clone();
-            outcome.captures.push(again);
+            outcome.orders.values_mut().for_each(|order| order.undone.clear());
         },
-        "was charged [",
+        "the card was declined, and [] is undone",
     );
-    check(|outcome| outcome.captures.clear(), "is not paid");
-    check(|outcome| outcome.inventory.reservations.clear(), "and None is set aside");
     check(
         |outcome| {
-            outcome.inventory.left.insert("tea".to_owned(), 0);
+            let again = outcome.books.accounts.charges[0].clone();
+            outcome.books.accounts.charges.push(again);
+        },
+        "was charged 2 times",
+    );
+    check(|outcome| outcome.books.accounts.charges.clear(), "0 was paid, due is ");
+    check(|outcome| outcome.books.accounts.refunds.clear(), "was paid, due is 0");
+    check(|outcome| outcome.books.shelves.reservations.clear(), "and None is set aside");
+    check(|outcome| outcome.books.parcels = Parcels::default(), "and 0 parcels are on their way");
+    check(
+        |outcome| {
+            outcome.books.shelves.left.insert("tea".to_owned(), 0);
         },
         "of 2000 tea",
     );
@@ -259,8 +372,8 @@ async fn the_judge_sees_what_does_not_add_up() {
     check(
         |outcome| {
             let states = &mut outcome.states;
-            states.values_mut().for_each(|state| *state = "paying".to_owned());
+            states.values_mut().for_each(|state| *state = "undoing".to_owned());
         },
-        "is Some(\"paying\") by HTTP, expected Some(\"completed\")",
+        "is Some(\"undoing\") by HTTP, expected Some(\"completed\")",
     );
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -168,10 +168,10 @@ fn it_runs_in_memory_until_it_is_asked_to_stop() {
 #[test]
 fn the_shop_brings_every_order_to_its_end() {
     let (ok, said, error) = output("ecommerce", &[]);
-    assert!(ok && said.contains("249 lines on memory"), "{error}\n{said}");
+    assert!(ok && said.contains("265 lines on memory"), "{error}\n{said}");
     assert!(said.ends_with("Everything adds up.\n") && error.is_empty(), "{error}\n{said}");
     let (ok, routes, _) = output("ecommerce", &["routes"]);
-    assert!(ok && routes.contains("18 handlers on 11 queues"), "{routes}");
+    assert!(ok && routes.contains("17 handlers on 11 queues"), "{routes}");
 }
 
 #[test]
@@ -242,17 +242,65 @@ fn request(address: &str, what: &str, body: &str) -> String {
     answer
 }
 
+/// Shops take each other's orders, so one at a time is on the broker.
+fn the_only_shop() -> MutexGuard<'static, ()> {
+    static SHOP: Mutex<()> = Mutex::new(());
+    SHOP.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn the_shop_does_the_same_on_rabbitmq_whatever_an_earlier_run_left_there() {
     let url = std::env::var("MMATE_TEST_AMQP_URL").expect(NO_BROKER);
+    let _shop = the_only_shop();
     for _ in 0..2 {
         let mut command = program("ecommerce");
         let Output { status, stdout, stderr } =
             command.env("MMATE_URL", &url).output().expect("it runs");
         let (said, error) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         assert!(status.success(), "{error}\n{said}");
-        assert!(said.contains("249 lines on rabbitmq"), "{error}\n{said}");
+        assert!(said.contains("265 lines on rabbitmq"), "{error}\n{said}");
     }
+}
+
+/// Every second one of its processes is killed. `store` is a database, or a file that the program makes.
+fn the_shop_in_chaos(store: Option<&str>, name: &str) {
+    let url = std::env::var("MMATE_TEST_AMQP_URL").expect(NO_BROKER);
+    let _shop = the_only_shop();
+    let mut command = program("ecommerce");
+    command.arg("--chaos").env("MMATE_URL", &url).env("MMATE_SHOP__ORDERS", "64");
+    match store {
+        Some(store) => command.env("MMATE_WORKFLOWS_STORE", store),
+        None => command.env_remove("MMATE_WORKFLOWS_STORE"),
+    };
+    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let (said, error) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success() && error.is_empty(), "{error}\n{said}");
+    assert!(said.starts_with(&format!("64 orders on rabbitmq with {name}")), "{said}");
+    assert!(said.ends_with("Everything adds up.\n"), "{said}");
+    assert!(said.matches("is killed").count() >= 3, "{said}");
+    // As many as are good, whatever was killed.
+    let completed = said.lines().find(|line| line.starts_with("completed")).expect("some are");
+    assert!(completed.ends_with(" 32"), "{said}");
+}
+
+#[test]
+fn the_shop_balances_with_sqlite_although_its_processes_are_killed() {
+    the_shop_in_chaos(None, "sqlite");
+}
+
+#[tokio::test]
+async fn the_shop_balances_with_postgres_although_its_processes_are_killed() {
+    mmate_tests::postgres::with_empty_database(|url| async move {
+        let run = tokio::task::spawn_blocking(move || the_shop_in_chaos(Some(&url), "postgres"));
+        run.await.expect("it balances");
+    })
+    .await;
+}
+
+#[test]
+fn chaos_without_a_broker_outside_says_what_to_write() {
+    let (ok, _, error) = output("ecommerce", &["--chaos"]);
+    assert!(!ok && error.contains("MMATE_URL=amqp://localhost"), "{error}");
 }
 
 #[tokio::test]

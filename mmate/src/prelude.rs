@@ -16,7 +16,7 @@ pub use crate::runtime::{App, Config};
 #[cfg(feature = "testing")]
 pub use crate::testing::TestApp;
 #[cfg(feature = "runtime")]
-pub use crate::workflow::{StageInfo, StageKey, Workflows};
+pub use crate::workflow::{Ended, StageInfo, StageKey, Workflows};
 pub use jiff::Timestamp;
 #[cfg(feature = "decimal")]
 pub use rust_decimal::Decimal;

@@ -53,7 +53,8 @@ pub(crate) async fn add_all(
         .against_first((!one).then_some(HAND_TUNED_MIN))
         .against(1, naive)
         .compare(Figure::P50, 0, latency)
-        .compare(Figure::P99, 0, latency))
+        .compare(Figure::P99, 0, latency)
+        .compare(Figure::Cpu, 0, None))
 }
 
 /// Asking takes long where few ask, and then fewer questions tell as much.

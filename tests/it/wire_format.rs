@@ -1,6 +1,7 @@
 //! Golden envelopes: what is written, byte for byte, and what is read of what the siblings write.
 
 mod requests;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;

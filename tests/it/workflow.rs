@@ -7,11 +7,13 @@ mod generated;
 mod groups;
 mod leases;
 mod numbers;
+mod revival;
 mod rivals;
 mod scene;
 mod stages;
 mod told;
 mod versions;
+mod waiting;
 mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -17,6 +17,8 @@ Tasks:
                         STEP is one of: format lint features build broker postgres test faults doctest doc
                         example
   bench [ARGUMENT..]    the benchmarks, in release mode, against a private RabbitMQ node
+  flows hops|many [ARGUMENT..]
+                        what workflows cost, in release mode, against private servers
   build-cost [--handlers N]..
                         build time and binary size of a generated service, by number of handlers
   soak [--minutes N] [--rate N] [--queue-type quorum|classic] [--fault NAME].. [--once] [--seed N]
@@ -63,6 +65,7 @@ fn run(task: &str, rest: &[String]) -> Result<(), Failure> {
     match task {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "flows" => bench::flows(rest),
         "broker" => broker::run(rest),
         "postgres" => postgres::run(rest),
         "soak" => soak::run(rest),

@@ -1,6 +1,5 @@
 //! Judges what HTTP answered: every client was told what became of the order, and was told the truth.
 
-use crate::contracts::Service;
 use crate::feed::{Line, Way};
 use crate::outcome::{Fate, Outcome};
 
@@ -41,7 +40,7 @@ fn expected(line: &Line, fates: &[Fate]) -> (u16, Option<&'static str>) {
     }
     match fates.first() {
         Some(Fate::Repeated) => (422, Some("ORDER_EXISTS")),
-        Some(Fate::Refused { by: Service::Orders, reason }) => (422, Some(code(reason))),
+        Some(Fate::Refused { reason }) => (422, Some(code(reason))),
         // Accepted, whatever happened to it later.
         _ => (201, None),
     }
@@ -64,8 +63,8 @@ fn the_status_is_the_fate(
     let expected = match fates.first() {
         _ if line.way == Way::Message => None,
         Some(Fate::Completed) => Some("completed"),
-        Some(Fate::Refused { by, .. }) if *by != Service::Orders => Some("refused"),
-        Some(Fate::Parked { .. }) => Some("paying"),
+        Some(Fate::Failed { .. }) => Some("refused"),
+        Some(Fate::Stuck { .. }) => Some("undoing"),
         _ => None,
     };
     let found = outcome.states.get(&line.id).map(String::as_str);

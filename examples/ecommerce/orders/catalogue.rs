@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mmate::prelude::*;
 
-use crate::contracts::PlaceOrder;
+use crate::contracts::{Item, PlaceOrder};
 
 /// Prices in cents.
 const PRICES: [(&str, i64); 8] = [
@@ -18,33 +18,46 @@ const PRICES: [(&str, i64); 8] = [
     ("tea", 490),
 ];
 
-const CUSTOMERS: [&str; 11] = [
+const CUSTOMERS: [&str; 14] = [
     "ada",
     "alan",
+    "amelia",
     "barbara",
     "charles",
     "donald",
     "edsger",
     "grace",
+    "hedy",
     "katherine",
     "linus",
     "mallory",
+    "nemo",
     "tony",
 ];
 
 const BLOCKED: [&str; 1] = ["mallory"];
 
+/// More pieces than this are not sold at a time.
+const PIECES_MAX: u64 = 1_000;
+
+/// An order is too large.
+#[derive(Debug, thiserror::Error, MessageError)]
+#[error("more than {0} pieces are not sold at a time")]
+#[class(permanent)]
+pub struct TooMany(u64);
+
 /// Prices and customers.
 #[derive(Debug)]
 pub struct Catalogue {
     prices: BTreeMap<&'static str, Decimal>,
+    pieces_max: u64,
 }
 
 impl Catalogue {
     /// What the shop sells.
     pub fn new() -> Self {
         let prices = PRICES.map(|(product, cents)| (product, Decimal::new(cents, 2)));
-        Self { prices: prices.into() }
+        Self { prices: prices.into(), pieces_max: PIECES_MAX }
     }
 
     /// What the order costs, or why it is not accepted. The same order is always judged the same.
@@ -64,6 +77,12 @@ impl Catalogue {
             total += price * Decimal::from(item.quantity);
         }
         Ok(total)
+    }
+
+    /// Whether the shop sells so much at a time.
+    pub fn validate(&self, items: &[Item]) -> Result<(), TooMany> {
+        let pieces: u64 = items.iter().map(|item| u64::from(item.quantity)).sum();
+        if pieces > self.pieces_max { Err(TooMany(self.pieces_max)) } else { Ok(()) }
     }
 }
 

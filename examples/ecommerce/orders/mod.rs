@@ -1,23 +1,20 @@
-//! The orders service: accepts and prices orders, and leads each to one end.
-//!
-//! `PlaceOrder` → [`OrderPlaced`] → (inventory) → `TakePayment` → (payment) → [`OrderCompleted`](crate::contracts::OrderCompleted).
-//! When the money is refused the stock goes back before the order is called refused.
+//! The orders service: accepts and prices orders, and answers at once; the rest is the business of the workflow.
 
 mod book;
 mod catalogue;
 mod credit;
+mod flow;
 
 use mmate::prelude::*;
 use mmate::transport::PublishError;
+use mmate::workflow::WorkflowError;
 
-pub use book::{Order, OrderBook, OrderState};
-use catalogue::Catalogue;
+pub use book::OrderBook;
+pub use catalogue::Catalogue;
 pub use credit::CreditBureau;
+pub use flow::{OrderFlow, instance_of};
 
-use crate::contracts::{
-    FindOrder, OrderAccepted, OrderPlaced, OrderRefused, OrderStatus, PaymentRefused, PaymentTaken,
-    PlaceOrder, Service, StockRefused, StockReleased, StockReserved,
-};
+use crate::contracts::{FindOrder, OrderAccepted, OrderRefused, OrderStatus, PlaceOrder};
 
 #[derive(Debug, thiserror::Error, MessageError)]
 pub enum OrderError {
@@ -29,17 +26,18 @@ pub enum OrderError {
     #[error("order {0} is not known")]
     #[class(reject = "UNKNOWN_ORDER")]
     NotFound(String),
-    /// Cannot happen as long as the book is kept; a person should look at it.
-    #[error("order {0} is not known")]
+    #[error("an order cannot be read")]
     #[class(permanent)]
-    Unknown(String),
+    Unreadable(#[source] serde_json::Error),
+    #[error("the order book does not answer")]
+    Book(#[from] WorkflowError),
     #[error("a message could not be published")]
     Publish(#[from] PublishError),
 }
 
 #[provider]
-async fn order_book() -> OrderBook {
-    OrderBook::default()
+async fn order_book(workflows: Workflows) -> OrderBook {
+    OrderBook::new(workflows)
 }
 
 #[provider]
@@ -62,17 +60,28 @@ async fn place_order(
 ) -> Result<Result<OrderAccepted, Refusal>, OrderError> {
     bureau.check(&command.customer_id).await;
     let judged = catalogue.judge(&command);
-    let (order_id, items) = (command.order_id.clone(), command.items.clone());
-    book.open(context.message_id(), command, &judged)?;
+    let PlaceOrder { order_id, customer_id, card, items } = command;
     match judged {
         Ok(total) => {
             let accepted = OrderAccepted { order_id: order_id.clone(), total };
-            publisher.publish(OrderPlaced { order_id, items, total }).await?;
+            let placed_by = context.message_id().to_owned();
+            let (payment_id, parcel_id) = (None, None);
+            let order = OrderFlow {
+                order_id,
+                customer_id,
+                card,
+                items,
+                total,
+                placed_by,
+                payment_id,
+                parcel_id,
+            };
+            book.open(order, context.correlation_id()).await?;
             Ok(Ok(accepted))
         }
         Err(refusal) => {
-            let (by, reason) = (Service::Orders, refusal.message.clone());
-            publisher.publish(OrderRefused { order_id, by, reason }).await?;
+            let reason = refusal.message.clone();
+            publisher.publish(OrderRefused { order_id, reason }).await?;
             Ok(Err(refusal))
         }
     }
@@ -81,70 +90,5 @@ async fn place_order(
 /// Says where an order stands.
 #[handler]
 async fn find_order(query: FindOrder, book: State<OrderBook>) -> Result<OrderStatus, OrderError> {
-    book.find(&query.order_id)
-}
-
-/// Asks for the money once the stock is there.
-#[handler(group = "orders")]
-async fn ask_for_payment(
-    event: StockReserved,
-    book: State<OrderBook>,
-    publisher: Publisher,
-) -> Result<(), OrderError> {
-    if let Some(command) = book.pay(&event.order_id)? {
-        publisher.send(command).await?;
-    }
-    Ok(())
-}
-
-/// Ends an order for which there is no stock.
-#[handler(group = "orders")]
-async fn refuse_without_stock(
-    event: StockRefused,
-    book: State<OrderBook>,
-    publisher: Publisher,
-) -> Result<(), OrderError> {
-    if let Some(refused) = book.refuse(&event.order_id, Some(&event.reason))? {
-        publisher.publish(refused).await?;
-    }
-    Ok(())
-}
-
-/// Completes an order that is paid.
-#[handler(group = "orders")]
-async fn complete_order(
-    event: PaymentTaken,
-    book: State<OrderBook>,
-    publisher: Publisher,
-) -> Result<(), OrderError> {
-    if let Some(completed) = book.complete(&event.order_id, &event.payment_id)? {
-        publisher.publish(completed).await?;
-    }
-    Ok(())
-}
-
-/// Gives the stock back where the money was refused.
-#[handler(group = "orders")]
-async fn undo_reservation(
-    event: PaymentRefused,
-    book: State<OrderBook>,
-    publisher: Publisher,
-) -> Result<(), OrderError> {
-    if let Some(command) = book.undo(&event.order_id, &event.reason)? {
-        publisher.send(command).await?;
-    }
-    Ok(())
-}
-
-/// Ends an order whose stock is back.
-#[handler(group = "orders")]
-async fn refuse_without_payment(
-    event: StockReleased,
-    book: State<OrderBook>,
-    publisher: Publisher,
-) -> Result<(), OrderError> {
-    if let Some(refused) = book.refuse(&event.order_id, None)? {
-        publisher.publish(refused).await?;
-    }
-    Ok(())
+    book.find(&query.order_id).await
 }

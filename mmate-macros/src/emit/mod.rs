@@ -10,6 +10,7 @@ pub(crate) mod program;
 pub(crate) mod provider;
 pub(crate) mod serde;
 mod stage;
+mod wait;
 pub(crate) mod workflow;
 
 use proc_macro2::{Ident, TokenStream};

@@ -14,35 +14,54 @@ pub(super) enum Keeps {
     State,
     /// The value that a branch returns.
     Value,
+    /// The request that the method returns, which is sent.
+    Request,
+    /// The state of the workflow that is to begin.
+    Child,
+}
+
+/// What the method takes before what it asks for.
+pub(super) enum First<'a> {
+    /// The values of these branches; none if it takes nothing first.
+    Values(Vec<&'a Stage>),
+    /// The event of this type.
+    Event(&'a Type),
+    /// The reply to what this method asks.
+    Reply(&'a FnItem),
+    /// The end of the workflow that this method starts.
+    End(&'a FnItem),
+}
+
+impl First<'_> {
+    /// How many parameters it is.
+    fn count(&self) -> usize {
+        match self {
+            Self::Values(sources) => sources.len(),
+            Self::Event(_) | Self::Reply(_) | Self::End(_) => 1,
+        }
+    }
 }
 
 /// One function that calls a method of the workflow.
 pub(super) struct Shim<'a> {
-    /// Names of the shim and of what collects its needs.
+    /// The name of the shim.
     pub(super) start: Ident,
-    pub(super) requires: Ident,
     pub(super) state: &'a Type,
     /// The method, and its name as it is called: with the place of whoever names it.
     pub(super) item: &'a FnItem,
     pub(super) called: &'a Ident,
     pub(super) keeps: Keeps,
-    /// Whose values come first.
-    pub(super) sources: Vec<&'a Stage>,
+    pub(super) first: First<'a>,
 }
 
 impl Shim<'_> {
-    /// Both functions, under the conditions of the method.
-    pub(super) fn emit(&self, conditions: &TokenStream) -> TokenStream {
-        let (start, requires) = (self.start(), self.requires());
-        quote!(#conditions #start #conditions #requires)
-    }
-
     fn types(&self) -> Vec<TokenStream> {
         let types = parameter_types(self.item).into_iter();
         types.map(|ty| written_out(ty.to_token_stream(), self.state)).collect()
     }
 
-    fn start(&self) -> TokenStream {
+    /// The function.
+    pub(super) fn start(&self) -> TokenStream {
         let (start, state, called) = (&self.start, self.state, self.called);
         let types = self.types();
         // A future that is not `Send` is blamed at the method's name, and so is the call as a whole; the name itself keeps
@@ -51,11 +70,7 @@ impl Shim<'_> {
         let names = argument_names(self.item, own);
         let names = names.get(..types.len()).unwrap_or_default();
         let takes = self.takes(&types, names);
-        let imports = (!self.sources.is_empty()).then(|| {
-            quote!(
-                use __mmate::{GivesAnything as _, GivesValue as _};
-            )
-        });
+        let imports = self.imports();
         let local = Span::mixed_site();
         let borrowed = match self.receiver_is_mut() {
             true => quote_spanned!(local=> &mut state),
@@ -70,10 +85,15 @@ impl Shim<'_> {
                 __mmate::changed::<_, #returned>(__MMATE_STATE.give, &state, result)
             },
             Keeps::Value => quote_spanned!(local=> __mmate::produced::<#returned>(result)),
+            Keeps::Request => quote_spanned!(local=> asker.ask::<#returned>(result)),
+            Keeps::Child => quote_spanned!(local=> __mmate::begun::<#returned>(result)),
         };
+        let asker = (self.keeps == Keeps::Request)
+            .then(|| quote_spanned!(local=> let asker = __mmate::Asker::of(call)?;));
         quote_spanned! {local=>
             fn #start(call: &__mmate::StageCall<'_>) -> __mmate::StageStarted {
                 #imports
+                #asker
                 let #binding state = (__MMATE_STATE.take)(call)?;
                 #(#takes)*
                 __mmate::running(async move {
@@ -84,42 +104,81 @@ impl Shim<'_> {
         }
     }
 
-    /// The values of the branches first, then what a stage may ask for.
+    fn imports(&self) -> Option<TokenStream> {
+        Some(match &self.first {
+            First::Values(sources) if sources.is_empty() => return None,
+            First::Values(_) => quote!(
+                use __mmate::{GivesAnything as _, GivesValue as _};
+            ),
+            First::Event(_) => quote!(
+                use __mmate::{TakesAnything as _, TakesEvent as _};
+            ),
+            First::Reply(_) => quote!(
+                use __mmate::{TakesAnything as _, TakesReply as _};
+            ),
+            First::End(_) => quote!(
+                use __mmate::{TakesAnything as _, TakesEnd as _};
+            ),
+        })
+    }
+
+    /// What comes first, then what a stage may ask for.
     fn takes(&self, types: &[TokenStream], names: &[Ident]) -> Vec<TokenStream> {
         let local = Span::mixed_site();
         let takes = types.iter().zip(names).enumerate().map(|(place, (ty, name))| {
-            let Some(source) = self.sources.get(place) else {
-                return quote_spanned! {local=>
-                    let #name = (__mmate::stage_argument::<#ty>().take)(call)?;
-                };
-            };
-            let returned = written_out(return_type(&source.item), self.state);
-            let place = Literal::usize_unsuffixed(place);
-            let take = if source.args.may_give_nothing() { "optional_value" } else { "value" };
-            let take = Ident::new(take, local);
-            quote_spanned! {local=>
-                let #name = __mmate::branch::<#returned>().#take::<#ty>(call, #place)?;
-            }
+            let taken = self.takes_first(place, ty).unwrap_or_else(
+                || quote_spanned!(local=> (__mmate::stage_argument::<#ty>().take)(call)?),
+            );
+            quote_spanned!(local=> let #name = #taken;)
         });
         takes.collect()
     }
 
-    fn requires(&self) -> TokenStream {
+    fn takes_first(&self, place: usize, ty: &TokenStream) -> Option<TokenStream> {
         let local = Span::mixed_site();
-        let requires = &self.requires;
-        let types = self.types();
-        let asked = types.get(self.sources.len()..).unwrap_or_default();
-        let needs = asked
-            .iter()
-            .map(|ty| quote_spanned!(local=> (__mmate::stage_argument::<#ty>().requires)(needs);));
-        let param = if asked.is_empty() { quote!(_) } else { quote_spanned!(local=> needs) };
-        quote_spanned! {local=>
-            fn #requires(#param: &mut __mmate::Requirements) { #(#needs)* }
-        }
+        let returned = |item: &FnItem| written_out(return_type(item), self.state);
+        Some(match &self.first {
+            First::Values(sources) => {
+                let source = sources.get(place)?;
+                let returned = returned(&source.item);
+                let take = if source.args.may_give_nothing() { "optional_value" } else { "value" };
+                let (take, place) = (Ident::new(take, local), Literal::usize_unsuffixed(place));
+                quote_spanned!(local=> __mmate::branch::<#returned>().#take::<#ty>(call, #place)?)
+            }
+            _ if place > 0 => return None,
+            First::Event(event) => {
+                quote_spanned!(local=> __mmate::coming::<#event>().event::<#ty>(call)?)
+            }
+            First::Reply(asked) => {
+                let asked = returned(asked);
+                quote_spanned!(local=> __mmate::coming::<#asked>().reply::<#ty>(call)?)
+            }
+            First::End(begun) => {
+                let begun = returned(begun);
+                quote_spanned!(local=> __mmate::coming::<#begun>().end::<#ty>(call)?)
+            }
+        })
+    }
+
+    /// The types of what it asks for.
+    pub(super) fn asked(&self) -> Vec<TokenStream> {
+        self.types().split_off(self.first.count().min(self.item.parameters().count()))
     }
 
     fn receiver_is_mut(&self) -> bool {
         Borrow::of(&self.item.sig) == Borrow::Mutable
+    }
+}
+
+/// The function that collects what is needed for values of these types.
+pub(super) fn requires(name: &Ident, types: &[TokenStream]) -> TokenStream {
+    let local = Span::mixed_site();
+    let needs = types
+        .iter()
+        .map(|ty| quote_spanned!(local=> (__mmate::stage_argument::<#ty>().requires)(needs);));
+    let param = if types.is_empty() { quote!(_) } else { quote_spanned!(local=> needs) };
+    quote_spanned! {local=>
+        fn #name(#param: &mut __mmate::Requirements) { #(#needs)* }
     }
 }
 

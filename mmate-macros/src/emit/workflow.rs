@@ -5,8 +5,8 @@ use quote::{ToTokens as _, format_ident, quote};
 use syn::parse_quote;
 
 use super::handler::retry_policy;
-use super::stage::{Keeps, Shim, test, written_out};
-use super::{conditions, location, spelled};
+use super::stage::{First, Keeps, Shim, requires, test, written_out};
+use super::{conditions, location, spelled, wait};
 use crate::model::{FnItem, ImplBlock, Member, Stage, WorkflowArgs};
 use crate::parse::args::Keyed;
 use crate::parse::docs::docs;
@@ -74,31 +74,36 @@ fn shims(block: &ImplBlock, named: &Named) -> TokenStream {
     let stages = block.stages();
     let starts = stages.iter().enumerate().map(|(index, stage)| {
         let conditions = conditions(&stage.item.attrs);
+        let needs = format_ident!("__mmate_needs_{index}");
+        if let Some(waiting) = wait::shims(block, stage, index, &needs) {
+            return quote!(#(#conditions #waiting)*);
+        }
         let keeps = if stage.args.parallel.is_some() { Keeps::Value } else { Keeps::State };
-        let sources = stage.branches(&stages);
         let shim = Shim {
             start: format_ident!("__mmate_stage_{index}"),
-            requires: format_ident!("__mmate_needs_{index}"),
             state,
             item: &stage.item,
             called: &stage.item.sig.ident,
             keeps,
-            sources,
+            first: First::Values(stage.branches(&stages)),
         };
-        shim.emit(&conditions)
+        let (start, requires) = (shim.start(), requires(&needs, &shim.asked()));
+        quote!(#conditions #start #conditions #requires)
     });
     let undos = named.undos.iter().enumerate().filter_map(|(index, called)| {
         let item = methods.iter().find(|method| method.sig.ident == *called)?;
         let shim = Shim {
             start: format_ident!("__mmate_undo_{index}"),
-            requires: format_ident!("__mmate_undo_needs_{index}"),
             state,
             item,
             called,
             keeps: Keeps::State,
-            sources: Vec::new(),
+            first: First::Values(Vec::new()),
         };
-        Some(shim.emit(&conditions(&item.attrs)))
+        let needs = format_ident!("__mmate_undo_needs_{index}");
+        let (start, requires) = (shim.start(), requires(&needs, &shim.asked()));
+        let conditions = conditions(&item.attrs);
+        Some(quote!(#conditions #start #conditions #requires))
     });
     let tests = named.tests.iter().enumerate().map(|(index, name)| {
         let test = test(index, state, name);
@@ -127,11 +132,12 @@ fn stages(block: &ImplBlock, named: &Named) -> Vec<TokenStream> {
         let (start, requires) =
             (format_ident!("__mmate_stage_{index}"), format_ident!("__mmate_needs_{index}"));
         let options = stage_options(stage, named, &stages);
+        let waits = wait::options(&block.state, stage, index);
         let docs = docs_setter(&item.attrs);
         let conditions = conditions(&item.attrs);
         quote! {
             #conditions
-            __mmate::StageEntry::new(#name, #line, #requires, #start) #options #docs
+            __mmate::StageEntry::new(#name, #line, #requires, #start) #options #waits #docs
         }
     });
     entries.collect()
@@ -158,8 +164,7 @@ fn stage_options(stage: &Stage, named: &Named, stages: &[&Stage]) -> TokenStream
     };
     let irreversible = flag("irreversible", args.irreversible.is_some());
     let goes_on = flag("continue_on_failure", args.continue_on_failure.is_some());
-    let values = stage.branches(stages).len();
-    let services = flag("takes_services", stage.asks_for_services(values));
+    let services = flag("takes_services", stage.asks_for_services(stages));
     let can_fail = flag("can_fail", stage.can_fail());
     let when = test_setter("when", args.when.as_ref(), named);
     let repeat = test_setter("repeat", args.repeat.as_ref(), named);
@@ -204,7 +209,7 @@ fn entry(args: &WorkflowArgs, block: &ImplBlock) -> Option<TokenStream> {
     })
 }
 
-fn millis(setter: &str, value: Option<&Keyed<Millis>>) -> Option<TokenStream> {
+pub(super) fn millis(setter: &str, value: Option<&Keyed<Millis>>) -> Option<TokenStream> {
     let (setter, value) = (format_ident!("{setter}"), Literal::u64_unsuffixed(value?.value.value));
     Some(quote!(.#setter(#value)))
 }
@@ -213,7 +218,7 @@ fn docs_setter(attrs: &[syn::Attribute]) -> Option<TokenStream> {
     Some(docs(attrs)).filter(|docs| !docs.is_empty()).map(|docs| quote!(.docs(#docs)))
 }
 
-/// Stages and what undoes them are async and borrow the state, whatever their bodies do with it.
+/// Stages, what takes what they wait for and what undoes them are async and borrow the state, whatever their bodies do with it.
 fn quiet(block: &mut ImplBlock, named: &Named) {
     let allow = |item: &mut FnItem| {
         let lints = parse_quote! {
@@ -221,10 +226,16 @@ fn quiet(block: &mut ImplBlock, named: &Named) {
         };
         item.attrs.insert(0, lints);
     };
+    let follow_ups: Vec<Ident> = block
+        .stages()
+        .iter()
+        .filter_map(|stage| stage.args.follow_up().map(|name| name.value.clone()))
+        .collect();
+    let is_called = |name: &Ident| named.undos.contains(name) || follow_ups.contains(name);
     for member in &mut block.members {
         match member {
             Member::Stage(stage) => allow(&mut stage.item),
-            Member::Method(method) if named.undos.contains(&method.sig.ident) => allow(method),
+            Member::Method(method) if is_called(&method.sig.ident) => allow(method),
             Member::Method(_) | Member::Other(_) => {}
         }
     }

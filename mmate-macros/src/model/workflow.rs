@@ -34,12 +34,22 @@ pub(crate) struct StageArgs {
     pub(crate) delay: Option<Keyed<Millis>>,
     pub(crate) parallel: Option<Keyed<Ident>>,
     pub(crate) join: Option<Keyed<Ident>>,
+    pub(crate) wait_for: Option<Keyed<Type>>,
+    pub(crate) key: Option<Keyed<Ident>>,
+    pub(crate) reply: Option<Keyed<Ident>>,
+    pub(crate) ended: Option<Keyed<Ident>>,
+    pub(crate) within: Option<Keyed<Millis>>,
 }
 
 impl StageArgs {
     /// Whether its join may find no value of it.
     pub(crate) const fn may_give_nothing(&self) -> bool {
         self.when.is_some() || self.continue_on_failure.is_some()
+    }
+
+    /// The method that takes what comes for a stage that asks, or starts a workflow.
+    pub(crate) fn follow_up(&self) -> Option<&Keyed<Ident>> {
+        self.reply.as_ref().or(self.ended.as_ref())
     }
 }
 
@@ -61,19 +71,40 @@ impl Stage {
         stages.iter().filter(same).copied().collect()
     }
 
-    /// Whether it asks for anything but what is read from the message, after the values of branches.
-    pub(crate) fn asks_for_services(&self, values: usize) -> bool {
+    /// How many parameters stand first that are not asked for: the values of branches, or the event.
+    pub(crate) fn given(&self, stages: &[&Self]) -> usize {
+        self.branches(stages).len() + usize::from(self.args.wait_for.is_some())
+    }
+
+    /// Whether it has an effect outside, as far as one can see: it asks for anything but what is read from the message, or
+    /// it asks another service or starts a workflow.
+    pub(crate) fn asks_for_services(&self, stages: &[&Self]) -> bool {
         let own = |ty: &&Type| match ty {
             Type::Path(path) => path.path.segments.last().is_some_and(|last| {
                 ["StageKey", "StageInfo", "Context", "Headers"].iter().any(|own| last.ident == own)
             }),
             _ => false,
         };
-        self.item.parameters().skip(values).any(|ty| !own(&ty))
+        self.args.follow_up().is_some()
+            || self.item.parameters().skip(self.given(stages)).any(|ty| !own(&ty))
     }
 
-    /// Whether it can fail by what it returns.
+    /// Whether its method is also called when nothing came in time.
+    pub(crate) fn takes_nothing_for_an_event(&self) -> bool {
+        let is_option = |ty: &Type| match ty {
+            Type::Path(path) => {
+                path.path.segments.last().is_some_and(|last| last.ident == "Option")
+            }
+            _ => false,
+        };
+        self.args.wait_for.is_some() && self.item.parameters().next().is_some_and(is_option)
+    }
+
+    /// Whether it can fail: by what it returns, or because nothing comes in time.
     pub(crate) fn can_fail(&self) -> bool {
+        if self.args.within.is_some() && !self.takes_nothing_for_an_event() {
+            return true;
+        }
         match &self.item.sig.output {
             ReturnType::Default => false,
             ReturnType::Type(_, ty) => !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty()),
@@ -152,6 +183,12 @@ impl ImplBlock {
             Member::Stage(_) | Member::Other(_) => None,
         });
         methods.collect()
+    }
+
+    /// The method that takes what comes for a stage.
+    pub(crate) fn follow_up_of(&self, stage: &Stage) -> Option<&FnItem> {
+        let name = &stage.args.follow_up()?.value;
+        self.methods().into_iter().find(|method| method.sig.ident == *name)
     }
 
     /// The last word of the state's type.

@@ -40,6 +40,11 @@ const STAGE_KEYS: Table = Table {
         KnownKey { name: "delay", example: "delay = \"1h\"" },
         KnownKey { name: "parallel", example: "parallel = checks" },
         KnownKey { name: "join", example: "join = checks" },
+        KnownKey { name: "wait_for", example: "wait_for = PaymentReceived" },
+        KnownKey { name: "key", example: "key = order_id" },
+        KnownKey { name: "reply", example: "reply = reserved" },
+        KnownKey { name: "ended", example: "ended = shipped" },
+        KnownKey { name: "within", example: "within = \"24h\"" },
     ],
 };
 
@@ -111,7 +116,26 @@ fn read_stage_key(
         "repeat" => args.repeat = Some(method(&key, input).map(|name| key.with(name))?),
         "delay" => args.delay = Some(values::duration(&key, input).map(|value| key.with(value))?),
         "parallel" => args.parallel = Some(group(&key, input).map(|name| key.with(name))?),
-        _ => args.join = Some(group(&key, input).map(|name| key.with(name))?),
+        "join" => args.join = Some(group(&key, input).map(|name| key.with(name))?),
+        _ => read_wait_key(args, key, input)?,
+    }
+    Ok(())
+}
+
+/// What a stage waits for, and for how long.
+fn read_wait_key(args: &mut StageArgs, key: Key, input: ParseStream<'_>) -> syn::Result<()> {
+    let word = key.ident.to_string();
+    match word.as_str() {
+        "wait_for" => {
+            args.wait_for = Some(values::type_name(&key, input).map(|event| key.with(event))?);
+        }
+        "key" => {
+            let wanted = "the name of a field of the state, without quotes";
+            args.key = Some(bare(&key, input, wanted).map(|field| key.with(field))?);
+        }
+        "reply" => args.reply = Some(method(&key, input).map(|name| key.with(name))?),
+        "ended" => args.ended = Some(method(&key, input).map(|name| key.with(name))?),
+        _ => args.within = Some(values::duration(&key, input).map(|value| key.with(value))?),
     }
     Ok(())
 }

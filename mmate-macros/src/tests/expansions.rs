@@ -177,6 +177,34 @@ fn workflows() {
 }
 
 #[test]
+fn workflows_that_wait() {
+    let item = quote! {
+        impl OrderFlow {
+            #[stage(wait_for = PaymentReceived, key = order_id)]
+            async fn paid(&mut self, event: PaymentReceived, log: State<Log>) -> Result {}
+
+            #[stage(wait_for = events::Reminded, key = order_id, within = "24h", retry(attempts = 2))]
+            async fn reminded(&mut self, event: Option<events::Reminded>) {}
+
+            #[cfg(feature = "stock")]
+            #[stage(reply = reserved, within = "2m", compensate = release, timeout = "5s", delay = "1h")]
+            async fn reserve(&self, key: StageKey) -> Result<ReserveStock> {}
+
+            /// The answer.
+            async fn reserved(&mut self, reply: StockReserved, stock: State<Stock>) -> Result {}
+
+            #[stage(ended = shipped)]
+            async fn ship(&self) -> Result<Vec<Self>, Failure> {}
+
+            async fn shipped(&mut self, ended: Ended<Vec<Self>>) {}
+
+            async fn release(&mut self, key: StageKey) {}
+        }
+    };
+    check("workflow_waits", expand::workflow(TokenStream::new(), item));
+}
+
+#[test]
 fn providers() {
     let item = quote!(
         async fn orders(config: Config) -> Result<Orders> {

@@ -274,3 +274,80 @@ fn a_method_that_several_stages_name_is_judged_once() {
         ["compensation `undo` must be async", "`holds` is asked about the state, and cannot wait"];
     assert_eq!(stages(&members), expected);
 }
+
+#[test]
+fn a_correct_wait_has_no_mistakes() {
+    let members = quote! {
+        #[stage(wait_for = events::Paid, key = r#type, within = "1h 30m", continue_on_failure, compensate = undo)]
+        async fn a(&mut self, event: std::option::Option<events::Paid>, key: StageKey) -> Result {}
+        #[stage(wait_for = Paid, key = id, when = holds)]
+        async fn b(&mut self, (event, _): Alias<Paid>) {}
+        #[stage(reply = r#match, within = "1ms", delay = "1s", when = holds, compensate = undo, retry(attempts = 2))]
+        async fn c(self: &Self) -> std::result::Result<Ask, Failure> {}
+        async fn r#match(self: &mut Self, reply: Reply, key: StageKey) {}
+        #[stage(ended = d_ended, irreversible)]
+        async fn d(&self, bank: State<Bank>) -> Begun {}
+        async fn d_ended(&mut self, ended: Ended<Self>) -> Result {}
+        async fn undo(&mut self) {}
+        fn holds(&self) -> bool {}
+    };
+    assert_eq!(workflow(quote!(complete), &members), [""; 0]);
+}
+
+#[test]
+fn a_wait_with_several_mistakes_has_one_error_for_each() {
+    let members = quote! {
+        #[stage(wait_for = Paid, within = "soon")]
+        async fn a(&mut self) {}
+        #[stage(key = id, within = "1h")]
+        async fn b(&mut self) {}
+        #[stage(reply = c_reply, key = id)]
+        async fn c(&mut self) {}
+        fn c_reply(&self) {}
+        #[stage(ended = c_reply, repeat = holds)]
+        async fn d(&self) -> Result {}
+        #[stage(wait_for = Paid, reply = nothing, ended = nobody, key = id)]
+        async fn e(&self, event: Paid) {}
+        fn holds(&self) -> bool {}
+    };
+    let expected = [
+        "not a duration",
+        "stage `c` asks, and the state changes when the answer is there: it takes `&self`",
+        "`wait_for` needs to know which event is for which instance",
+        "stage `a` does not take the event that it waits for",
+        "`key` says which event is for which instance, and this stage waits for none",
+        "`within` limits how long a stage waits, and this one waits for nothing",
+        "`key` says which event is for which instance, and this stage has `reply`",
+        "stage `c` returns no request",
+        "follow-up `c_reply` must be async",
+        "follow-up `c_reply` changes the state: it takes `&mut self`",
+        "follow-up `c_reply` does not take the reply",
+        "a stage with `ended` happens once",
+        "stage `d` returns no workflow to start",
+        "`c_reply` takes what comes for another stage already",
+        "a stage waits for one thing",
+    ];
+    assert_eq!(stages(&members), expected);
+}
+
+#[test]
+fn a_stage_that_waits_may_fail_and_has_an_effect_outside() {
+    let of = |members: TokenStream| workflow(quote!(complete), &members);
+    let ask = quote! {
+        #[stage(reply = held)]
+        async fn hold(&self) -> Result<Hold> {}
+        async fn held(&mut self, reply: Held) {}
+    };
+    let fails = |keys: TokenStream, event: TokenStream| quote!(#[stage(wait_for = Paid, key = id, #keys)] async fn paid(&mut self, event: #event) {});
+    let in_time = fails(quote!(within = "1h"), quote!(Paid));
+    assert_eq!(of(quote!(#ask #in_time)), ["nothing undoes stage `hold` when `paid` fails"]);
+    for (keys, event) in [
+        (quote!(), quote!(Paid)),
+        (quote!(within = "1h"), quote!(Option<Paid>)),
+        (quote!(within = "1h", continue_on_failure), quote!(Paid)),
+    ] {
+        let paid = fails(keys, event);
+        assert_eq!(of(quote!(#ask #paid)), [""; 0]);
+    }
+    assert_eq!(of(quote!(#in_time #ask)), [""; 0], "the event is no service");
+}

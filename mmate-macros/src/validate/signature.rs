@@ -40,6 +40,7 @@ impl Subject {
         sync_allowed: false,
     };
     pub(crate) const COMPENSATION: Self = Self { noun: "compensation", ..Self::STAGE };
+    pub(crate) const FOLLOW_UP: Self = Self { noun: "follow-up", ..Self::STAGE };
     pub(crate) const MAIN: Self = Self {
         noun: "program",
         instead_of_self: "the program is a free function",

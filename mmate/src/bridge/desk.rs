@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::pending::{Matched, Pending};
+use super::pending::Pending;
 use crate::consume::{Activity, Readiness, stalled};
 use crate::contract::Source;
 use crate::reliability::Backoff;
 use crate::transport::{
-    Delivery, Intake, Properties, Queue, QueueKind, Settlement, SubscribeOptions, Subscription,
-    Topology, Transport, TransportError, TransportErrorKind,
+    Intake, Queue, QueueKind, Settlement, SubscribeOptions, Subscription, Topology, Transport,
+    TransportError, TransportErrorKind,
 };
 
 /// Replies that the broker may hand over in advance. They are given away at once, so this bounds memory
@@ -307,7 +307,7 @@ impl Keeper {
                 Intake::Delivery(delivery) => {
                     let tag = delivery.tag;
                     activity.turn(true, true, 0);
-                    self.take(delivery);
+                    self.pending.give(delivery);
                     // Crash window: given and not acknowledged. The queue ends with the process, too.
                     subscription.settle(tag, Settlement::Ack);
                 }
@@ -316,30 +316,6 @@ impl Keeper {
                     let text = "the subscription of the reply queue ended";
                     return TransportError::new(TransportErrorKind::Lost, text);
                 }
-            }
-        }
-    }
-
-    fn take(&self, delivery: Delivery) {
-        // For the log of those that nobody takes: nearly all are taken.
-        let Properties { message_id, message_type, .. } = &delivery.properties;
-        let (message_id, message_type) = (message_id.clone(), message_type.clone());
-        match self.pending.give(delivery) {
-            Matched::Given => {}
-            Matched::Late => {
-                tracing::info!(
-                    message_id,
-                    message_type,
-                    "a reply came too late, or a second time; it is dropped"
-                );
-            }
-            Matched::Ambiguous => {
-                tracing::warn!(
-                    message_id,
-                    message_type,
-                    "a reply does not say which of several requests it answers; it is dropped, and they time out: the peer \
-                     must send back the request's AMQP property `correlation_id`"
-                );
             }
         }
     }

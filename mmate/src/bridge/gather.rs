@@ -172,7 +172,10 @@ impl Bridge {
     ) -> Result<(), AskError> {
         let gathering = async {
             // The first answer proves that the broker has had the question; others come meanwhile.
-            let sent = self.publisher().deliver_until(*letter.outgoing, replies.recv()).await;
+            let sent = self
+                .publisher()
+                .deliver_until(*letter.outgoing, &call.asked.id, replies.recv())
+                .await;
             let first = match sent {
                 Ok(first) => first.flatten(),
                 Err(error) if error.kind() == PublishErrorKind::Unknown => None,

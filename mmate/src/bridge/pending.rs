@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::contract::envelope::{self, Opened};
 use crate::contract::headers::names;
 use crate::contract::{MessageInfo, Refusal};
-use crate::transport::Delivery;
+use crate::transport::{Delivery, Properties};
 
 /// Who waits for which reply. Clones are the same table.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ struct Shared {
 struct Table {
     /// By the id of the request. Two entries have one id where a message is handled twice at a time, and
     /// so its handler asks twice: a reply to that id answers both.
-    waiters: HashMap<String, Vec<Waiter>>,
+    waiters: HashMap<Arc<str>, Vec<Waiter>>,
     /// How many requests with another id than their correlation id wait, by their correlation id.
     flows: HashMap<String, usize>,
     next: u64,
@@ -37,7 +38,8 @@ struct Table {
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    correlation_id: String,
+    /// The correlation id, where it is another one than the id.
+    flow: Option<String>,
     reply: Option<&'static MessageInfo>,
     to: Sender,
 }
@@ -62,11 +64,34 @@ pub(super) enum Matched {
     Ambiguous,
 }
 
+impl Matched {
+    /// Says of a reply why it is dropped.
+    #[cold]
+    fn log(self, reply: &Delivery) {
+        let Properties { message_id, message_type, .. } = &reply.properties;
+        if self == Self::Ambiguous {
+            tracing::warn!(
+                message_id,
+                message_type,
+                "a reply does not say which of several requests it answers; it is dropped, and they time out: the peer \
+                 must send back the request's AMQP property `correlation_id`"
+            );
+        } else {
+            tracing::info!(
+                message_id,
+                message_type,
+                "a reply came too late, or a second time; it is dropped"
+            );
+        }
+    }
+}
+
 /// A request to be entered.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) id: &'a str,
-    pub(super) correlation_id: &'a str,
+    /// The correlation id, where it is another one.
+    pub(super) flow: Option<&'a str>,
     /// The type of the reply that is expected, if one is.
     pub(super) reply: Option<&'static MessageInfo>,
 }
@@ -75,7 +100,7 @@ pub(super) struct Entry<'a> {
 #[derive(Debug)]
 pub(super) struct Ticket<R> {
     pending: Pending,
-    id: String,
+    id: Arc<str>,
     number: u64,
     /// Ends without a reply once the table is closed.
     pub(super) replies: R,
@@ -105,32 +130,31 @@ impl Pending {
         }
         let number = table.next;
         table.next += 1;
-        let correlation_id = entry.correlation_id.to_owned();
-        if entry.id != entry.correlation_id {
-            *table.flows.entry(correlation_id.clone()).or_default() += 1;
+        let flow = entry.flow.map(str::to_owned);
+        if let Some(flow) = &flow {
+            *table.flows.entry(flow.clone()).or_default() += 1;
         }
-        let waiter = Waiter { number, correlation_id, reply: entry.reply, to };
+        let waiter = Waiter { number, flow, reply: entry.reply, to };
+        let id: Arc<str> = entry.id.into();
         // Nearly always the only one.
-        let waiters = table.waiters.entry(entry.id.to_owned());
+        let waiters = table.waiters.entry(Arc::clone(&id));
         waiters.or_insert_with(|| Vec::with_capacity(1)).push(waiter);
         drop(table);
-        Some(Ticket { pending: self.clone(), id: entry.id.to_owned(), number, replies })
+        Some(Ticket { pending: self.clone(), id, number, replies })
     }
 
     /// Gives a reply to whoever waits for it.
     pub(super) fn give(&self, delivery: Delivery) -> Matched {
         let mut table = self.lock();
-        let matched = match table.find(&delivery) {
-            Ok(id) => table.give(&id, delivery),
-            Err(matched) => matched,
+        let (matched, left) = match table.find(&delivery) {
+            Ok(id) => (Matched::Late, table.give(&id, delivery)),
+            Err(matched) => (matched, Some(delivery)),
         };
         drop(table);
-        let counter = match matched {
-            Matched::Given => return matched,
-            Matched::Late => &self.0.late,
-            Matched::Ambiguous => &self.0.ambiguous,
-        };
+        let Some(left) = left else { return Matched::Given };
+        let counter = if matched == Matched::Late { &self.0.late } else { &self.0.ambiguous };
         counter.fetch_add(1, Ordering::Relaxed);
+        matched.log(&left);
         matched
     }
 
@@ -169,13 +193,13 @@ impl Table {
     /// A request carries its own id in the property `correlation_id`, which peers of any family send back,
     /// and that alone is nearly always enough. The Go sibling knows only the envelope's correlation id,
     /// which all requests of a flow share.
-    fn find(&self, delivery: &Delivery) -> Result<String, Matched> {
+    fn find(&self, delivery: &Delivery) -> Result<Arc<str>, Matched> {
         let property = delivery.properties.correlation_id.as_deref();
         if let Some(id) = property
-            && self.waiters.contains_key(id)
-            && !self.flows.contains_key(id)
+            && let Some((id, _)) = self.waiters.get_key_value(id)
+            && !self.flows.contains_key(&**id)
         {
-            return Ok(id.to_owned());
+            return Ok(Arc::clone(id));
         }
         let opened = envelope::open(&delivery.body).ok();
         if let Some(id) = opened.as_ref().and_then(|opened| self.named_in(opened)) {
@@ -183,12 +207,13 @@ impl Table {
         }
         let correlation = opened.as_ref().and_then(|it| it.meta.correlation_id.as_deref());
         let ids = [property, correlation];
-        let mut found: Vec<(&str, &Waiter)> = self
+        let mut found: Vec<(&Arc<str>, &Waiter)> = self
             .waiters
             .iter()
-            .flat_map(|(id, all)| all.iter().map(move |waiter| (id.as_str(), waiter)))
+            .flat_map(|(id, all)| all.iter().map(move |waiter| (id, waiter)))
             .filter(|(id, waiter)| {
-                ids.into_iter().flatten().any(|it| it == *id || it == waiter.correlation_id)
+                let own = |it: &str| *it == ***id || waiter.flow.as_deref() == Some(it);
+                ids.into_iter().flatten().any(own)
             })
             .collect();
         if let Some(opened) = opened.filter(|_| found.len() > 1) {
@@ -197,24 +222,25 @@ impl Table {
         match found.split_first() {
             None => Err(Matched::Late),
             Some(((id, _), rest)) if rest.iter().all(|(other, _)| other == id) => {
-                Ok((*id).to_owned())
+                Ok(Arc::clone(id))
             }
             Some(_) => Err(Matched::Ambiguous),
         }
     }
 
     /// The request that the reply's own headers name.
-    fn named_in(&self, opened: &Opened<'_>) -> Option<String> {
+    fn named_in(&self, opened: &Opened<'_>) -> Option<Arc<str>> {
         let named = [opened.meta.headers.text(names::REQUEST_ID), opened.meta.causation_id()];
-        let known = |id: &&str| self.waiters.contains_key(*id);
-        named.into_iter().flatten().find(known).map(str::to_owned)
+        let known = |id| self.waiters.get_key_value(id).map(|(id, _)| Arc::clone(id));
+        named.into_iter().flatten().find_map(known)
     }
 
-    fn give(&mut self, id: &str, delivery: Delivery) -> Matched {
+    /// Gives the reply back if nobody takes it.
+    fn give(&mut self, id: &str, delivery: Delivery) -> Option<Delivery> {
         let waiters = self.waiters.get_mut(id).map(Vec::as_mut_slice).unwrap_or_default();
-        let Some((last, others)) = waiters.split_last_mut() else { return Matched::Late };
-        let others = others.iter_mut().any(|waiter| waiter.to.send(delivery.clone()));
-        if last.to.send(delivery) || others { Matched::Given } else { Matched::Late }
+        let Some((last, others)) = waiters.split_last_mut() else { return Some(delivery) };
+        let others = others.iter_mut().any(|waiter| waiter.to.send(delivery.clone()).is_none());
+        last.to.send(delivery).filter(|_| !others)
     }
 
     fn remove(&mut self, id: &str, number: u64) {
@@ -224,29 +250,32 @@ impl Table {
         if waiters.is_empty() {
             self.waiters.remove(id);
         }
-        if gone.correlation_id != id
-            && let Some(count) = self.flows.get_mut(&gone.correlation_id)
+        if let Some(flow) = gone.flow
+            && let Some(count) = self.flows.get_mut(&flow)
         {
             *count -= 1;
             if *count == 0 {
-                self.flows.remove(&gone.correlation_id);
+                self.flows.remove(&flow);
             }
         }
     }
 }
 
 impl Sender {
-    /// False if nobody takes it: it was answered before, has gone, or has as many replies as it keeps.
-    fn send(&mut self, delivery: Delivery) -> bool {
+    /// Gives it back if nobody takes it: it was answered before, has gone, or has as many replies as it keeps.
+    fn send(&mut self, delivery: Delivery) -> Option<Delivery> {
         match self {
-            Self::One(to) => to.take().is_some_and(|to| to.send(delivery).is_ok()),
-            Self::Many(to) => to.try_send(delivery).is_ok(),
+            Self::One(to) => match to.take() {
+                Some(to) => to.send(delivery).err(),
+                None => Some(delivery),
+            },
+            Self::Many(to) => to.try_send(delivery).err().map(TrySendError::into_inner),
         }
     }
 }
 
 /// Leaves those who wait for a reply of this type. A refusal has no type of its own, so it narrows nothing.
-fn narrow(found: &mut Vec<(&str, &Waiter)>, reply: &Opened<'_>) {
+fn narrow(found: &mut Vec<(&Arc<str>, &Waiter)>, reply: &Opened<'_>) {
     if Refusal::read(reply.payload()).is_some() {
         return;
     }

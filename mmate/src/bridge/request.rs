@@ -96,8 +96,8 @@ pub(super) struct Ready {
 pub(super) struct Letter {
     /// Boxed: it goes through several futures, and each would keep a place for it.
     pub(super) outgoing: Box<Outgoing>,
-    /// The flow's correlation id, as the envelope has it.
-    pub(super) correlation_id: String,
+    /// The flow's correlation id, as the envelope has it, where it is another one than the request's id.
+    pub(super) flow: Option<String>,
 }
 
 impl Letter {
@@ -107,7 +107,7 @@ impl Letter {
         asked: &'a Asked,
         reply: Option<&'static MessageInfo>,
     ) -> Entry<'a> {
-        Entry { id: &asked.id, correlation_id: &self.correlation_id, reply }
+        Entry { id: &asked.id, flow: self.flow.as_deref(), reply }
     }
 }
 
@@ -305,9 +305,13 @@ impl Bridge {
         let mut outgoing = encoded.map_err(|error| call.asked.not_published(error))?;
         // The envelope carries the flow's id; this property is what peers of any family send back, so it
         // tells this request apart from others of the flow.
-        let flow = outgoing.properties.correlation_id.replace(call.asked.id.clone());
-        let outgoing = Box::new(outgoing);
-        Ok(Letter { outgoing, correlation_id: flow.unwrap_or_else(|| call.asked.id.clone()) })
+        let own = |id: &String| *id == call.asked.id;
+        let correlation_id = &mut outgoing.properties.correlation_id;
+        let flow = match correlation_id {
+            Some(id) if own(id) => None,
+            _ => correlation_id.replace(call.asked.id.clone()),
+        };
+        Ok(Letter { outgoing: Box::new(outgoing), flow })
     }
 
     /// True if a request may go to a handler of this process without the broker. Only one for which this
@@ -340,7 +344,8 @@ impl Bridge {
         let mut confirmed = false;
         let waiting = async {
             // A reply proves that the broker has had the request, whether its confirm is here or not.
-            let sent = self.shared.publisher.deliver_until(*letter.outgoing, &mut ticket.replies);
+            let (outgoing, id) = (*letter.outgoing, &*call.asked.id);
+            let sent = self.shared.publisher.deliver_until(outgoing, id, &mut ticket.replies);
             match sent.await {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => confirmed = true,

@@ -1,5 +1,7 @@
 //! Answers to whoever asked: the handler's reply, a refusal, or a word on how the message ended.
 
+use std::future::Future;
+
 use tokio::time::Instant;
 
 use crate::contract::acknowledgement::{ACKNOWLEDGEMENT, Acknowledgement, ProcessingOutcome};
@@ -7,8 +9,11 @@ use crate::contract::headers::names;
 use crate::contract::refusal::ERROR_REPLY;
 use crate::contract::{HeaderValue, Refusal};
 use crate::handler::Answer;
-use crate::publish::{Outbox, Publisher, erased};
-use crate::transport::{Delivery, PublishError};
+use crate::publish::{Outbox, Published, Publisher, erased};
+use crate::transport::{Delivery, Outgoing, PublishError};
+
+/// Something of an answer, or why it cannot leave.
+type Sent<T> = Result<T, PublishError>;
 
 /// Whoever waits for an answer to the message being handled.
 #[derive(Clone, Copy, Debug)]
@@ -45,30 +50,33 @@ impl<'a> Caller<'a> {
 
     /// Sends what the handler answered. Without an answer there is nothing to send, unless the caller
     /// only wants to know that it is done.
-    pub(super) async fn answer(
-        self,
-        publisher: &Publisher,
+    ///
+    /// Not an `async fn`: what waits for the confirm is as small as can be, and nothing of the answer.
+    pub(super) fn answer<'p>(
+        &self,
+        publisher: &'p Publisher,
         answer: Option<&Answer>,
-    ) -> Result<(), PublishError> {
-        if self.wants_acknowledgement() {
+    ) -> Sent<Option<impl Future<Output = Sent<Published>> + Send + use<'p>>> {
+        let reply = if self.wants_acknowledgement() {
             let refusal = answer.and_then(|answer| answer.refusal.as_deref()).cloned();
             let outcome = refusal.map_or(ProcessingOutcome::Processed, ProcessingOutcome::Rejected);
-            return self.acknowledge(publisher, outcome).await;
-        }
-        match answer {
-            Some(answer) => self.send(publisher, answer.name, &*answer.payload).await,
-            None => Ok(()),
-        }
+            Some(self.acknowledgement(publisher, outcome)?)
+        } else {
+            let write = |answer: &Answer| self.reply(publisher, answer.name, &*answer.payload);
+            answer.map(write).transpose()?
+        };
+        Ok(reply.map(|reply| publisher.deliver(reply)))
     }
 
     /// Says no. It is said once: if it cannot be sent, that is logged and the caller times out.
     pub(super) async fn refuse(self, publisher: &Publisher, no: No, refusal: Refusal) {
-        let sent = match no {
-            _ if !self.wants_acknowledgement() => self.send(publisher, ERROR_REPLY, &refusal).await,
-            No::Rejected => self.acknowledge(publisher, ProcessingOutcome::Rejected(refusal)).await,
-            No::Failed => self.acknowledge(publisher, ProcessingOutcome::Failed(refusal)).await,
+        let reply = match no {
+            _ if !self.wants_acknowledgement() => self.reply(publisher, ERROR_REPLY, &refusal),
+            No::Rejected => self.acknowledgement(publisher, ProcessingOutcome::Rejected(refusal)),
+            No::Failed => self.acknowledgement(publisher, ProcessingOutcome::Failed(refusal)),
         };
-        if let Err(error) = sent {
+        let sent = async { publisher.deliver(reply?).await };
+        if let Err(error) = sent.await {
             tracing::warn!(queue = self.queue, %error, "a refusal could not be answered; the caller will time out");
         }
     }
@@ -81,11 +89,7 @@ impl<'a> Caller<'a> {
         self.has(names::ACKNOWLEDGE)
     }
 
-    async fn acknowledge(
-        &self,
-        publisher: &Publisher,
-        outcome: ProcessingOutcome,
-    ) -> Result<(), PublishError> {
+    fn acknowledgement(&self, publisher: &Publisher, outcome: ProcessingOutcome) -> Sent<Outgoing> {
         let encoder = publisher.encoder();
         let meta = self.outbox.origin().meta();
         let mut acknowledgement = Acknowledgement::new(meta.id.clone(), outcome);
@@ -93,15 +97,15 @@ impl<'a> Caller<'a> {
         acknowledgement.processed_at = Some(encoder.source.now());
         acknowledgement.processor = format!("{}-{}", encoder.service, std::process::id());
         let payload = erased::Acknowledged { acknowledgement, message_type: &meta.message_type };
-        self.send(publisher, ACKNOWLEDGEMENT, &payload).await
+        self.reply(publisher, ACKNOWLEDGEMENT, &payload)
     }
 
-    async fn send(
+    fn reply(
         &self,
         publisher: &Publisher,
         name: &'static str,
         payload: &dyn erased::Payload,
-    ) -> Result<(), PublishError> {
+    ) -> Sent<Outgoing> {
         let origin = self.outbox.origin();
         let mut reply = publisher.encoder().encode_reply(name, payload, self.to, origin)?;
         // Clients of other families look at the property alone, and expect what they wrote there.
@@ -113,6 +117,6 @@ impl<'a> Caller<'a> {
         if self.has(names::GATHER) {
             reply.properties.headers.set(names::RESPONDER, self.queue);
         }
-        publisher.deliver(reply).await.map(|_| ())
+        Ok(reply)
     }
 }

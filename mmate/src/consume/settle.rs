@@ -209,8 +209,10 @@ impl Settler {
         }
         // Crash window 2: the messages are confirmed and the reply has not left. The redelivery
         // publishes the same ids again, which an idempotent consumer sees once.
-        if let Some(caller) = caller {
-            Box::pin(caller.answer(&self.publisher, answer.as_ref())).await?;
+        let sending = caller.map(|caller| caller.answer(&self.publisher, answer.as_ref()));
+        if let Some(sending) = sending.transpose()?.flatten() {
+            drop(answer);
+            sending.await?;
         }
         // Crash window 3: everything has left and the ack has not. As window 2, with a second reply.
         Ok(())

@@ -114,15 +114,18 @@ impl Encoder {
         if let Some(mistake) = options.mistake.take() {
             return Err(invalid(&id, format!("`{name}` was not published: {mistake}")));
         }
-        let mut meta = Meta::new(id, name.to_owned(), self.now());
-        meta.reply_to = options.reply_to.take();
-        meta.headers = std::mem::take(&mut options.headers);
+        let of_flow = options.correlation_id.take();
+        let of_flow = of_flow.or_else(|| origin.map(|origin| origin.correlation_id().to_owned()));
+        let mut meta = Meta {
+            correlation_id: Some(of_flow.unwrap_or_else(|| id.clone())),
+            id,
+            message_type: name.to_owned(),
+            timestamp: self.now(),
+            reply_to: options.reply_to.take(),
+            headers: std::mem::take(&mut options.headers),
+        };
         if let Some(origin) = origin {
-            meta.correlation_id = Some(origin.correlation_id().to_owned());
             meta.headers.set(names::CAUSATION_ID, origin.id());
-        }
-        if let Some(correlation_id) = options.correlation_id.take() {
-            meta.correlation_id = Some(correlation_id);
         }
         for id in [Some(&meta.id), meta.correlation_id.as_ref(), meta.reply_to.as_ref()]
             .into_iter()
@@ -199,12 +202,12 @@ impl Encoder {
     fn properties(
         &self,
         info: Option<&MessageInfo>,
-        meta: Meta,
+        mut meta: Meta,
         options: &PublishOptions,
     ) -> Properties {
         let ttl_ms = options.ttl.map(millis).or(info.and_then(|info| info.ttl_ms));
         Properties {
-            headers: self.headers(info.map_or(1, |info| info.version), &meta),
+            headers: self.headers(info.map_or(1, |info| info.version), &mut meta),
             priority: options.priority.or(info.and_then(|info| info.priority)),
             expiration_ms: ttl_ms,
             timestamp: u64::try_from(meta.timestamp.as_second()).ok(),
@@ -219,8 +222,8 @@ impl Encoder {
     }
 
     /// The envelope's headers without the causation id, which has its place in the body.
-    fn headers(&self, version: u32, meta: &Meta) -> Headers {
-        let mut headers = meta.headers.clone();
+    fn headers(&self, version: u32, meta: &mut Meta) -> Headers {
+        let mut headers = std::mem::take(&mut meta.headers);
         let causation = headers.remove(names::CAUSATION_ID);
         if version > 1 {
             headers.set(names::SCHEMA_VERSION, version);
@@ -243,7 +246,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// The id's text, without the machinery of formatting.
-fn text(id: Uuid) -> String {
+pub(super) fn text(id: Uuid) -> String {
     id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 

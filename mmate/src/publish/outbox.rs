@@ -1,10 +1,11 @@
 //! What a handler publishes, kept until the handler has succeeded.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::encode::text;
 use crate::contract::Meta;
 use crate::contract::headers::{Headers, names};
 use crate::transport::Outgoing;
@@ -18,8 +19,6 @@ pub struct Origin {
     meta: Meta,
     queue: Arc<str>,
     handler: &'static str,
-    /// Hashed at the first publish: most handlers publish nothing.
-    namespace: OnceLock<Uuid>,
     position: AtomicU32,
 }
 
@@ -28,7 +27,7 @@ impl Origin {
     /// came from `queue`.
     #[must_use]
     pub const fn new(meta: Meta, queue: Arc<str>, handler: &'static str) -> Self {
-        Self { meta, queue, handler, namespace: OnceLock::new(), position: AtomicU32::new(0) }
+        Self { meta, queue, handler, position: AtomicU32::new(0) }
     }
 
     /// What is known about the message.
@@ -54,14 +53,11 @@ impl Origin {
     /// two of them may handle the same event.
     pub(super) fn next_id(&self) -> String {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
-        let namespace = self.namespace.get_or_init(|| {
-            let message = Uuid::parse_str(self.id())
-                .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id().as_bytes()));
-            // No queue's name holds a control character, so no two places run together.
-            let place = [self.queue.as_bytes(), self.handler.as_bytes()].join(&0);
-            Uuid::new_v5(&message, &place)
-        });
-        Uuid::new_v5(namespace, &position.to_be_bytes()).to_string()
+        let message = Uuid::parse_str(self.id())
+            .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id().as_bytes()));
+        // No name holds a control character, so no two places run together.
+        let place = [self.queue.as_bytes(), self.handler.as_bytes(), &position.to_be_bytes()];
+        text(Uuid::new_v5(&message, &place.join(&0)))
     }
 
     /// The trace context, and the headers that are marked to follow a flow, unless they are set.

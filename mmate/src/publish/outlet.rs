@@ -39,17 +39,18 @@ impl Outlet {
         }
     }
 
-    /// The same, until `proof` shows that the broker has the message: then its confirm is not waited for.
+    /// The same for the message with this id, until `proof` shows that the broker has it: then its confirm
+    /// is not waited for.
     pub(super) fn deliver_until<T>(
         &self,
         outgoing: Outgoing,
+        id: &str,
         proof: impl Future<Output = T>,
     ) -> impl Future<Output = Result<Option<T>, PublishError>> {
-        let id = outgoing.id().to_owned();
         let account = self.account(&outgoing);
         let sending = self.forward(outgoing);
         async move {
-            let pending = account.begin(&id);
+            let pending = account.begin(id);
             tokio::select! {
                 biased;
                 proof = proof => {

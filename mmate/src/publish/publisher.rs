@@ -200,14 +200,15 @@ impl Publisher {
         self.shared.outlet.deliver(outgoing)
     }
 
-    /// Gives finished bytes to the transport, and waits for the broker or for `proof` that it has them,
-    /// whichever comes first.
+    /// Gives finished bytes to the transport, and waits for the broker or for `proof` that it has the message
+    /// with this id, whichever comes first.
     pub(crate) fn deliver_until<T>(
         &self,
         outgoing: Outgoing,
+        id: &str,
         proof: impl Future<Output = T>,
     ) -> impl Future<Output = Result<Option<T>, PublishError>> {
-        self.shared.outlet.deliver_until(outgoing, proof)
+        self.shared.outlet.deliver_until(outgoing, id, proof)
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.

@@ -40,9 +40,10 @@ pub(super) async fn open(prepared: Prepared) -> Result<Opened> {
     let bridge = bridge(&prepared, &transport, &publisher);
     resources.insert(bridge.clone());
     let workflows = workflows::open(&prepared, &*transport, &publisher).await?;
-    if let Some(workflows) = &workflows {
-        resources.insert(workflows.engine.clone());
-    }
+    resources.insert(match &workflows {
+        Some(kept) => kept.engine.clone(),
+        None => workflows::nothing(&prepared, &publisher),
+    });
     prepared.providers.build(&mut resources).await?;
     Ok(Opened { prepared, transport, plan, publisher, bridge, workflows, ledger, resources })
 }

@@ -170,8 +170,10 @@ impl AppBuilder {
         handlers.dedup_by(|a, b| std::ptr::eq(*a, *b));
         let mut needs: Vec<Need> = handlers.iter().map(|entry| need_of(entry)).collect();
         let graphs = workflows::graphs(self.workflows, &mut errors);
+        workflows::check_elsewhere(&graphs, &settings.workflows_elsewhere, &mut errors);
         for graph in &graphs {
-            handlers.extend(graph.handlers(settings.handler_timeout));
+            let elsewhere = &settings.workflows_elsewhere;
+            handlers.extend(graph.handlers(settings.handler_timeout, elsewhere));
             needs.extend(graph.needs());
         }
         check_rules(&handlers, &settings, &config, &mut errors);

@@ -105,7 +105,8 @@ fn options(queue: &QueuePlan, entry: &HandlerEntry) -> String {
     if let Some(timeout_ms) = entry.options.timeout_ms {
         parts.push(format!("timeout {} s", timeout_ms as f64 / 1_000.0));
     }
-    if let Some(retry) = entry.options.retry {
+    // The queues of workflows are tried for ever; how often a stage is, stands with the stage.
+    if let Some(retry) = entry.options.retry.filter(|retry| retry.attempts < u32::MAX) {
         parts.push(format!("{} attempts", retry.attempts));
     }
     if entry.options.broadcast {

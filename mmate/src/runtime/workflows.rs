@@ -46,6 +46,21 @@ pub(super) fn graphs(
     graphs
 }
 
+/// A stage that does not exist would be run here all the same, and nobody would notice.
+pub(super) fn check_elsewhere(graphs: &[Graph], elsewhere: &[String], errors: &mut BootErrors) {
+    let known = |name: &str| {
+        graphs.iter().any(|graph| {
+            (0..graph.steps.len())
+                .any(|step| format!("{}.{}", graph.entry.id, graph.name(step)) == name)
+        })
+    };
+    for name in elsewhere.iter().filter(|name| !known(name)) {
+        errors.push(format!(
+            "configuration `workflows.elsewhere`: there is no stage `{name}`; a stage is named like `order-processing.ship`"
+        ));
+    }
+}
+
 /// What the boot has made of an app's workflows.
 #[derive(Debug)]
 pub(super) struct KeptWorkflows {
@@ -53,6 +68,11 @@ pub(super) struct KeptWorkflows {
     check_every: Duration,
     /// The broker begins with no messages, whatever the store holds.
     forgetful: bool,
+}
+
+/// For an app without workflows: whoever asks for one is told that there is none.
+pub(super) fn nothing(prepared: &Prepared, publisher: &Publisher) -> Engine {
+    engine(prepared, None, publisher)
 }
 
 /// Opens the store and checks what it holds. Nothing if the app has no workflows.
@@ -149,8 +169,12 @@ async fn open_store(
     let live = store.live_versions().await.map_err(|error| refused(&error.to_string()))?;
     let mut errors = BootErrors::default();
     for version in &live {
-        if let Some(why) = missing(&prepared.graphs, version) {
-            errors.push(why);
+        match missing(&prepared.graphs, version) {
+            Some(why) if prepared.settings.workflows_leave_missing => {
+                tracing::warn!("left to processes that have it (`workflows.missing`): {why}");
+            }
+            Some(why) => errors.push(why),
+            None => {}
         }
     }
     Ok(errors.or(Some(store))?)
@@ -190,7 +214,7 @@ fn missing(graphs: &[Graph], live: &store::LiveVersion) -> Option<String> {
     match own.find(|graph| graph.entry.version == version) {
         None => Some(format!(
             "workflow `{workflow}` has no version {version} in this program, and {instances}\nhelp: keep the `impl` block \
-             of version {version} until they have ended"
+             of version {version} until they have ended, or leave them to processes that have it: `workflows.missing = \"leave\"`"
         )),
         Some(graph) if graph.hash != live.graph => Some(format!(
             "the stages of workflow `{workflow}` version {version} are not those with which its instances began, and \

@@ -21,11 +21,11 @@ use crate::contract::Source;
 /// # Errors
 /// If the URL cannot be meant, or its store is not compiled in; the text says what to write or to switch on.
 pub fn connect(url: &str, source: Source) -> Result<Arc<dyn WorkflowStore>, StoreError> {
-    let (scheme, rest) = url.split_once(':').unwrap_or_default();
-    match scheme {
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
         "memory" => Ok(Arc::new(MemoryStore::new(source))),
         #[cfg(feature = "sqlite")]
         "sqlite" => {
+            let rest = url.strip_prefix("sqlite:").unwrap_or_default();
             let file = rest.strip_prefix("//").unwrap_or(rest);
             Ok(Arc::new(super::sqlite::open(file, source)?))
         }

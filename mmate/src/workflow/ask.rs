@@ -3,13 +3,12 @@
 
 use std::error::Error as StdError;
 
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::call::{StageCall, read};
+use super::call::StageCall;
 use super::definition::{StageEnd, Workflow, WorkflowState as _};
-use super::handle::{Ended, Failure};
+use super::instance::Failure;
 use crate::contract::Request;
 use crate::handler::{Context, FromContext, HandlerError, HandlerResult};
 use crate::publish::{PublishOptions, Publisher};
@@ -122,44 +121,13 @@ pub fn begun<R: Begins>(result: R) -> StageEnd {
     result.into_state().and_then(|state| state.write())
 }
 
-/// What came for a stage that has waited: an event or a reply.
-///
-/// # Errors
-/// If it is no `T`.
-pub fn mail<T: DeserializeOwned>(call: &StageCall<'_>) -> HandlerResult<T> {
-    let text = call.value(0).ok_or_else(|| HandlerError::msg("nothing came for this stage"))?;
-    read(text)
-}
-
-/// What came for a stage that has waited, or nothing if its time was over.
-///
-/// # Errors
-/// If it is no `T`.
-pub fn optional_mail<T: DeserializeOwned>(call: &StageCall<'_>) -> HandlerResult<Option<T>> {
-    call.value(0).map(read).transpose()
-}
-
-/// The end of the workflow that a stage has started.
-///
-/// # Errors
-/// If its state is no `W`.
-pub fn child<W: Workflow>(call: &StageCall<'_>) -> HandlerResult<Ended<W>> {
-    let end: ChildEnd = mail(call)?;
-    Ok(Ended {
-        id: end.id.into(),
-        status: end.status.parse().map_err(|error: String| HandlerError::msg(error))?,
-        state: W::read(end.state.get())?,
-        failure: end.failure,
-    })
-}
-
 /// How the end of an instance is told to the one that has started it.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct ChildEnd {
-    id: Uuid,
-    status: String,
-    state: Box<RawValue>,
-    failure: Option<Failure>,
+    pub(super) id: Uuid,
+    pub(super) status: String,
+    pub(super) state: Box<RawValue>,
+    pub(super) failure: Option<Failure>,
 }
 
 impl ChildEnd {

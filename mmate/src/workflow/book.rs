@@ -308,6 +308,17 @@ impl Book {
         Some(stage.name)
     }
 
+    /// Takes the steps before `step` for done by somebody else, and goes on with that one.
+    pub(crate) fn run_elsewhere(&mut self, graph: &Graph, step: usize) {
+        for passed in self.step..step {
+            self.round = 0;
+            for index in graph.stages_of(passed) {
+                self.ended(graph.stage(*index).name, End::Done);
+            }
+        }
+        self.begin_step(graph, step);
+    }
+
     fn begin_step(&mut self, graph: &Graph, step: usize) {
         self.step = step;
         self.round = 0;

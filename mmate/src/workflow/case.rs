@@ -62,7 +62,7 @@ pub(super) struct Case<'a> {
     /// The mail that the step has used up.
     pub(super) read: Option<(String, String)>,
     /// So long the instance is this process's alone.
-    _guard: Guard,
+    pub(super) guard: Guard,
 }
 
 /// Whether a delivery is to be worked on.
@@ -122,7 +122,7 @@ impl Engine {
                 told: Vec::new(),
                 fulfilled: false,
                 read: None,
-                _guard: guard,
+                guard,
             })
         };
         let Some(store) = &self.0.store else {
@@ -138,8 +138,10 @@ impl Engine {
         if !*self.0.alive.borrow() {
             return Opened::Over(not_now(context, OUTAGE_WAIT, "lease"));
         }
+        // What a sibling has done is in the message alone.
+        let adopted = (message.hops > 0).then(|| message.book.clone());
         match self.claim(&**store, graph, message).await {
-            Ok(Claim::Taken(instance)) => match read_book(&instance) {
+            Ok(Claim::Taken(instance)) => match adopted.map_or_else(|| read_book(&instance), Ok) {
                 Ok(book) => Opened::Case(case(Some(instance), book)),
                 Err(error) => Opened::Over(over(error)),
             },
@@ -224,6 +226,7 @@ impl Engine {
             instance: instance.id,
             position: instance.position,
             book: read_book(instance)?,
+            hops: 0,
         };
         // A wish, or the end of the workflow's time, does not wait for the moment that the step waits for.
         let now = self.now().as_millisecond();
@@ -386,9 +389,16 @@ impl Case<'_> {
     }
 
     pub(super) async fn send_on(self: Box<Self>, position: u64, at: Option<i64>) -> Outcome {
-        let Self { engine, graph, context, id, book, .. } = *self;
-        let message =
-            FlowMessage { workflow: graph.entry.id.to_owned(), instance: id, position, book };
+        let Self { engine, graph, context, id, book, guard, .. } = *self;
+        // The next message may be here before its confirm is, and finds the instance free.
+        drop(guard);
+        let message = FlowMessage {
+            workflow: graph.entry.id.to_owned(),
+            instance: id,
+            position,
+            book,
+            hops: 0,
+        };
         let at = at.or(message.book.wake);
         let sent = match engine.encode(graph, &message, Some(context.origin()), at) {
             Ok(outgoing) => engine.send(outgoing).await,

@@ -7,7 +7,8 @@ type Reached = dyn Fn(&'static str) -> bool + Send + Sync;
 
 /// Says at which places of the engine the process is to end. Given to an app with `provide(..)`.
 ///
-/// The places, in the order in which a step passes them: `claimed` (nothing has been done), `ran` (the stage is done
+/// The places, in the order in which a step passes them: `claimed` (nothing has been done), `looked` (what a stage waits
+/// for has not come, and nobody knows yet that it waits), `ran` (the stage is done
 /// and nobody knows), `published` (so is what it published), `saved` (the step is durable, and the next message has not
 /// left), `sent` (it has, and the delivery is not acknowledged).
 #[derive(Clone)]

@@ -34,14 +34,20 @@ pub(crate) struct Need {
 
 impl Graph {
     /// The handlers of the workflow's queues. They are made once per process, since handlers are never unmade.
-    pub(crate) fn handlers(&self, stage_timeout: Duration) -> Vec<&'static HandlerEntry> {
+    ///
+    /// Those of `elsewhere`, named like `order-processing.ship`, are left to siblings, queue and all.
+    pub(crate) fn handlers(
+        &self,
+        stage_timeout: Duration,
+        elsewhere: &[String],
+    ) -> Vec<&'static HandlerEntry> {
         type Key = (usize, Duration);
         static MADE: Mutex<BTreeMap<Key, &'static [HandlerEntry]>> = Mutex::new(BTreeMap::new());
 
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (std::ptr::from_ref(self.entry) as usize, stage_timeout);
         let entries = made.entry(key).or_insert_with(|| self.make_handlers(stage_timeout).leak());
-        entries.iter().collect()
+        entries.iter().filter(|entry| !elsewhere.iter().any(|name| name == entry.name)).collect()
     }
 
     fn make_handlers(&self, stage_timeout: Duration) -> Vec<HandlerEntry> {
@@ -62,7 +68,8 @@ impl Graph {
             })
             .collect();
         let line = self.entry.location.line;
-        entries.extend(self.events().map(|info| self.mail_handler(info, &self.event_queue, line)));
+        let events = self.events().into_iter();
+        entries.extend(events.map(|info| self.mail_handler(info, &self.event_queue, line)));
         if self.asks() {
             let replies = self.mail_handler(&ANY_INFO, &self.reply_queue, line).unbound();
             entries.push(replies);

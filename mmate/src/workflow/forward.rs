@@ -77,7 +77,10 @@ impl<'a> Case<'a> {
                 self.onward()
             }
             (Verdict::Again(wait), _) => Next::Again(wait, "stage_retry"),
-            (Verdict::Failed(error), _) => self.failed(stage, error),
+            (Verdict::Failed(error), _) => {
+                self.cancel_child().await;
+                self.failed(stage, error)
+            }
         };
         self.commit(next).await
     }

@@ -115,12 +115,17 @@ impl Graph {
         }
     }
 
-    /// The events that stages wait for.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &'static MessageInfo> {
-        self.entry.stages.iter().filter_map(|stage| match stage.wait {
-            Some(Wait::Event(event)) => Some(event.info),
-            _ => None,
-        })
+    /// The events that stages wait for, each once.
+    pub(crate) fn events(&self) -> Vec<&'static MessageInfo> {
+        let mut events: Vec<&'static MessageInfo> = Vec::new();
+        for stage in self.entry.stages {
+            if let Some(Wait::Event(event)) = stage.wait
+                && events.iter().all(|known| known.name != event.info.name)
+            {
+                events.push(event.info);
+            }
+        }
+        events
     }
 
     /// Whether any stage asks others.

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -17,6 +15,7 @@ use super::definition::Workflow;
 use super::engine::Engine;
 use super::error::{WorkflowError, WorkflowErrorKind as Kind};
 use super::graph::Graph;
+use super::instance::{Ended, Failure, InstanceId, InstanceView, Run};
 use super::message::FlowMessage;
 use crate::handler::{Context, FromContext, FromResources, HandlerError, HandlerResult, Resources};
 use crate::publish::IntoDuration;
@@ -34,55 +33,6 @@ pub struct Workflows {
     engine: Engine,
     /// The call that it belongs to, inside a handler.
     context: Option<Context>,
-}
-
-/// The id of an instance, which knows the type of its state.
-pub struct InstanceId<W>(Uuid, PhantomData<fn() -> W>);
-
-/// An instance that was started.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Run<W> {
-    /// Its id.
-    pub id: InstanceId<W>,
-}
-
-/// An instance that has come to its end.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Ended<W> {
-    /// Its id.
-    pub id: InstanceId<W>,
-    /// How it ended.
-    pub status: WorkflowStatus,
-    /// The state at the end.
-    pub state: W,
-    /// Why it went back, unless it is completed.
-    pub failure: Option<Failure>,
-}
-
-/// Why an instance went back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Failure {
-    /// The stage that failed; empty if the instance was cancelled or its time was over.
-    pub stage: String,
-    /// The text of its error.
-    pub error: String,
-}
-
-/// How far an instance is.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct InstanceView {
-    /// As the store has it.
-    pub instance: Instance,
-    /// The stage that runs, waits or is undone next; empty at the end.
-    pub stage: String,
-    /// The state: JSON.
-    pub state: Box<RawValue>,
-    /// Why it goes back, or went.
-    pub failure: Option<Failure>,
 }
 
 impl Workflows {
@@ -113,7 +63,7 @@ impl Workflows {
         let mut pause = LOOKS.0;
         loop {
             ended.borrow_and_update();
-            if let Some(instance) = store.get(id.0).await?
+            if let Some(instance) = store.get(id.uuid()).await?
                 && let Some(ended) = at_its_end(&instance)?
             {
                 return Ok(ended);
@@ -279,16 +229,6 @@ fn at_its_end<W: Workflow>(instance: &Instance) -> Result<Option<Ended<W>>, Work
     Ok(Some(Ended { id: instance.id.into(), status: instance.status, state, failure }))
 }
 
-impl<W> Ended<W> {
-    /// The state, if every stage is done.
-    ///
-    /// # Errors
-    /// Itself, if it is anything but completed.
-    pub fn completed(self) -> Result<W, Self> {
-        if self.status == WorkflowStatus::Completed { Ok(self.state) } else { Err(self) }
-    }
-}
-
 /// A start with its options; awaiting it starts the instance.
 #[must_use = "nothing is started until it is awaited"]
 pub struct Start<'a, W> {
@@ -388,8 +328,13 @@ impl Workflows {
     async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
         let engine = &self.engine;
         let new = engine.new_instance(graph, id, &book);
-        let message =
-            FlowMessage { workflow: graph.entry.id.to_owned(), instance: id, position: 0, book };
+        let message = FlowMessage {
+            workflow: graph.entry.id.to_owned(),
+            instance: id,
+            position: 0,
+            book,
+            hops: 0,
+        };
         let invalid = |error: crate::transport::PublishError| {
             WorkflowError::new(Kind::Invalid, error.to_string())
         };
@@ -459,65 +404,5 @@ impl fmt::Debug for Workflows {
 impl<W> fmt::Debug for Start<'_, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Start").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl<W> InstanceId<W> {
-    /// The id itself.
-    #[must_use]
-    pub const fn uuid(self) -> Uuid {
-        self.0
-    }
-}
-
-impl<W> Clone for InstanceId<W> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<W> Copy for InstanceId<W> {}
-
-impl<W> From<Uuid> for InstanceId<W> {
-    fn from(id: Uuid) -> Self {
-        Self(id, PhantomData)
-    }
-}
-
-impl<W> From<InstanceId<W>> for Uuid {
-    fn from(id: InstanceId<W>) -> Self {
-        id.0
-    }
-}
-
-impl<W> PartialEq for InstanceId<W> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl<W> Eq for InstanceId<W> {}
-
-impl<W> fmt::Display for InstanceId<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<W> fmt::Debug for InstanceId<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Failure {
-    pub(super) fn new(stage: &str, error: &str) -> Self {
-        Self { stage: stage.to_owned(), error: error.to_owned() }
-    }
-
-    /// Whether no stage failed: it was cancelled, or its time was over.
-    #[must_use]
-    pub const fn is_from_outside(&self) -> bool {
-        self.stage.is_empty()
     }
 }

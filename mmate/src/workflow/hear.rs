@@ -15,7 +15,7 @@ use super::definition::{StageEntry, Wait};
 use super::engine::Engine;
 use super::forward::{AWAY_WAIT, Verdict};
 use super::graph::Graph;
-use super::handle::Failure;
+use super::instance::Failure;
 use crate::contract::Refusal;
 use crate::handler::{Call, Context, HandlerError, Outcome, Started};
 use crate::reliability::Reject;
@@ -78,7 +78,7 @@ impl Engine {
             return Ok(reply_address(context.correlation_id()));
         }
         let name = context.message_type();
-        let info = graph.events().find(|info| info.names().any(|known| known == name));
+        let info = graph.events().into_iter().find(|info| info.names().any(|known| known == name));
         let info = info.ok_or_else(|| format!("no stage waits for `{name}`"))?;
         let about: Option<About> = serde_json::from_str(payload).ok();
         let key = about.and_then(|about| about.aggregate_id).ok_or_else(|| {
@@ -158,7 +158,7 @@ impl<'a> Case<'a> {
         let address = match self.address(stage, wait) {
             Ok(address) => address,
             Err(error) => {
-                let next = self.unheard(stage, error.chain());
+                let next = self.unheard(stage, End::Failed, error.chain());
                 return self.commit(next).await;
             }
         };
@@ -179,8 +179,11 @@ impl<'a> Case<'a> {
             }
             None if is_over && stage.optional => self.heard(stage, wait, None).await,
             None if is_over => {
+                self.cancel_child().await;
                 let within = Duration::from_millis(stage.within_ms.unwrap_or_default());
-                let next = self.unheard(stage, format!("nothing came within {within:?}"));
+                // Whoever was asked may have done it.
+                let end = if matches!(wait, Wait::Event(_)) { End::Failed } else { End::Unknown };
+                let next = self.unheard(stage, end, format!("nothing came within {within:?}"));
                 self.commit(next).await
             }
             // It waits already, and somebody has knocked: for a wish that is fulfilled, or too early.
@@ -189,6 +192,9 @@ impl<'a> Case<'a> {
                 Outcome::Done
             }
             None => {
+                self.engine.checkpoint("looked").await;
+                // What was interrupted so far did no more than look.
+                self.book.begin_attempts();
                 self.note(stage.name, HistoryEvent::Waiting);
                 self.commit(Next::Wait { address, until }).await
             }
@@ -218,9 +224,8 @@ impl<'a> Case<'a> {
     ) -> Outcome {
         if let (Wait::Reply(_), Some(refusal)) = (wait, mail.as_deref().and_then(Refusal::read)) {
             // A "no" of the other side is the end of the stage, as a `Reject` of its own would be.
-            self.book.redo_last(stage.name, End::Failed);
             let error = Reject::new(refusal.code, refusal.message).to_string();
-            let next = self.unheard(stage, error);
+            let next = self.unheard(stage, End::Failed, error);
             return self.commit(next).await;
         }
         let attempt = self.book.tries + 1;
@@ -256,11 +261,13 @@ impl<'a> Case<'a> {
     }
 
     /// The stage did not get what it waits for.
-    fn unheard(&mut self, stage: &'static StageEntry, error: String) -> Next {
-        let event =
-            if stage.continue_on_failure { HistoryEvent::Tolerated } else { HistoryEvent::Failed };
+    fn unheard(&mut self, stage: &'static StageEntry, end: End, error: String) -> Next {
+        let (event, end) = match stage.continue_on_failure {
+            true => (HistoryEvent::Tolerated, End::Tolerated),
+            false => (HistoryEvent::Failed, end),
+        };
         self.note(stage.name, event).reason = Some(error.clone());
-        self.book.until = None;
+        self.close_wait(stage, end);
         if stage.continue_on_failure {
             return self.onward();
         }
@@ -274,9 +281,10 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// An instance that goes back waits for nobody: a workflow that it has started is cancelled too.
+    /// Who waits no longer has no use for the workflow that it has started, or may have in an attempt that was interrupted.
     pub(super) async fn cancel_child(&self) {
-        let Some(stage) = self.graph.hearing(self.book.step) else { return };
+        let Some(index) = self.graph.stages_of(self.book.step).first() else { return };
+        let stage = self.graph.stage(*index);
         let (Some(Wait::Child(_)), Some(store)) = (stage.wait, &self.engine.0.store) else {
             return;
         };

@@ -48,10 +48,12 @@ impl Engine {
 
     async fn renew(&self, store: &dyn WorkflowStore, renewed: &mut Instant, lease: Duration) {
         let asked = Instant::now();
+        // No longer than the lease lasts, so that stages stop in time. Once it is over that moment has passed, and the store
+        // needs time to answer all the same.
+        let over = *renewed + lease;
+        let until = if over > asked { over } else { asked + lease };
         // The lease counts from when it was asked for: the store may have counted from then.
-        match tokio::time::timeout_at(*renewed + lease, store.renew(&self.0.options.owner, lease))
-            .await
-        {
+        match tokio::time::timeout_at(until, store.renew(&self.0.options.owner, lease)).await {
             Ok(Ok(())) => {
                 *renewed = asked;
                 if !self.0.alive.send_replace(true) {

@@ -111,3 +111,75 @@ fn paint(text: &mut String, graph: &Graph, history: &[HistoryEntry]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::contract::Location;
+    use crate::workflow::{Shape, StageCall, StageStarted, Test, Undo, WorkflowEntry};
+
+    const HERE: Location = Location { module: "mermaid", file: "mermaid.rs", line: 1 };
+
+    fn run(_: &StageCall<'_>) -> StageStarted {
+        Err(crate::handler::HandlerError::msg("never run"))
+    }
+
+    const fn stage(name: &'static str) -> StageEntry {
+        StageEntry::new(name, 1, |_| (), run)
+    }
+
+    static STAGES: [StageEntry; 5] = [
+        stage("reserve").undo(Undo::new("release", |_| (), run)),
+        stage("price").shape(Shape::Branch("offers")),
+        stage("duty").shape(Shape::Branch("offers")).when(Test::new("is_abroad", |_| Ok(true))),
+        stage("sum_up").shape(Shape::Join("offers")),
+        stage("ship").delay_ms(1_500).irreversible(true),
+    ];
+    static ENTRY: WorkflowEntry = WorkflowEntry::new("order", "Order", HERE, &STAGES);
+
+    #[test]
+    fn a_graph_shows_groups_conditions_and_the_way_back() {
+        let graph = Graph::of(&ENTRY).unwrap();
+        let expected = "\
+flowchart TD
+    start([start])
+    reserve[\"reserve\"]
+    start --> reserve
+    reserve_undo[/\"release\"/]
+    reserve -.-> reserve_undo
+    subgraph offers
+    price[\"price\"]
+    duty[\"duty\"]
+    end
+    reserve --> price
+    reserve -->|is_abroad?| duty
+    sum_up[\"sum_up\"]
+    price --> sum_up
+    duty --> sum_up
+    ship[\"ship<br/>after 1.5 s<br/>irreversible\"]
+    sum_up --> ship
+    done([completed])
+    ship --> done
+";
+        assert_eq!(draw(&graph, None), expected);
+    }
+
+    #[test]
+    fn an_instance_shows_the_last_that_happened_to_each_stage() {
+        let graph = Graph::of(&ENTRY).unwrap();
+        let line = |stage, event| HistoryEntry::new(0, stage, event, Timestamp::UNIX_EPOCH);
+        let history = [
+            line("reserve", HistoryEvent::Completed),
+            line("duty", HistoryEvent::Skipped),
+            line("price", HistoryEvent::Failed),
+            line("reserve", HistoryEvent::Undone),
+        ];
+        let text = draw(&graph, Some(&history));
+        for painted in ["class reserve undone", "class duty left", "class price failed"] {
+            assert!(text.contains(painted), "{text}");
+        }
+        assert!(!text.contains("class ship"), "{text}");
+    }
+}

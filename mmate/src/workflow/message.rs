@@ -4,6 +4,7 @@
 //! in `globalData.mmate`, which a sibling hands on untouched.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -37,6 +38,9 @@ pub(super) static UNDO_INFO: MessageInfo = MessageInfo::new::<Opaque>(Kind::Comm
 /// The description of whatever comes as the reply to what a stage has asked.
 pub(super) static ANY_INFO: MessageInfo = MessageInfo::new::<Opaque>(Kind::Reply, ANY_TYPE, HERE);
 
+/// The key in `globalData` that is this implementation's own.
+const OWN: &str = "mmate";
+
 /// Says that an instance is at a position: whoever takes it makes the step.
 #[derive(Debug)]
 pub(super) struct FlowMessage {
@@ -44,6 +48,8 @@ pub(super) struct FlowMessage {
     pub(super) instance: Uuid,
     pub(super) position: u64,
     pub(super) book: Book,
+    /// How many steps a sibling has made since the position.
+    pub(super) hops: u64,
 }
 
 #[derive(Serialize)]
@@ -136,12 +142,8 @@ struct MessageIn {
 #[serde(rename_all = "camelCase")]
 struct StateIn {
     version: u64,
-    global_data: GlobalIn,
-}
-
-#[derive(Deserialize)]
-struct GlobalIn {
-    mmate: Box<RawValue>,
+    /// The book under [`OWN`], and what stages of siblings have added.
+    global_data: BTreeMap<String, Box<RawValue>>,
 }
 
 impl FlowMessage {
@@ -154,13 +156,31 @@ impl FlowMessage {
             .map_err(|error| format!("this is no stage message of a workflow: {error}"))?;
         let state: StateIn = serde_json::from_str(&message.serialized_workflow_state)
             .map_err(|error| format!("its `serializedWorkflowState` cannot be read: {error}"))?;
-        let mut book: Book = serde_json::from_str(state.global_data.mmate.get())
-            .map_err(|error| format!("its `globalData.mmate` cannot be read: {error}"))?;
+        let mut added = state.global_data;
+        let own = added.remove(OWN).ok_or_else(|| {
+            format!("it has no `globalData.{OWN}`: this instance was not started by a service of this kind")
+        })?;
+        let mut book: Book = serde_json::from_str(own.get())
+            .map_err(|error| format!("its `globalData.{OWN}` cannot be read: {error}"))?;
         if let Some(payload) = message.payload {
             book.state = payload;
         }
+        add_to_state(&mut book, added).map_err(|error| {
+            format!("its `payload` cannot take what a stage has added: {error}")
+        })?;
         let position = state.version.saturating_sub(1);
-        Ok(Self { workflow: message.workflow_id, instance: message.instance_id, position, book })
+        let (workflow, instance) = (message.workflow_id, message.instance_id);
+        Ok(Self { workflow, instance, position, book, hops: 0 })
+    }
+
+    /// Takes the steps up to the one whose queue it came from for done: a sibling has run them, and has counted each.
+    pub(super) fn adopt(&mut self, graph: &Graph, step: usize) {
+        if self.book.back.is_some() || step <= self.book.step {
+            return;
+        }
+        self.hops = (step - self.book.step) as u64;
+        self.position = self.position.saturating_sub(self.hops);
+        self.book.run_elsewhere(graph, step);
     }
 
     /// Writes the message, and says its type and its queue.
@@ -251,6 +271,17 @@ impl FlowMessage {
             version: self.position + 1,
         })
     }
+}
+
+/// What a sibling's stage gives becomes part of the state, under its own name: `<stage>.<key>`.
+fn add_to_state(book: &mut Book, added: BTreeMap<String, Box<RawValue>>) -> serde_json::Result<()> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let mut state: BTreeMap<String, Box<RawValue>> = serde_json::from_str(book.state.get())?;
+    state.extend(added);
+    book.state = serde_json::value::to_raw_value(&state)?;
+    Ok(())
 }
 
 const fn is_done(end: End) -> bool {

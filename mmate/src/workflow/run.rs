@@ -42,7 +42,7 @@ impl Engine {
         let graph = self
             .graph_of(queue)
             .ok_or_else(|| format!("queue `{queue}` belongs to no workflow of this service"))?;
-        let message = FlowMessage::read(payload)?;
+        let mut message = FlowMessage::read(payload)?;
         if message.workflow != graph.entry.id {
             return Err(format!(
                 "a message of workflow `{}` came to queue `{queue}`, which belongs to `{}`",
@@ -58,6 +58,9 @@ impl Engine {
                 message.instance,
                 graph.entry.version + 1
             ));
+        }
+        if let Some(step) = graph.queues.iter().position(|known| known == queue) {
+            message.adopt(graph, step);
         }
         Ok((graph, message))
     }
@@ -86,6 +89,7 @@ impl Case<'_> {
             return self.commit(next).await;
         }
         if self.book.interruptions > self.engine.0.options.interruptions_max {
+            self.cancel_child().await;
             let next = self.give_up();
             return self.commit(next).await;
         }

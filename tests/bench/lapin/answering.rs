@@ -8,7 +8,9 @@ use ::lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use ::lapin::{Channel, Confirmation, Connection};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use super::asking::TIMEOUT;
 use super::inlet::Inlet;
 use super::question::{self, Letter};
 use crate::Result;
@@ -71,8 +73,10 @@ pub(crate) async fn answer(channel: &Channel, delivery: Delivery) -> Result<u64>
     let theirs = delivery.properties.correlation_id().clone();
     let Letter { body, properties, .. } = question::answer(&asked, &priced, theirs)?;
     let (to, options) = (asked.reply_to.into(), BasicPublishOptions::default());
-    let confirm = channel.basic_publish("".into(), to, options, &body, properties).await?;
-    check(confirm.await?)?;
+    // A broker that is low on memory or disk takes nothing and says nothing: no wait is without an end.
+    let sending =
+        async { channel.basic_publish("".into(), to, options, &body, properties).await?.await };
+    check(timeout(TIMEOUT, sending).await??)?;
     Ok(delivery.delivery_tag)
 }
 

@@ -64,7 +64,9 @@ macro_rules! through {
                 self.store.$name($($call),*).await
             })*
 
-            async fn close(&self) {}
+            async fn close(&self) {
+                self.store.close().await;
+            }
         }
     };
 }

@@ -64,9 +64,12 @@ fn plan_of(number: u64) -> Vec<Plan> {
     let mut plan = shape();
     let count = plan.len() as u64;
     for (stage, at) in plan.iter_mut().zip(0..) {
-        stage.act = if (number + at) % 5 == 0 { Act::FailOnce } else { Act::Do };
-        if number % 3 == 0 && number / 3 % count == at && stage.shape != Shape::Join("both") {
-            stage.act = if number % 2 == 0 { Act::Refuse } else { Act::Panic };
+        stage.act = if (number + at).is_multiple_of(5) { Act::FailOnce } else { Act::Do };
+        if number.is_multiple_of(3)
+            && number / 3 % count == at
+            && stage.shape != Shape::Join("both")
+        {
+            stage.act = if number.is_multiple_of(2) { Act::Refuse } else { Act::Panic };
         }
     }
     plan

@@ -84,11 +84,12 @@ impl World {
     ) {
         loop {
             let changed = self.1.notified();
-            let effects = self.lock();
-            // What may have had its effect is undone too.
-            let is_over = stages(&effects.applied, id) == *applied
-                && stages(&effects.undone, id).is_superset(undone);
-            drop(effects);
+            let is_over = {
+                let effects = self.lock();
+                // What may have had its effect is undone too.
+                stages(&effects.applied, id) == *applied
+                    && stages(&effects.undone, id).is_superset(undone)
+            };
             if is_over {
                 return;
             }

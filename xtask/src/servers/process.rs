@@ -23,18 +23,28 @@ const SHELL: &str = "/bin/sh";
 /// and reporting it to the watcher closes the pipe, and the program never runs.
 const GATE_SCRIPT: &str = r#"read -r go && exec "$@" </dev/null"#;
 
-/// Reads `watch PID` and `forget PID` until the pipe closes, which is when the owner stops or
-/// dies in whatever way; then kills what is still watched and removes the folder, if any.
+/// Reads `watch PID`, `polite PID` and `forget PID` until the pipe closes, which is when the owner stops or
+/// dies in whatever way; then kills what is still watched and removes the folder, if any. Those that
+/// are to be treated politely get SIGINT and five seconds first.
 const WATCHER_SCRIPT: &str = r#"
 trap '' HUP INT TERM
-pids=
+pids= polite=
 while read -r verb pid; do
+    [ "$verb" = polite ] && polite="$polite $pid" && continue
     rest=
     for p in $pids; do [ "$p" = "$pid" ] || rest="$rest $p"; done
     pids=$rest
     [ "$verb" = watch ] && pids="$pids $pid"
 done
-for p in $pids; do kill -s KILL -- "-$p"; done
+for p in $pids; do
+    looks=0
+    case " $polite " in *" $p "*) kill -s INT -- "-$p" ;; *) looks=50 ;; esac
+    while [ "$looks" -lt 50 ] && kill -s 0 -- "-$p"; do
+        looks=$((looks + 1))
+        sleep 0.1
+    done
+    kill -s KILL -- "-$p"
+done
 tries=0
 while [ -n "$1" ] && [ "$tries" -lt 10 ]; do
     # A process that is not quite dead may still write, so one removal may not be enough.
@@ -90,6 +100,15 @@ impl Guard {
             gate.write_all(b"go\n")?;
         }
         Ok(group)
+    }
+
+    /// Has a child that is left when the owner is gone be asked to end, by `SIGINT`, before it is killed.
+    ///
+    /// # Errors
+    ///
+    /// When the watcher is gone.
+    pub fn be_polite(&self, child: &ChildGroup) -> io::Result<()> {
+        self.order("polite", child.pid())
     }
 
     fn order(&self, verb: &str, pid: u32) -> io::Result<()> {

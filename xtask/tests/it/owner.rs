@@ -37,21 +37,29 @@ fn start_owner(task: &str) -> Owner {
     Owner { process, _output: output, traces }
 }
 
-fn dies_with_its_killed_owner(task: &str) {
-    let mut owner = start_owner(task);
-    owner.process.kill().expect("it is killed");
-    owner.process.wait().expect("it ends");
-    eventually("the server is gone", || owner.traces.are_all_gone());
-}
-
 #[test]
 fn a_node_dies_with_its_killed_owner() {
-    dies_with_its_killed_owner("broker");
+    let mut owner = start_owner("broker");
+    owner.process.kill().unwrap();
+    owner.process.wait().unwrap();
+    eventually("the node is gone", || owner.traces.are_all_gone());
 }
 
+/// Not only the processes: a server that is killed leaves shared memory behind, which stays until the machine ends.
 #[test]
 fn a_postgres_dies_with_its_killed_owner() {
-    dies_with_its_killed_owner("postgres");
+    let mut owner = start_owner("postgres");
+    let id = owner.traces.folder.join("data/postmaster.pid");
+    let id = std::fs::read_to_string(id).expect("the server's own notes");
+    // The seventh line has key and id of the segment.
+    let line = id.lines().nth(6).expect("a segment").to_owned();
+    let segment = line.split_whitespace().next_back().expect("its id").to_owned();
+    let segments = || std::fs::read_to_string("/proc/sysvipc/shm").expect("a list of segments");
+    let is_listed = || segments().split_whitespace().any(|word| word == segment);
+    assert!(is_listed(), "{segment}: {}", segments());
+    owner.process.kill().unwrap();
+    owner.process.wait().unwrap();
+    eventually("the server is gone", || owner.traces.are_all_gone() && !is_listed());
 }
 
 #[test]

@@ -7,10 +7,9 @@ use crate::model::Stage;
 pub(super) fn check(stages: &[&Stage], errors: &mut Errors) {
     for (index, stage) in stages.iter().enumerate() {
         let args = &stage.args;
-        let values = stage.branches(stages).len();
         if args.compensate.is_some()
             || args.irreversible.is_some()
-            || !stage.asks_for_services(values)
+            || !stage.asks_for_services(stages)
         {
             continue;
         }

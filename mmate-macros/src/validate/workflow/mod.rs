@@ -1,9 +1,10 @@
-//! Rules of `#[workflow]`: the block, its stages, the methods that they name, their groups.
+//! Rules of `#[workflow]`: the block, its stages, the methods that they name, their groups, what they wait for.
 
 mod complete;
 mod groups;
 mod named;
 mod stage;
+mod waits;
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
@@ -29,6 +30,7 @@ pub(crate) fn check(args: &WorkflowArgs, block: &ImplBlock, errors: &mut Errors)
         stage::check(stage, errors);
     }
     named::check(block, errors);
+    waits::check(block, errors);
     groups::check(&stages, errors);
     if args.complete.is_some() {
         complete::check(&stages, errors);

@@ -30,26 +30,35 @@ fn name(name: &Ident, errors: &mut Errors) {
 fn receiver(stage: &Stage, errors: &mut Errors) {
     let sig = &stage.item.sig;
     let (name, is_branch) = (&sig.ident, stage.args.parallel.is_some());
-    let wanted = if is_branch { "&self" } else { "&mut self" };
-    let found = Borrow::of(sig);
-    let (subject, help) = match found {
-        Borrow::Mutable if is_branch => (
+    let follow_up = stage.args.follow_up();
+    let looks_on = is_branch || follow_up.is_some();
+    let wanted = if looks_on { "&self" } else { "&mut self" };
+    let (subject, help) = match (Borrow::of(sig), follow_up) {
+        (Borrow::Mutable, Some(follow_up)) => (
+            format!(
+                "stage `{name}` asks, and the state changes when the answer is there: it takes `&self`"
+            ),
+            format!("write `&self`, and change the state in `{}`", follow_up.value),
+        ),
+        (Borrow::Mutable, None) if is_branch => (
             format!(
                 "branch `{name}` runs beside others, which see the same state: it takes `&self`"
             ),
             "write `&self`, and return the value for the join".to_owned(),
         ),
-        Borrow::Shared if !is_branch => (
+        (Borrow::Shared, _) if !looks_on => (
             format!("stage `{name}` changes the state: it takes `&mut self`"),
             "write `&mut self`; `&self` is for stages that run beside others, with `parallel = ..`"
                 .to_owned(),
         ),
-        Borrow::Owned => (format!("stage `{name}` borrows the state"), format!("write `{wanted}`")),
-        Borrow::None => (
+        (Borrow::Owned, _) => {
+            (format!("stage `{name}` borrows the state"), format!("write `{wanted}`"))
+        }
+        (Borrow::None, _) => (
             format!("stage `{name}` does not take the state"),
             format!("write `async fn {name}({wanted}, ..)`"),
         ),
-        Borrow::Mutable | Borrow::Shared => return,
+        (Borrow::Mutable | Borrow::Shared, _) => return,
     };
     let text = format!("{subject}\nhelp: {help}");
     match sig.receiver() {
@@ -127,6 +136,7 @@ fn pairs(stage: &Stage, errors: &mut Errors) {
     alone(key_of(&args.delay));
 }
 
-fn key_of<T>(value: &Option<Keyed<T>>) -> Option<&Ident> {
+/// The key of a value that is there.
+pub(super) fn key_of<T>(value: &Option<Keyed<T>>) -> Option<&Ident> {
     value.as_ref().map(|value| &value.key)
 }

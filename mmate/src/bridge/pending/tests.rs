@@ -12,7 +12,8 @@ static STOCK: MessageInfo = MessageInfo::new::<String>(Kind::Reply, "Stock", HER
 type One = Ticket<oneshot::Receiver<Delivery>>;
 
 fn enter(pending: &Pending, id: &str, correlation_id: &str, reply: &'static MessageInfo) -> One {
-    pending.enter(&Entry { id, correlation_id, reply: Some(reply) }).unwrap()
+    let flow = (id != correlation_id).then_some(correlation_id);
+    pending.enter(&Entry { id, flow, reply: Some(reply) }).unwrap()
 }
 
 /// A reply with these ids and nothing else that could tell what it answers.
@@ -118,7 +119,7 @@ fn a_closed_table_ends_all_waiting_and_takes_nobody() {
     let mut ticket = enter(&pending, "a", "a", &PRICE);
     pending.close();
     assert!(ticket.replies.try_recv().is_err());
-    assert!(pending.enter(&Entry { id: "b", correlation_id: "b", reply: None }).is_none());
+    assert!(pending.enter(&Entry { id: "b", flow: None, reply: None }).is_none());
 }
 
 #[test]

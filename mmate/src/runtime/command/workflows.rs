@@ -370,3 +370,53 @@ async fn wait(workflows: &Workflows, id: Uuid, timeout: Duration) -> Result<Stri
 const fn clear(on_terminal: bool) -> &'static str {
     if on_terminal { "\r\x1b[2K" } else { "" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::HistoryEvent;
+
+    const ID: &str = "11112222-3333-4444-8555-666677778888";
+
+    fn parse(arguments: &[&str]) -> std::result::Result<Action, clap::Error> {
+        let all = std::iter::once("workflows").chain(arguments.iter().copied());
+        Ok(request(&parser().try_get_matches_from(all)?).action)
+    }
+
+    #[test]
+    fn instances_are_named_by_their_id_and_listed_by_what_is_said() {
+        let id = Uuid::parse_str(ID).unwrap();
+        assert_eq!(parse(&["cancel", ID]).unwrap(), Action::Cancel(id));
+        assert_eq!(parse(&["show", ID, "--state"]).unwrap(), Action::Show { id, state: true });
+        assert_eq!(parse(&["graph", "order"]).unwrap(), Action::Graph("order".to_owned()));
+        let timeout = Duration::from_secs(600);
+        assert_eq!(parse(&["wait", ID, "--timeout", "10m"]).unwrap(), Action::Wait { id, timeout });
+        let listed = parse(&["list", "--status", "stuck", "--status", "running", "--limit", "5"]);
+        let statuses = vec![WorkflowStatus::Stuck, WorkflowStatus::Running];
+        let filter = InstanceFilter { statuses, limit: Some(5), ..InstanceFilter::default() };
+        assert_eq!(listed.unwrap(), Action::List(filter));
+        for wrong in [["cancel", "7"], ["list", "--status=lost"], ["list", "--limit=0"]] {
+            assert!(parse(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_history_is_a_table_or_a_line_of_json_each() {
+        let at = Timestamp::from_millisecond(1_500).unwrap();
+        let line = HistoryEntry::new(3, "charge", HistoryEvent::Retried, at)
+            .attempt(2)
+            .took(Duration::from_millis(40))
+            .because("no answer\nat all");
+        let table = shown_history(std::slice::from_ref(&line), false);
+        assert!(
+            table
+                .lines()
+                .nth(1)
+                .unwrap()
+                .ends_with("retried  charge  2        40ms  no answer at all"),
+            "{table}"
+        );
+        let json: Value = serde_json::from_str(&shown_history(&[line], true)).unwrap();
+        assert_eq!((json["event"].as_str(), json["tookMs"].as_u64()), (Some("retried"), Some(40)));
+    }
+}

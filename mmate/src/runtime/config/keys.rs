@@ -60,6 +60,11 @@ pub(super) const KEYS: &[Key] = &[
     key("workflows.lost_after", "1m"),
     // How often it is looked for such instances.
     key("workflows.check_every", "10s"),
+    // Stages that a sibling runs, like `order-processing.ship`: their queues are neither declared nor consumed here.
+    key("workflows.elsewhere", ""),
+    // What becomes of a boot when instances live on a version that the program lacks: `refuse`, or `leave` them to
+    // processes that have it, as during a rolling update.
+    key("workflows.missing", "refuse"),
     // How long ended instances are kept, and mail that nobody has read.
     key("workflows.keep", "30d"),
     // How errors of a class are tried again, where the handler says nothing: calls in all, the growth of

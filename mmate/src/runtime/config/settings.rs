@@ -60,6 +60,10 @@ pub struct Settings {
     pub workflows_lost_after: Duration,
     /// How often it is looked for such instances.
     pub workflows_check_every: Duration,
+    /// Whether instances whose version the program lacks are left to other processes.
+    pub workflows_leave_missing: bool,
+    /// Stages that a sibling runs.
+    pub workflows_elsewhere: Vec<String>,
     /// How long ended instances are kept.
     pub workflows_keep: Duration,
     /// What failures mean where neither the handler nor the error says it.
@@ -132,6 +136,8 @@ impl Settings {
             workflows_lease: read.duration("workflows.lease"),
             workflows_lost_after: read.duration("workflows.lost_after"),
             workflows_check_every: read.duration("workflows.check_every"),
+            workflows_leave_missing: read.leave_missing("workflows.missing"),
+            workflows_elsewhere: read.names("workflows.elsewhere"),
             workflows_keep: read.duration("workflows.keep"),
             retry: super::retries::read(config, &mut read.errors),
             queue_kind: read.queue_kind("queues.type"),
@@ -195,6 +201,15 @@ impl Reader<'_> {
             self.errors.push(ConfigError::wrong(key, "it is 0; at least 1 is needed"));
         }
         number
+    }
+
+    fn leave_missing(&mut self, key: &str) -> bool {
+        let word: String = self.get(key);
+        if !matches!(word.as_str(), "refuse" | "leave") {
+            let text = format!("it is `{word}`; write `refuse` or `leave`");
+            self.errors.push(ConfigError::wrong(key, &text));
+        }
+        word == "leave"
     }
 
     fn duration(&mut self, key: &str) -> Duration {

@@ -52,6 +52,12 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) ended: Text,
 }
 
+const HISTORY: &str = "select seq, position, stage, event, attempt, at, took, reason \
+     from mmate_workflow_history where instance = $1 order by seq";
+
+const MAIL: &str =
+    "select address, id, body, at from mmate_workflow_mail where address = $1 order by seq limit 1";
+
 impl Texts {
     pub(in crate::store) fn new(dialect: Dialect) -> Self {
         let clock = |place: u8| dialect.clock.replace("$n", &format!("${place}"));
@@ -86,9 +92,7 @@ impl Texts {
                  where id = $1 returning {COLUMNS}"
             )
             .into(),
-            history: "select seq, position, stage, event, attempt, at, took, reason \
-                 from mmate_workflow_history where instance = $1 order by seq"
-                .into(),
+            history: HISTORY.into(),
             live_versions: format!(
                 "select workflow, version, graph, count(*), {} from mmate_workflows \
                  where not ended group by workflow, version, graph",
@@ -103,9 +107,7 @@ impl Texts {
                  order by created_at, id limit $2"
             )
             .into(),
-            mail: "select address, id, body, at from mmate_workflow_mail where address = $1 \
-                 order by seq limit 1"
-                .into(),
+            mail: MAIL.into(),
             purge_mail: "delete from mmate_workflow_mail where seq in (select seq from \
                  mmate_workflow_mail where at < $1 order by seq limit $2) returning 1"
                 .into(),

@@ -364,7 +364,12 @@ impl WorkflowStore for Faulty {
         self.inner().retire(owner).await
     }
 
-    async fn wish(&self, id: Uuid, wish: Wish) -> Result<Option<Instance>, StoreError> {
+    async fn wish(
+        &self,
+        id: Uuid,
+        wish: Wish,
+        at: Timestamp,
+    ) -> Result<Option<Instance>, StoreError> {
         let inner = self.inner();
         let Some(mut current) = inner.get(id).await? else {
             let invented = NewInstance::new(id, "invented", 1, "", "{}".to_owned());
@@ -383,7 +388,7 @@ impl WorkflowStore for Faulty {
         if is_left_out || current.status.is_end() {
             return Ok(Some(current));
         }
-        inner.wish(id, wish).await
+        inner.wish(id, wish, at).await
     }
 
     async fn take_due(

@@ -27,7 +27,7 @@ const LOG_LINES_MAX: usize = 30;
 const USER: &str = "mmate";
 
 /// A PostgreSQL server that belongs to this value: dropping it shuts the server down and removes its data. Should
-/// the owning process die, the server is killed.
+/// the owning process die, the same happens.
 ///
 /// All methods take `&self`, so that tests can share a server.
 ///
@@ -194,7 +194,10 @@ impl PostgresServer {
         ] {
             command.args(["-c", setting]);
         }
-        self.guard.spawn(&mut command)
+        let server = self.guard.spawn(&mut command)?;
+        // A killed server leaves a segment of shared memory to the machine for good.
+        self.guard.be_polite(&server)?;
+        Ok(server)
     }
 
     /// A program in an environment without settings of other servers, its output in a file of the folder.
@@ -234,8 +237,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // A killed server would leave a segment of shared memory to the machine. What does not end by itself is
-        // killed with the fields.
+        // As politely as the guard would. What does not end by itself is killed with the fields.
         let _ = self.shut_down();
     }
 }
