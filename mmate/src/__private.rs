@@ -107,12 +107,12 @@ mod runtime_surface {
     pub use crate::reliability::{Backoff, BreakerPolicy, RatePolicy, RetryPolicy};
     pub use crate::transport::QueueKind;
     pub use crate::workflow::{
-        Asker, Asks, Begins, Branch, BranchResult, ChildWait, Coming, EndFor, EventFor, EventWait,
-        GivesAnything, GivesValue, JoinValue, OptionalJoinValue, ReplyFor, ReplyWait, Shape,
-        StageArgument, StageCall, StageEnd, StageEntry, StageResult, StageStarted, StateOf,
-        TakesAnything, TakesEnd, TakesEvent, TakesReply, Test, Tested, Undo, Wait, Workflow,
-        WorkflowEntry, begun, branch, changed, child_entry, coming, event_info, only_with_key,
-        produced, request_info, running, stage_argument, state_of, step,
+        Asker, Asking, Asks, Awaited, Beginning, Begins, Branch, BranchResult, ChildWait, Coming,
+        EndFor, EventFor, EventWait, GivesAnything, GivesValue, JoinValue, OptionalJoinValue,
+        ReplyFor, ReplyWait, Shape, StageArgument, StageCall, StageEnd, StageEntry, StageResult,
+        StageStarted, StateOf, TakesAnything, TakesEnd, TakesEvent, TakesReply, Test, Tested, Undo,
+        Wait, Workflow, WorkflowEntry, asking, beginning, branch, changed, coming, event_info,
+        only_with_key, produced, running, stage_argument, state_of, step,
     };
 
     /// The first parameter of a handler: its description, and how it is taken.

@@ -85,8 +85,10 @@ impl Shim<'_> {
                 __mmate::changed::<_, #returned>(__MMATE_STATE.give, &state, result)
             },
             Keeps::Value => quote_spanned!(local=> __mmate::produced::<#returned>(result)),
-            Keeps::Request => quote_spanned!(local=> asker.ask::<#returned>(result)),
-            Keeps::Child => quote_spanned!(local=> __mmate::begun::<#returned>(result)),
+            Keeps::Request => {
+                quote_spanned!(local=> (__mmate::asking::<#returned>().end)(asker, result))
+            }
+            Keeps::Child => quote_spanned!(local=> (__mmate::beginning::<#returned>().end)(result)),
         };
         let asker = (self.keeps == Keeps::Request)
             .then(|| quote_spanned!(local=> let asker = __mmate::Asker::of(call)?;));

@@ -48,12 +48,11 @@ fn key_fn(index: usize, field: &Ident) -> TokenStream {
     let shim = format_ident!("__mmate_key_{index}");
     let local = Span::mixed_site();
     // Blamed at the field: that it is not there, and that it has no text.
-    let state = quote_spanned!(local=> state);
-    let value = quote_spanned!(field.span()=> .#field);
-    let reference = quote_spanned!(field.span()=> &);
+    let state = Ident::new("state", field.span().resolved_at(local));
+    let value = quote_spanned!(field.span()=> &#state.#field);
     quote_spanned! {local=>
         fn #shim(state: &::core::primitive::str) -> __mmate::StageEnd {
-            (__MMATE_STATE.read)(state).map(|state| __mmate::key(#reference #state #value))
+            (__MMATE_STATE.read)(state).map(|state| __mmate::key(#value))
         }
     }
 }
@@ -92,11 +91,11 @@ pub(super) fn options(state: &Type, stage: &Stage, index: usize) -> Option<Token
     let returned = written_out(return_type(&stage.item), state);
     let wait = if args.reply.is_some() {
         quote_spanned! {local=>
-            Reply(__mmate::ReplyWait::new(#ask, __mmate::request_info::<#returned>()))
+            Reply(__mmate::ReplyWait::new(#ask, __mmate::asking::<#returned>().request))
         }
     } else {
         quote_spanned! {local=>
-            Child(__mmate::ChildWait::new(#ask, __mmate::child_entry::<#returned>))
+            Child(__mmate::ChildWait::new(#ask, __mmate::beginning::<#returned>().workflow))
         }
     };
     Some(quote!(.wait(__mmate::Wait::#wait) #within))

@@ -39,12 +39,19 @@ pub(crate) struct StageArgs {
     pub(crate) reply: Option<Keyed<Ident>>,
     pub(crate) ended: Option<Keyed<Ident>>,
     pub(crate) within: Option<Keyed<Millis>>,
+    /// Keys whose values could not be read, which has been reported.
+    pub(crate) unread: Vec<Ident>,
 }
 
 impl StageArgs {
     /// Whether its join may find no value of it.
     pub(crate) const fn may_give_nothing(&self) -> bool {
         self.when.is_some() || self.continue_on_failure.is_some()
+    }
+
+    /// Whether one of these keys was meant, and its value could not be read.
+    pub(crate) fn has_unread(&self, keys: &[&str]) -> bool {
+        self.unread.iter().any(|unread| keys.iter().any(|key| unread == key))
     }
 
     /// The method that takes what comes for a stage that asks, or starts a workflow.

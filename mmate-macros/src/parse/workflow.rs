@@ -61,7 +61,8 @@ pub(crate) fn workflow_args(tokens: TokenStream, errors: &mut Errors) -> Workflo
 pub(super) fn stage_args(tokens: TokenStream, errors: &mut Errors) -> StageArgs {
     let mut args = StageArgs::default();
     read_args(tokens, &STAGE_KEYS, errors, |key, input, errors| {
-        read_stage_key(&mut args, key, input, errors)
+        let ident = key.ident.clone();
+        read_stage_key(&mut args, key, input, errors).inspect_err(|_| args.unread.push(ident))
     });
     args
 }

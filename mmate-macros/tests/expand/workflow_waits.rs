@@ -66,7 +66,7 @@ const _: () = {
         let __0 = (__mmate::stage_argument::<StageKey>().take)(call)?;
         __mmate::running(async move {
             let result = __mmate::step::<_>(<OrderFlow>::reserve(&state, __0)).await;
-            asker.ask::<Result<ReserveStock>>(result)
+            (__mmate::asking::<Result<ReserveStock>>().end)(asker, result)
         })
     }
     #[cfg(feature = "stock")]
@@ -91,7 +91,7 @@ const _: () = {
         let state = (__MMATE_STATE.take)(call)?;
         __mmate::running(async move {
             let result = __mmate::step::<_>(<OrderFlow>::ship(&state)).await;
-            __mmate::begun::<Result<Vec<OrderFlow>, Failure>>(result)
+            (__mmate::beginning::<Result<Vec<OrderFlow>, Failure>>().end)(result)
         })
     }
     fn __mmate_stage_3(call: &__mmate::StageCall<'_>) -> __mmate::StageStarted {
@@ -166,7 +166,7 @@ const _: () = {
                 __mmate::Wait::Reply(
                     __mmate::ReplyWait::new(
                         __mmate_ask_2,
-                        __mmate::request_info::<Result<ReserveStock>>(),
+                        __mmate::asking::<Result<ReserveStock>>().request,
                     ),
                 ),
             )
@@ -183,7 +183,7 @@ const _: () = {
                 __mmate::Wait::Child(
                     __mmate::ChildWait::new(
                         __mmate_ask_3,
-                        __mmate::child_entry::<Result<Vec<OrderFlow>, Failure>>,
+                        __mmate::beginning::<Result<Vec<OrderFlow>, Failure>>().workflow,
                     ),
                 ),
             ),

@@ -6,27 +6,26 @@ use std::marker::PhantomData;
 
 use super::ask::{Asks, Begins, ChildEnd};
 use super::call::{StageCall, read};
-use super::definition::{Workflow, WorkflowEntry};
+use super::definition::Workflow;
 use super::instance::Ended;
 use crate::contract::{Event, Message, MessageInfo, Request};
 use crate::handler::{HandlerError, HandlerResult};
 
+/// What a stage may wait for with `wait_for`.
+#[diagnostic::on_unimplemented(
+    message = "a stage cannot wait for `{Self}`",
+    label = "not an event",
+    note = "a stage waits for what is published: declare it with `#[message(event, key = ..)]`; for the answer to a command or a query there is `reply = ..`"
+)]
+pub trait Awaited: Event {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Event> Awaited for E {}
+
 /// The description of an event that a stage waits for.
 #[must_use]
-pub const fn event_info<E: Event>() -> &'static MessageInfo {
+pub const fn event_info<E: Awaited>() -> &'static MessageInfo {
     E::INFO
-}
-
-/// The description of what a stage asks.
-#[must_use]
-pub const fn request_info<R: Asks>() -> &'static MessageInfo {
-    <R::Request as Message>::INFO
-}
-
-/// The workflow that a stage starts.
-#[must_use]
-pub fn child_entry<R: Begins>() -> &'static WorkflowEntry {
-    <R::State as Workflow>::ENTRY
 }
 
 /// Refuses an event without a key, while the user's crate is compiled: nobody could tell for which instance it is.
@@ -43,7 +42,7 @@ pub const fn only_with_key(event: &MessageInfo) {
 
 /// The first parameter of a stage that waits for the event `E`.
 #[diagnostic::on_unimplemented(
-    message = "a stage that waits for `{E}` does not take a `{Self}` first",
+    message = "a stage that waits for `{E}` does not take `{Self}` first",
     label = "not the event that it waits for",
     note = "the first parameter is the event, or an `Option` of it: then the method is also called, with `None`, when nothing came `within` the time"
 )]
@@ -71,7 +70,7 @@ impl<E: Event> EventFor<E> for Option<E> {
 
 /// The first parameter of the method that takes the reply `T`.
 #[diagnostic::on_unimplemented(
-    message = "the reply that comes is a `{T}`, and the method does not take it as `{Self}`",
+    message = "the reply that comes is `{T}`, and the method takes `{Self}`",
     label = "not the reply of the request",
     note = "the first parameter is what the request names as `reply = ..`; what else a stage may ask for comes after it"
 )]
@@ -92,7 +91,7 @@ impl<T: Message> ReplyFor<T> for T {
 
 /// The first parameter of the method that takes the end of the workflow `W`.
 #[diagnostic::on_unimplemented(
-    message = "what comes is the end of `{W}`, and the method does not take it as `{Self}`",
+    message = "what comes is the end of `{W}`, and the method takes `{Self}`",
     label = "not the end of the workflow that was started",
     note = "the first parameter is `Ended<W>`, where `W` is what the starting method returns; what else a stage may ask for comes after it"
 )]
@@ -144,34 +143,41 @@ impl<E: Event> TakesEvent<E> for Coming<E> {
 }
 
 /// Takes a reply. The compiler finds it before [`TakesAnything`].
-pub trait TakesReply<T> {
+pub trait TakesReply {
+    /// The type of the reply.
+    type Reply;
+
     /// The reply.
     ///
     /// # Errors
     /// If what came is none.
-    fn reply<P: ReplyFor<T>>(self, call: &StageCall<'_>) -> HandlerResult<P>;
+    fn reply<P: ReplyFor<Self::Reply>>(self, call: &StageCall<'_>) -> HandlerResult<P>;
 }
 
-impl<R: Asks> TakesReply<<R::Request as Request>::Reply> for Coming<R> {
-    fn reply<P: ReplyFor<<R::Request as Request>::Reply>>(
-        self,
-        call: &StageCall<'_>,
-    ) -> HandlerResult<P> {
+impl<R: Asks> TakesReply for Coming<R> {
+    type Reply = <R::Request as Request>::Reply;
+
+    fn reply<P: ReplyFor<Self::Reply>>(self, call: &StageCall<'_>) -> HandlerResult<P> {
         P::from_mail(call.value(0).ok_or_else(nothing)?)
     }
 }
 
 /// Takes the end of a workflow. The compiler finds it before [`TakesAnything`].
-pub trait TakesEnd<W> {
+pub trait TakesEnd {
+    /// The state of the workflow.
+    type State;
+
     /// The end.
     ///
     /// # Errors
     /// If what came is none.
-    fn end<P: EndFor<W>>(self, call: &StageCall<'_>) -> HandlerResult<P>;
+    fn end<P: EndFor<Self::State>>(self, call: &StageCall<'_>) -> HandlerResult<P>;
 }
 
-impl<R: Begins> TakesEnd<R::State> for Coming<R> {
-    fn end<P: EndFor<R::State>>(self, call: &StageCall<'_>) -> HandlerResult<P> {
+impl<R: Begins> TakesEnd for Coming<R> {
+    type State = R::State;
+
+    fn end<P: EndFor<Self::State>>(self, call: &StageCall<'_>) -> HandlerResult<P> {
         P::from_mail(call.value(0).ok_or_else(nothing)?)
     }
 }

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::call::StageCall;
-use super::definition::{StageEnd, Workflow, WorkflowState as _};
+use super::definition::{StageEnd, Workflow, WorkflowEntry, WorkflowState as _};
 use super::instance::Failure;
-use crate::contract::Request;
+use crate::contract::{Message, MessageInfo, Request};
 use crate::handler::{Context, FromContext, HandlerError, HandlerResult};
 use crate::publish::{PublishOptions, Publisher};
 use crate::store::WorkflowStatus;
@@ -42,12 +42,8 @@ impl Asker {
         Ok(Self { context, to })
     }
 
-    /// Keeps the request that the method has given: it leaves with what the stage published, before the stage is durable
-    /// as asked.
-    ///
-    /// # Errors
-    /// The method's own, or that the request cannot be written.
-    pub fn ask<R: Asks>(self, result: R) -> StageEnd {
+    /// Keeps the request: it leaves with what the stage published, before the stage is durable as asked.
+    fn keep<R: Asks>(self, result: R) -> StageEnd {
         let request = result.into_request()?;
         let publisher = Publisher::from_context(&self.context)?;
         let mut options = PublishOptions::default();
@@ -58,6 +54,39 @@ impl Asker {
         let outgoing = publisher.encode_from(&request, options, Some(self.context.origin()))?;
         self.context.keep(outgoing).map_err(HandlerError::msg)?;
         Ok("null".to_owned())
+    }
+}
+
+/// A method that asks.
+#[derive(Debug)]
+pub struct Asking<R> {
+    /// The description of the request.
+    pub request: &'static MessageInfo,
+    /// The end of the method: the request that it has given is kept.
+    pub end: fn(Asker, R) -> StageEnd,
+}
+
+/// The witness that a method may ask by what it returns.
+#[must_use]
+pub const fn asking<R: Asks>() -> Asking<R> {
+    Asking { request: <R::Request as Message>::INFO, end: Asker::keep }
+}
+
+/// A method that starts another workflow.
+#[derive(Debug)]
+pub struct Beginning<R> {
+    /// The workflow. A function, since workflows may start each other.
+    pub workflow: fn() -> &'static WorkflowEntry,
+    /// The end of the method: the state that the workflow begins with.
+    pub end: fn(R) -> StageEnd,
+}
+
+/// The witness that a method may start a workflow by what it returns.
+#[must_use]
+pub const fn beginning<R: Begins>() -> Beginning<R> {
+    Beginning {
+        workflow: || <R::State as Workflow>::ENTRY,
+        end: |result| result.into_state().and_then(|state| state.write()),
     }
 }
 
@@ -111,14 +140,6 @@ impl<W: Workflow, E: Into<Box<dyn StdError + Send + Sync>>> Begins for Result<W,
     fn into_state(self) -> HandlerResult<W> {
         self.map_err(|error| HandlerError::from_boxed(error.into()))
     }
-}
-
-/// The end of a method that starts another workflow: the state that it begins with.
-///
-/// # Errors
-/// The method's own, or that the state cannot be written.
-pub fn begun<R: Begins>(result: R) -> StageEnd {
-    result.into_state().and_then(|state| state.write())
 }
 
 /// How the end of an instance is told to the one that has started it.

@@ -54,10 +54,10 @@ mod result;
 mod run;
 
 pub use arrival::{
-    Coming, EndFor, EventFor, ReplyFor, TakesAnything, TakesEnd, TakesEvent, TakesReply,
-    child_entry, coming, event_info, only_with_key, request_info,
+    Awaited, Coming, EndFor, EventFor, ReplyFor, TakesAnything, TakesEnd, TakesEvent, TakesReply,
+    coming, event_info, only_with_key,
 };
-pub use ask::{Asker, Asks, Begins, begun};
+pub use ask::{Asker, Asking, Asks, Beginning, Begins, asking, beginning};
 pub use call::{StageArgument, StageCall, StateOf, running, stage_argument, state_of, step};
 #[cfg(feature = "testing")]
 pub use checkpoint::Checkpoints;

@@ -160,7 +160,7 @@ fn values(group: &Group<'_>, stages: &[&Stage], errors: &mut Errors) {
 }
 
 /// Whether a type is of those that a stage asks for, by its name.
-fn is_asked_for(ty: &Type) -> bool {
+pub(super) fn is_asked_for(ty: &Type) -> bool {
     const NAMES: [&str; 8] =
         ["Bridge", "Config", "Context", "Headers", "Publisher", "StageInfo", "StageKey", "State"];
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| {

@@ -31,6 +31,9 @@ fn receiver(stage: &Stage, errors: &mut Errors) {
     let sig = &stage.item.sig;
     let (name, is_branch) = (&sig.ident, stage.args.parallel.is_some());
     let follow_up = stage.args.follow_up();
+    if stage.args.has_unread(&["reply", "ended"]) {
+        return;
+    }
     let looks_on = is_branch || follow_up.is_some();
     let wanted = if looks_on { "&self" } else { "&mut self" };
     let (subject, help) = match (Borrow::of(sig), follow_up) {

@@ -1,7 +1,9 @@
 //! Rules of stages that wait: for an event, for a reply, for the end of a workflow.
 
 use proc_macro2::Ident;
+use quote::ToTokens as _;
 
+use super::groups::is_asked_for;
 use super::stage::{key_of, value_of};
 use crate::diagnostics::{Errors, nearest};
 use crate::model::{Borrow, FnItem, ImplBlock, Stage, StageArgs};
@@ -31,6 +33,9 @@ pub(super) fn check(block: &ImplBlock, errors: &mut Errors) {
 
 /// Which keys go together. False if it is unclear what the stage waits for.
 fn keys(args: &StageArgs, errors: &mut Errors) -> bool {
+    if args.has_unread(&["wait_for", "reply", "ended"]) {
+        return false;
+    }
     let waits = [key_of(&args.wait_for), key_of(&args.reply), key_of(&args.ended)];
     let mut waits = waits.into_iter().flatten();
     let Some(first) = waits.next() else {
@@ -43,7 +48,7 @@ fn keys(args: &StageArgs, errors: &mut Errors) -> bool {
         return false;
     }
     match (&args.wait_for, &args.key) {
-        (Some(wait_for), None) => {
+        (Some(wait_for), None) if !args.has_unread(&["key"]) => {
             let text = "`wait_for` needs to know which event is for which instance\nhelp: write `key = ..` too, with the field of \
                         the state that equals the event's own key";
             errors.at(wait_for.key.span(), text);
@@ -107,7 +112,18 @@ fn event(stage: &Stage, errors: &mut Errors) {
         errors.at(name.span(), text);
         return;
     };
-    if stage.takes_nothing_for_an_event() && stage.args.within.is_none() {
+    let event = stage.args.wait_for.as_ref().map(|event| event.value.to_token_stream());
+    let is_event =
+        event.is_some_and(|event| event.to_string() == first.to_token_stream().to_string());
+    if is_asked_for(first) && !is_event {
+        let text = format!(
+            "stage `{name}` takes the event that it waits for first\nhelp: write `async fn {name}(&mut self, event: .., ..)`"
+        );
+        errors.on(first, text);
+    } else if stage.takes_nothing_for_an_event()
+        && stage.args.within.is_none()
+        && !stage.args.has_unread(&["within"])
+    {
         let text = "this is never `None`, since nothing ends the wait\nhelp: write `within = \"24h\"`, or take the event without \
                     `Option`";
         errors.on(first, text);
@@ -197,7 +213,11 @@ fn follow_up(stage: &Stage, method: &FnItem, errors: &mut Errors) {
             errors.at(name.span(), format!("follow-up `{name}` does not take the state\n{help}"));
         }
     }
-    if method.parameters().next().is_none() {
-        errors.at(name.span(), format!("follow-up `{name}` does not take {what}\n{help}"));
+    match method.parameters().next() {
+        None => errors.at(name.span(), format!("follow-up `{name}` does not take {what}\n{help}")),
+        Some(first) if is_asked_for(first) => {
+            errors.on(first, format!("follow-up `{name}` takes {what} first\n{help}"));
+        }
+        Some(_) => {}
     }
 }

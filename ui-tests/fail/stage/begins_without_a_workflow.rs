@@ -1,0 +1,30 @@
+use mmate::workflow::Ended;
+use mmate::{payload, workflow};
+
+#[payload]
+pub struct ShippingFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl ShippingFlow {
+    #[stage]
+    async fn go(&mut self) {}
+}
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(ended = shipped)]
+    async fn ship(&self) {}
+
+    async fn shipped(&mut self, ended: Ended<ShippingFlow>) {
+        self.order_id = ended.state.order_id;
+    }
+}
+
+fn main() {}

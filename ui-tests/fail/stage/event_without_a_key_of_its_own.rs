@@ -1,0 +1,21 @@
+use mmate::{message, payload, workflow};
+
+#[message(event)]
+pub struct OrderPaid {
+    pub order_id: String,
+}
+
+#[payload]
+pub struct OrderFlow {
+    pub order_id: String,
+}
+
+#[workflow]
+impl OrderFlow {
+    #[stage(wait_for = OrderPaid, key = order_id)]
+    async fn paid(&mut self, event: OrderPaid) {
+        self.order_id = event.order_id;
+    }
+}
+
+fn main() {}
