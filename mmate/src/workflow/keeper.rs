@@ -108,7 +108,10 @@ impl Engine {
             ..InstanceFilter::default()
         };
         for instance in store.list(&filter).await? {
-            self.say_where(&instance).await?;
+            // Those of other services may be in the same store.
+            if self.graph(&instance.workflow, Some(instance.version)).is_some() {
+                self.say_where(&instance).await?;
+            }
         }
         Ok(())
     }
