@@ -43,7 +43,23 @@ pub(super) fn graphs(
             }
         }
     }
+    missing_children(&graphs, errors);
     graphs
+}
+
+/// What a stage starts must be there to be started.
+fn missing_children(graphs: &[Graph], errors: &mut BootErrors) {
+    for graph in graphs {
+        for (stage, child) in graph.children() {
+            if graphs.iter().all(|other| other.entry.id != child.id) {
+                errors.push(format!(
+                    "stage `{stage}` of workflow `{}` starts `{}`, which is no workflow of this app\nhelp: give it to the app, too: \
+                     `.workflow::<{}>()`\n{}",
+                    graph.entry.id, child.id, child.name, graph.entry.location
+                ));
+            }
+        }
+    }
 }
 
 /// What the boot has made of an app's workflows.
