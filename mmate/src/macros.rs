@@ -324,6 +324,11 @@ pub use mmate_macros::workflow;
 /// | `delay = "1h"` | none | how long the workflow waits before it; nothing is held meanwhile, and the wait outlives restarts |
 /// | `parallel = checks` | it runs alone | it is a branch of this group |
 /// | `join = checks` | it runs alone | it takes the values of the branches of this group |
+/// | `wait_for = PaymentReceived` | it begins at once | it waits for this event |
+/// | `key = order_id` | needed with `wait_for` | the field of the state that equals the event's own key |
+/// | `reply = reserved` | it asks nobody | its method gives a request; this method of the block takes the reply |
+/// | `ended = shipped` | it starts nothing | its method gives the state of another workflow; this method of the block takes its end |
+/// | `within = "24h"` | it waits without limit | how long it waits, with any of these three |
 ///
 /// `delay` and `repeat` are for stages that run alone. The names of methods and groups are written as they are, without quotes.
 ///
@@ -373,6 +378,114 @@ pub use mmate_macros::workflow;
 ///     }
 /// }
 /// ```
+///
+/// # Stages that wait
+///
+/// A stage may wait for an event, for the reply of another service, or for the end of another workflow. While it waits there is
+/// nothing but the instance in the store: no task, no message, no lock; restarts do not matter. So an app with such a stage needs
+/// `workflows.store`, and does not start without. A stage that waits is neither repeated nor part of a group; `when` decides whether
+/// it asks and waits at all.
+///
+#[cfg_attr(feature = "runtime", doc = "```")]
+#[cfg_attr(not(feature = "runtime"), doc = "```ignore")]
+/// use mmate::prelude::*;
+/// use mmate::store::WorkflowStatus;
+///
+/// #[message(event, key = order_id)]
+/// pub struct PaymentReceived {
+///     pub order_id: String,
+/// }
+///
+/// #[message(command, service = "stock", reply = StockReserved)]
+/// pub struct ReserveStock {
+///     pub order_id: String,
+///     pub key: String,
+/// }
+///
+/// #[message(command, service = "stock")]
+/// pub struct ReleaseStock {
+///     pub key: String,
+/// }
+///
+/// #[message(reply)]
+/// pub struct StockReserved {
+///     pub shelf: u32,
+/// }
+///
+/// #[payload]
+/// pub struct OrderFlow {
+///     pub order_id: String,
+///     pub shelf: Option<u32>,
+///     pub is_paid: bool,
+/// }
+///
+/// #[workflow]
+/// impl OrderFlow {
+///     #[stage(reply = reserved, within = "2m", compensate = release)]
+///     async fn reserve(&self, key: StageKey) -> Result<ReserveStock> {
+///         Ok(ReserveStock { order_id: self.order_id.clone(), key: key.to_string() })
+///     }
+///
+///     async fn reserved(&mut self, reply: StockReserved) {
+///         self.shelf = Some(reply.shelf);
+///     }
+///
+///     #[stage(wait_for = PaymentReceived, key = order_id, within = "24h")]
+///     async fn paid(&mut self, event: Option<PaymentReceived>) {
+///         self.is_paid = event.is_some();
+///     }
+///
+///     #[stage(ended = shipped, within = "3d", when = is_due, irreversible)]
+///     async fn ship(&self) -> Result<Shipping> {
+///         Ok(Shipping { order_id: self.order_id.clone() })
+///     }
+///
+///     async fn shipped(&mut self, ended: Ended<Shipping>) -> Result {
+///         match ended.status {
+///             WorkflowStatus::Completed => Ok(()),
+///             status => Err(Reject::new("NOT_SHIPPED", status.to_string()).into()),
+///         }
+///     }
+///
+///     async fn release(&mut self, key: StageKey, publisher: Publisher) -> Result {
+///         publisher.send(ReleaseStock { key: key.to_string() }).await?;
+///         Ok(())
+///     }
+///
+///     fn is_due(&self) -> bool {
+///         self.is_paid
+///     }
+/// }
+///
+/// #[payload]
+/// pub struct Shipping {
+///     pub order_id: String,
+/// }
+///
+/// #[workflow]
+/// impl Shipping {
+///     #[stage]
+///     async fn pack(&mut self) {}
+/// }
+/// ```
+///
+/// **An event** (`wait_for`, `key`) is for the instances whose field has the text of the event's own key, the one that
+/// `#[message(event, key = ..)]` names. One that comes before the instance waits is kept for it, as long as `workflows.keep` says. The method
+/// takes `&mut self` and the event, or an `Option` of it; further parameters follow.
+///
+/// **A reply** (`reply`): the stage's method takes `&self`, since the state changes when the answer is there, and returns `Result<M>`,
+/// or `Result<M, E>`, where `M` is a message with `reply = ..`. It leaves once the method has succeeded, and has the same id in every
+/// attempt. The other method takes `&mut self` and the reply; further parameters follow. It is no stage, undoes none, and takes the
+/// reply of one stage only. If the other side refuses (`Reject`), the stage has failed, and is not undone.
+///
+/// **The end of a workflow** (`ended`): the same with the state of a workflow of the same app. The other method takes `&mut self` and
+/// [`Ended<W>`](crate::workflow::Ended), however it ended: completed, undone or cancelled. If the instance is cancelled, or waits no
+/// longer, the workflow that it has started is cancelled.
+///
+/// **Nothing came `within` the time**: the stage has failed, unless its method takes an `Option`, which is `None` then. What was asked, or
+/// started, may have been done, so the stage counts as one whose outcome is unknown: `compensate` is called for it too. For an
+/// event there is nothing to undo. `timeout` and `retry` are about the methods, each by itself; what came is kept until its method has
+/// succeeded or failed for good.
 #[doc(inline)]
 pub use mmate_macros::stage;
 

@@ -18,7 +18,7 @@
 #![forbid(unsafe_code)]
 
 use mmate::handler::{Context, HandlerResult, State};
-use mmate::workflow::StageKey;
+use mmate::workflow::{Ended, StageKey};
 use mmate::{MessageError, handler, message, payload, provider, workflow};
 
 /// Asks for an order.
@@ -38,7 +38,7 @@ pub struct OrderPlaced {
 }
 
 /// Nobody in this program makes or reads one.
-#[message(event)]
+#[message(event, key = order_id)]
 struct OrderCreated {
     order_id: String,
 }
@@ -150,6 +150,32 @@ impl OrderFlow {
     #[stage(repeat = has_more, delay = "1h")]
     async fn pack(&mut self) {
         self.parcels -= 1;
+    }
+
+    #[stage(wait_for = OrderCreated, key = order_id)]
+    async fn created(&mut self, event: OrderCreated) {
+        self.order_id = event.order_id;
+    }
+
+    #[stage(reply = placed, irreversible, within = "1m")]
+    async fn place(&self) -> HandlerResult<CreateOrder> {
+        Ok(CreateOrder { customer_id: self.order_id.clone(), note: None })
+    }
+
+    async fn placed(&mut self, _: OrderPlaced) {}
+
+    /// Changes nothing and cannot fail.
+    ///
+    /// # Errors
+    /// Never.
+    #[stage(ended = ended, irreversible)]
+    pub async fn again(&self) -> HandlerResult<Self> {
+        Ok(self.clone())
+    }
+
+    /// Changes nothing and cannot fail.
+    pub async fn ended(&mut self, ended: Ended<Self>) {
+        drop(ended);
     }
 
     async fn release(&mut self, orders: State<Orders>) -> HandlerResult {

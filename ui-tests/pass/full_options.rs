@@ -3,7 +3,7 @@
 use mmate::handler::{Context, HandlerResult as Result, State};
 use mmate::publish::Publisher;
 use mmate::reliability::MessageError as _;
-use mmate::workflow::{StageInfo, StageKey};
+use mmate::workflow::{Ended, StageInfo, StageKey};
 use mmate::{MessageError, handler, message, payload, provider, workflow};
 
 const PREFETCH: u16 = 64;
@@ -149,6 +149,7 @@ const RUNNING: u16 = 5;
 #[payload]
 pub struct OrderFlow {
     pub order_id: String,
+    pub number: u64,
     pub parcels: u32,
 }
 
@@ -201,6 +202,55 @@ impl OrderFlow {
     async fn pack(self: &mut Self, _: Option<Publisher>) {
         self.parcels -= 1;
     }
+
+    #[stage(wait_for = OrderCreated, key = number, within = "1d", compensate = look, timeout = "1s", retry(attempts = 2),
+            when = is_abroad, continue_on_failure)]
+    async fn created(&mut self, event: OrderCreated, info: StageInfo) -> Result<(), OrderError> {
+        let _ = (event, info);
+        Ok(())
+    }
+
+    #[stage(wait_for = self::OrderCreated, key = order_id, within = "1h 30m")]
+    async fn created_or_not(&mut self, _: Option<OrderCreated>) {}
+
+    #[stage(reply = placed, delay = "1m", within = "2m", compensate = release, timeout = "5s", retry(attempts = 2))]
+    async fn place(&self, orders: State<Orders>, key: StageKey) -> Result<CreateOrder, OrderError> {
+        let _ = (orders, key);
+        Ok(CreateOrder { customer_id: self.order_id.clone(), items: Vec::new(), note: None })
+    }
+
+    async fn placed(&mut self, OrderPlaced { order_id }: OrderPlaced, clock: State<Clock>) -> Result {
+        let _ = clock;
+        self.order_id = order_id;
+        Ok(())
+    }
+
+    #[stage(reply = found, irreversible)]
+    async fn find(&self) -> Result<FindOrder> {
+        Ok(FindOrder {})
+    }
+
+    async fn found(self: &mut Self, _: OrderPlaced) {}
+
+    #[stage(ended = ended, compensate = look)]
+    async fn again(&self) -> Result<Self> {
+        Ok(self.clone())
+    }
+
+    async fn ended(&mut self, ended: Ended<Self>) {
+        self.order_id = ended.state.order_id;
+    }
+
+    #[cfg(any())]
+    #[mmate::stage(wait_for = NotThere, key = not_there, within = "1h")]
+    async fn waits_not_there(&mut self, of_a_type: NotThere) {}
+
+    #[cfg(any())]
+    #[mmate::stage(reply = reply_not_there)]
+    async fn asks_not_there(&self) -> NotThere {}
+
+    #[cfg(any())]
+    async fn reply_not_there(&mut self, of_a_type: NotThere) {}
 
     #[cfg(any())]
     #[mmate::stage(compensate = undo_not_there, when = not_there_either)]
@@ -330,8 +380,10 @@ fn workflows() {
     assert_eq!((entry.timeout_ms, entry.prefix), (Some(600_000), Some("ecommerce.workflow.")));
     assert_eq!((entry.concurrency, entry.events), (Some(10), true));
     let names: Vec<&str> = entry.stages.iter().map(|stage| stage.name).collect();
-    assert_eq!(names, ["validate", "reserve", "credit", "customs", "weigh", "judge", "pack"]);
-    let [validate, reserve, credit, customs, weigh, judge, pack] = entry.stages else { panic!("seven stages") };
+    let (at_once, waiting) = names.split_at(7);
+    assert_eq!(at_once, ["validate", "reserve", "credit", "customs", "weigh", "judge", "pack"]);
+    assert_eq!(waiting, ["created", "created_or_not", "place", "find", "again"]);
+    let [validate, reserve, credit, customs, weigh, judge, pack, ..] = entry.stages else { panic!("more stages") };
     assert_eq!((validate.docs, reserve.line - validate.line), ("Is all there?", 5));
     assert!(validate.can_fail && reserve.can_fail);
     assert_eq!(reserve.timeout_ms, Some(20_000));
@@ -345,12 +397,32 @@ fn workflows() {
     assert_eq!(customs.when.map(|test| test.name), Some("is_abroad"));
     assert_eq!((pack.repeat.map(|test| test.name), pack.delay_ms), (Some("has_more"), Some(3_600_000)));
     let has_more = pack.repeat.unwrap().test;
-    assert!(has_more(r#"{"orderId":"7","parcels":1}"#).unwrap());
-    assert!(!has_more(r#"{"orderId":"7","parcels":0}"#).unwrap());
+    assert!(has_more(r#"{"orderId":"7","number":1,"parcels":1}"#).unwrap());
+    assert!(!has_more(r#"{"orderId":"7","number":1,"parcels":0}"#).unwrap());
     assert!(has_more("{}").is_err());
+    waits(&entry.stages[7..]);
     let relay = HTTPRelay2Go::ENTRY;
     assert_eq!((relay.id, relay.version, relay.timeout_ms, relay.events), ("http-relay2-go", 1, None, false));
     assert_eq!(registered_workflows().iter().map(|entry| entry.id).collect::<Vec<_>>(), ["http-relay2-go", "order-processing"]);
+}
+
+fn waits(stages: &[mmate::workflow::StageEntry]) {
+    use mmate::workflow::{Wait, Workflow};
+    let [created, created_or_not, place, find, again] = stages else { panic!("five stages") };
+    let (Some(Wait::Event(event)), Some(Wait::Event(other))) = (created.wait, created_or_not.wait) else { panic!("events") };
+    let state = r#"{"orderId":"A","number":1,"parcels":1}"#;
+    assert_eq!((event.info.name, (event.key)(state).unwrap()), ("OrderCreated", "1".to_owned()));
+    assert_eq!((other.key)(state).unwrap(), "A");
+    assert!((other.key)("{}").is_err());
+    assert_eq!((created.within_ms, created_or_not.within_ms), (Some(86_400_000), Some(5_400_000)));
+    assert!(!created.optional && created_or_not.optional);
+    assert!(created.can_fail && !created_or_not.can_fail && !created.takes_services);
+    let (Some(Wait::Reply(placing)), Some(Wait::Reply(finding))) = (place.wait, find.wait) else { panic!("replies") };
+    assert_eq!((placing.request.name, finding.request.name), ("Create", "FindOrder"));
+    assert_eq!((place.within_ms, find.within_ms, place.delay_ms), (Some(120_000), None, Some(60_000)));
+    assert!(place.takes_services && place.can_fail && find.can_fail);
+    let Some(Wait::Child(child)) = again.wait else { panic!("a child") };
+    assert!(std::ptr::eq((child.workflow)(), OrderFlow::ENTRY));
 }
 
 fn errors() {

@@ -39,6 +39,11 @@ struct CreateOrder {
 #[::mmate::message(reply)]
 struct Placed {}
 
+#[::mmate::message(event, key = id)]
+struct Moved {
+    id: u64,
+}
+
 #[::mmate::message(event)]
 #[serde(tag = "type")]
 enum Closed {
@@ -130,6 +135,30 @@ impl OrderFlow {
 
     #[stage(repeat = r#match)]
     async fn __mmate_stage_0(&mut self) {}
+
+    #[stage(wait_for = Moved, key = id, within = "1s")]
+    async fn call_again(&mut self, event: ::core::option::Option<Moved>, state: ::mmate::workflow::StageKey) {
+        let _ = (event, state);
+    }
+
+    #[::mmate::stage(reply = reply, compensate = state)]
+    async fn asker(&self, call: ::mmate::workflow::StageKey) -> ::core::result::Result<CreateOrder, Failure> {
+        let _ = call;
+        ::core::result::Result::Err(Failure::Plain)
+    }
+
+    async fn reply(&mut self, call: Placed, result: ::mmate::workflow::StageKey) {
+        let _ = (call, result);
+    }
+
+    #[stage(ended = end, irreversible)]
+    async fn coming(&self) -> ::core::result::Result<OrderFlow, Failure> {
+        ::core::result::Result::Ok(Self { id: self.id })
+    }
+
+    async fn end(&mut self, state: ::mmate::workflow::Ended<Self>) {
+        self.id = state.state.id;
+    }
 
     async fn state(&mut self, call: ::core::option::Option<::mmate::publish::Publisher>) {
         let _ = call;

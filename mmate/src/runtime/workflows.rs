@@ -43,6 +43,7 @@ pub(super) fn graphs(
             }
         }
     }
+    missing_children(&graphs, errors);
     graphs
 }
 
@@ -58,6 +59,21 @@ pub(super) fn check_elsewhere(graphs: &[Graph], elsewhere: &[String], errors: &m
         errors.push(format!(
             "configuration `workflows.elsewhere`: there is no stage `{name}`; a stage is named like `order-processing.ship`"
         ));
+    }
+}
+
+/// What a stage starts must be there to be started.
+fn missing_children(graphs: &[Graph], errors: &mut BootErrors) {
+    for graph in graphs {
+        for (stage, child) in graph.children() {
+            if graphs.iter().all(|other| other.entry.id != child.id) {
+                errors.push(format!(
+                    "stage `{stage}` of workflow `{}` starts `{}`, which is no workflow of this app\nhelp: give it to the app, too: \
+                     `.workflow::<{}>()`\n{}",
+                    graph.entry.id, child.id, child.name, graph.entry.location
+                ));
+            }
+        }
     }
 }
 

@@ -128,6 +128,16 @@ impl Graph {
         events
     }
 
+    /// The workflows that stages start, each with the stage's name.
+    pub(crate) fn children(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static WorkflowEntry)> + use<> {
+        self.entry.stages.iter().filter_map(|stage| match stage.wait {
+            Some(Wait::Child(child)) => Some((stage.name, (child.workflow)())),
+            _ => None,
+        })
+    }
+
     /// Whether any stage asks others.
     pub(crate) fn asks(&self) -> bool {
         self.entry.stages.iter().any(|stage| matches!(stage.wait, Some(Wait::Reply(_))))
