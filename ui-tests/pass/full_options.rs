@@ -400,13 +400,13 @@ fn workflows() {
     assert!(has_more(r#"{"orderId":"7","number":1,"parcels":1}"#).unwrap());
     assert!(!has_more(r#"{"orderId":"7","number":1,"parcels":0}"#).unwrap());
     assert!(has_more("{}").is_err());
-    waits(&entry.stages[7..]);
+    check_waits(&entry.stages[7..]);
     let relay = HTTPRelay2Go::ENTRY;
     assert_eq!((relay.id, relay.version, relay.timeout_ms, relay.events), ("http-relay2-go", 1, None, false));
     assert_eq!(registered_workflows().iter().map(|entry| entry.id).collect::<Vec<_>>(), ["http-relay2-go", "order-processing"]);
 }
 
-fn waits(stages: &[mmate::workflow::StageEntry]) {
+fn check_waits(stages: &[mmate::workflow::StageEntry]) {
     use mmate::workflow::{Wait, Workflow};
     let [created, created_or_not, place, find, again] = stages else { panic!("five stages") };
     let (Some(Wait::Event(event)), Some(Wait::Event(other))) = (created.wait, created_or_not.wait) else { panic!("events") };

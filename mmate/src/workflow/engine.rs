@@ -166,7 +166,6 @@ impl Engine {
     }
 
     #[cfg(not(feature = "testing"))]
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "as in the build for tests")]
     pub(super) async fn checkpoint(&self, _: &'static str) {}
 }
 
