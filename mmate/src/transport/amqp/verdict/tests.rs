@@ -44,11 +44,14 @@ impl Promise {
     }
 }
 
+/// A message that waits; nothing once it is settled.
+type Slot = Option<(Arc<Ticket>, Arc<Promise>)>;
+
 /// Looks as `Lane` does.
 #[derive(Default)]
 struct Model {
     news: Arc<News>,
-    board: Mutex<Vec<Option<(Arc<Ticket>, Arc<Promise>)>>>,
+    board: Mutex<Vec<Slot>>,
 }
 
 impl Model {
