@@ -59,29 +59,34 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result {
-    match options.mode {
+    match &options.mode {
         Mode::Help => {
             println!("{}", options::USAGE);
             Ok(())
         }
-        Mode::Profile(consumed) => mmate::profile::run(options.messages, consumed),
-        Mode::Measure => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(WORKERS)
-                .enable_all()
-                .build()?;
-            // In a task of its own: the main thread is no worker and would be a third one.
-            let options = options.clone();
-            runtime.block_on(async move { tokio::spawn(measure(options)).await })?
-        }
+        Mode::Profile(consumed) => mmate::profile::run(options.messages, *consumed),
+        Mode::Asks(name) => on_workers(asks::profile(name.clone(), options.clone())),
+        Mode::Measure => on_workers(measure(options.clone())),
     }
 }
 
+fn on_workers(work: impl Future<Output = Result> + Send + 'static) -> Result {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    // In a task of its own: the main thread is no worker and would be a third one.
+    runtime.block_on(async move { tokio::spawn(work).await })?
+}
+
+/// The broker's URL, if there is one.
+fn given_url() -> Option<String> {
+    std::env::var(URL_VARIABLE).ok()
+}
+
 async fn measure(options: Options) -> Result {
-    let url = match std::env::var(URL_VARIABLE) {
-        Ok(url) => Some(url),
-        Err(_) if options.groups() == [Group::Memory] => None,
-        Err(_) => return Err(format!("{URL_VARIABLE} names no broker").into()),
+    let url = match given_url() {
+        Some(url) => Some(url),
+        None if options.groups() == [Group::Memory] => None,
+        None => return Err(no_broker()),
     };
     print_conditions(&options, url.as_deref()).await?;
     let planned = cases::plan(&options, url.as_deref().unwrap_or_default());
@@ -103,6 +108,10 @@ async fn measure(options: Options) -> Result {
     println!("{table}");
     println!("took {} s", began.elapsed().as_secs());
     outcome
+}
+
+fn no_broker() -> Error {
+    format!("{URL_VARIABLE} names no broker").into()
 }
 
 async fn run_case(case: &Case, options: &Options, time: Duration) -> Result<Outcome> {

@@ -12,7 +12,10 @@ usage: cargo xtask bench -- [options]
   --only GROUP     publish, consume, e2e, ask, properties or memory; may be repeated
   --profile N      publish --messages in memory on one thread, consume N of them, print nothing: for
                    `valgrind --tool=callgrind`; what a run with N consumed costs more than one with
-                   none is the cost of consuming";
+                   none is the cost of consuming
+  --asks NAME      let one program alone, `hand-tuned` or `Mmate`, ask --messages questions over a classic
+                   queue, for a profiler; print what it took
+  --callers N      how many ask at a time with --asks (1)";
 
 const MESSAGES_MIN: u32 = 100;
 
@@ -43,12 +46,14 @@ const GROUPS: [(&str, Group); 6] = [
 ];
 
 /// What the program does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Contests and a table.
     Measure,
     /// A program for a profiler, which consumes so many messages.
     Profile(u32),
+    /// The program of this name for a profiler, which asks.
+    Asks(String),
     /// The usage.
     Help,
 }
@@ -64,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) messages: u32,
     /// How long all of it may take.
     pub(crate) time_max: Duration,
+    /// How many ask at a time, where one program asks for a profiler.
+    pub(crate) callers: u16,
     only: Vec<Group>,
 }
 
@@ -80,6 +87,7 @@ impl Options {
             rounds: 15,
             messages: 20_000,
             time_max: Duration::from_secs(45 * 60),
+            callers: 1,
             only: Vec::new(),
         };
         while let Some(argument) = arguments.next() {
@@ -103,6 +111,15 @@ impl Options {
                 "--profile" => {
                     options.mode =
                         Mode::Profile(number(&argument, arguments.next().as_deref(), 0)?);
+                }
+                "--asks" => {
+                    let name = arguments.next().ok_or("`--asks` needs a program's name")?;
+                    options.mode = Mode::Asks(name);
+                }
+                "--callers" => {
+                    let callers = number(&argument, arguments.next().as_deref(), 1)?;
+                    options.callers = u16::try_from(callers)
+                        .map_err(|_| format!("`{argument}` needs a number up to {}", u16::MAX))?;
                 }
                 "--help" | "-h" => options.mode = Mode::Help,
                 other => return Err(format!("`{other}` is not understood")),

@@ -43,10 +43,11 @@ impl Outlet {
     /// is not waited for.
     pub(super) fn deliver_until<T>(
         &self,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
         id: &str,
         proof: impl Future<Output = T>,
     ) -> impl Future<Output = Result<Option<T>, PublishError>> {
+        outgoing.unhurried = true;
         let account = self.account(&outgoing);
         let sending = self.forward(outgoing);
         async move {

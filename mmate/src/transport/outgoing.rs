@@ -52,6 +52,10 @@ pub struct Outgoing {
     /// True if it may go to a consumer of this process without the broker. Only a
     /// [`Loopback`](super::Loopback) knows such a way; everywhere else it makes no difference.
     pub near: bool,
+    /// True if whoever publishes waits for something else that proves its arrival, as a reply does, and has a limit
+    /// for that: a transport may then be some milliseconds late with its confirm, which spares waking the caller for
+    /// it, and tries until the caller gives up.
+    pub unhurried: bool,
     /// How long the broker keeps the message back before it is in its queue; needs
     /// [`Capability::Delay`](super::Capability::Delay) and the address of a queue.
     ///
@@ -71,6 +75,7 @@ impl Outgoing {
             body: body.into(),
             mandatory: true,
             near: false,
+            unhurried: false,
             delay: None,
         }
     }

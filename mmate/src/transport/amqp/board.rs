@@ -191,7 +191,7 @@ mod tests {
                 drop(wire);
                 // The library also wakes when a frame is written.
                 lane.woken.lock().unwrap().push(number);
-                self.drain(at);
+                self.look(at);
                 *self.broker.lock().unwrap().entry(message).or_default() += 1;
                 if lane.gone.load(Ordering::SeqCst) {
                     // The broker has it, and its confirm is lost: it is published twice.
@@ -199,12 +199,12 @@ mod tests {
                 }
                 *confirmed.lock().unwrap() = true;
                 lane.woken.lock().unwrap().push(number);
-                self.drain(at);
+                self.look(at);
             }
         }
 
-        /// What `Lane::drain` does.
-        fn drain(&self, at: usize) {
+        /// What `Lane::look` does.
+        fn look(&self, at: usize) {
             let lane = &self.lanes[at];
             let mut board = lane.board.lock().unwrap();
             let numbers = std::mem::take(&mut *lane.woken.lock().unwrap());
@@ -230,7 +230,7 @@ mod tests {
                 self.lanes[at].signal.notify_all();
             }
             self.lanes[at].board.lock().unwrap().shut();
-            self.drain(at);
+            self.look(at);
             let left = self.lanes[at].board.lock().unwrap().bury();
             for slot in left {
                 slot.answer.send(Verdict::Failed).expect("the publisher waits");

@@ -4,46 +4,37 @@
 //! lock, so confirms carry the numbers that the library counts, and the order of callers is kept.
 //! Nobody waits for the socket but the socket.
 //!
-//! One task polls the confirms, and only those that the library has woken, in the order in which it
-//! woke them. That order matters: the library hands a returned message to *the next confirm that it
-//! resolves*, which may belong to another message (confirms of slow queues overtake, and a
-//! `multiple` ack resolves in any order). So a returned message is matched to its owner by its own
-//! id and address here, and a message counts as confirmed only after everything that was resolved
+//! Whoever is woken looks at all confirms of which there is news, not only at its own, in the order in
+//! which the library woke them. That order matters: the library hands a returned message to *the next
+//! confirm that it resolves*, which may belong to another message (confirms of slow queues overtake,
+//! and a `multiple` ack resolves in any order). So a returned message is matched to its owner by its
+//! own id and address here, and a message counts as confirmed only after everything that was resolved
 //! before it has been looked at.
 
 use std::fmt;
 use std::future::{Future, ready};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::board::Board;
 use super::failure::cause;
+use super::verdict::{Look, News, Submitted, Ticket, Verdict};
 use crate::transport::Outgoing;
 
 /// How long a channel is used at least, and how often one that was replaced is looked at.
 const RETIRE_AGE_MIN: Duration = Duration::from_secs(1);
 
-/// What became of a message on this channel.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// The broker has it.
-    Confirmed,
-    /// No queue takes it.
-    Returned(String),
-    /// The broker refused it.
-    Nacked,
-    /// The channel ended first; whether the message arrived is not known.
-    Failed(lapin::Error),
-}
+/// How long news wait at most of which nobody is woken: no caller waits in a hurry, or it has gone.
+const GLANCE_EVERY: Duration = Duration::from_millis(5);
 
 /// A message in the library's words, for one attempt.
 pub(super) struct Parcel {
@@ -58,36 +49,36 @@ pub(super) struct Lane {
     /// Shared, since a clone of it costs a dozen counters.
     channel: Arc<Channel>,
     properties_bytes_max: usize,
-    woken: Arc<Woken>,
-    board: Mutex<Board<Waiting>>,
+    news: Arc<News>,
+    desk: Mutex<Desk>,
+    /// Why the channel is no use any more, once a confirm has said so.
+    failure: OnceLock<String>,
     opened: Instant,
     retired: watch::Sender<bool>,
 }
 
 type Sending = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
 
+/// What only one looks at a time.
+#[derive(Default)]
+struct Desk {
+    board: Board<Waiting>,
+    /// News that are being looked at; kept for its memory.
+    taken: Vec<u64>,
+}
+
 /// A message between its frames and its confirm.
 struct Waiting {
     sending: Sending,
-    waker: Waker,
+    ticket: Arc<Ticket>,
     outgoing: Arc<Outgoing>,
     returned: Option<String>,
-    answer: oneshot::Sender<Verdict>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
     permit: OwnedSemaphorePermit,
 }
 
-/// The numbers of those that the library has woken, in that order.
-#[derive(Default)]
-struct Woken {
-    numbers: Mutex<Vec<u64>>,
-    driver: Notify,
-}
-
-struct Ticket {
-    number: u64,
-    woken: Arc<Woken>,
-}
+/// A message with what the library says of it: true if the broker has it.
+type Resolved = (Waiting, lapin::Result<bool>);
 
 impl Lane {
     /// Opens a channel in confirm mode.
@@ -97,8 +88,9 @@ impl Lane {
         Ok(Self {
             channel: Arc::new(channel),
             properties_bytes_max: frame_room(connection),
-            woken: Arc::default(),
-            board: Mutex::default(),
+            news: Arc::default(),
+            desk: Mutex::default(),
+            failure: OnceLock::new(),
             opened: Instant::now(),
             retired: watch::Sender::new(false),
         })
@@ -120,7 +112,8 @@ impl Lane {
 
     /// Hands out the verdicts that are missing, after the channel was replaced.
     pub(super) async fn wind_up(&self) {
-        while self.channel.status().connected() && !self.is_dead() && !self.board().is_empty() {
+        while self.channel.status().connected() && !self.is_dead() && !self.desk().board.is_empty()
+        {
             // The limit only makes it look again: the last verdict does not end `drive`.
             let _ = tokio::time::timeout(RETIRE_AGE_MIN, self.drive()).await;
         }
@@ -134,96 +127,113 @@ impl Lane {
 
     /// True once the channel is no use any more.
     pub(super) fn is_dead(&self) -> bool {
-        self.board().is_dead()
+        self.desk().board.is_dead()
     }
 
-    /// Queues the frames of a message. The verdict comes through the receiver.
+    /// Queues the frames of a message, which then resolves with its verdict. A verdict on one that is
+    /// `unhurried` may be looked at a few milliseconds later, and that it arrived wakes nobody.
     ///
     /// Gives the permit back if the channel is gone; the message was not sent then.
     pub(super) fn submit(
-        &self,
+        self: &Arc<Self>,
         outgoing: &Arc<Outgoing>,
         parcel: Parcel,
         permit: OwnedSemaphorePermit,
-    ) -> Result<oneshot::Receiver<Verdict>, OwnedSemaphorePermit> {
+    ) -> Result<Submitted<Self>, OwnedSemaphorePermit> {
         let channel = Arc::clone(&self.channel);
         let mut sending: Sending = Box::pin(send(channel, Arc::clone(outgoing), parcel));
-        let (answer, verdict) = oneshot::channel();
-        let mut board = self.board();
-        let Some(number) = board.next_number() else {
+        let mut desk = self.desk();
+        let Some(number) = desk.board.next_number() else {
             return Err(permit);
         };
-        let waker = Waker::from(Arc::new(Ticket { number, woken: Arc::clone(&self.woken) }));
+        let ticket = Ticket::new(number, &self.news, outgoing.unhurried);
+        let waker = Waker::from(Arc::clone(&ticket));
         // The first poll queues the frames. It stays under the lock until it is on the board, see
-        // `drain`.
+        // `look`.
         match sending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => {}
             // This thread can be held up for so long that the confirm is here already. It takes the
             // same way as all others, since it may carry another message's return.
             Poll::Ready(Ok(confirmation)) => {
                 sending = Box::pin(ready(Ok(confirmation)));
-                waker.wake_by_ref();
+                waker.wake();
             }
             Poll::Ready(Err(_)) => {
-                board.shut();
-                drop(board);
-                self.woken.driver.notify_one();
+                desk.board.shut();
+                drop(desk);
+                self.news.keeper.notify_one();
                 return Err(permit);
             }
         }
-        let outgoing = Arc::clone(outgoing);
-        let waiting = Waiting { sending, waker, outgoing, returned: None, answer, permit };
-        board.enter(waiting).map(|()| verdict).map_err(|waiting| waiting.permit)
+        let (outgoing, theirs) = (Arc::clone(outgoing), Arc::clone(&ticket));
+        let waiting = Waiting { sending, ticket, outgoing, returned: None, permit };
+        match desk.board.enter(waiting) {
+            Ok(()) => Ok(Submitted::new(Arc::clone(self), theirs)),
+            Err(waiting) => Err(waiting.permit),
+        }
     }
 
-    /// Hands out verdicts until the channel ends; gives the reason.
+    /// Looks at the news of which nobody else is woken until the channel ends; gives the reason.
     pub(super) async fn drive(&self) -> String {
         loop {
-            self.woken.driver.notified().await;
-            if let Some(reason) = self.drain() {
-                return reason;
+            self.news.keeper.notified().await;
+            if !self.is_dead() {
+                // Most of it has been looked at by then.
+                tokio::time::sleep(GLANCE_EVERY).await;
             }
+            self.look(None);
             if self.is_dead() {
-                return "the channel is closed".to_owned();
+                let reason = self.failure.get().map_or("the channel is closed", String::as_str);
+                return reason.to_owned();
             }
         }
     }
 
     /// Ends the channel: whoever still waits hears that it failed.
     pub(super) fn bury(&self) {
-        self.board().shut();
-        self.drain();
+        self.desk().board.shut();
+        self.look(None);
         // In a statement of its own: the lock is not held while callers are told.
-        let left = self.board().bury();
+        let left = self.desk().board.bury();
         for waiting in left {
             let error = lapin::ErrorKind::InvalidChannel(self.channel.id()).into();
-            waiting.settle(Err(error));
+            waiting.settle(Err(error)).into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Looks at every confirm that was woken. All that were resolved before the last of them are
-    /// among them: the library wakes after it resolves, in one thread, and a message that was
-    /// resolved before its first poll is still under `submit`'s lock or on the list.
-    fn drain(&self) -> Option<String> {
-        let mut board = self.board();
-        let numbers = std::mem::take(&mut *self.woken.numbers());
-        let mut done: Vec<(Waiting, lapin::Result<bool>)> = Vec::with_capacity(numbers.len());
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look for Lane {
+    /// Looks at every confirm of which there is news, and leaves the verdicts.
+    ///
+    /// All that were resolved before the last of them are among them: the library wakes after it resolves, in one
+    /// thread, and a message that was resolved before its first poll is still under `submit`'s lock or among the
+    /// news. What is resolved between the news and the poll is found by taking the news again.
+    fn look(&self, own: Option<&Ticket>) {
+        let mut desk = self.desk();
+        let Desk { board, taken } = &mut *desk;
+        let mut done: Vec<Resolved> = Vec::new();
         let mut returns: Vec<BasicReturnMessage> = Vec::new();
-        let mut failure = None;
-        for number in numbers {
-            let Some((waiting, result)) = board.take(number, Waiting::poll) else {
-                continue;
-            };
-            let result = result.map(|confirmation| {
-                let ack = confirmation.is_ack();
-                returns.extend(confirmation.take_message());
-                ack
-            });
-            if let Err(error) = &result {
-                board.shut();
-                failure.get_or_insert_with(|| cause(error));
+        while self.news.take(taken) {
+            for number in taken.drain(..) {
+                let Some((waiting, result)) = board.take(number, Waiting::poll) else {
+                    continue;
+                };
+                let result = result.map(|confirmation| {
+                    let ack = confirmation.is_ack();
+                    returns.extend(confirmation.take_message());
+                    ack
+                });
+                if let Err(error) = &result {
+                    board.shut();
+                    let _ = self.failure.set(cause(error));
+                    self.news.keeper.notify_one();
+                }
+                done.push((waiting, result));
             }
-            done.push((waiting, result));
         }
         for returned in returns {
             let owner = done
@@ -236,15 +246,11 @@ impl Lane {
                 None => tracing::error!("RabbitMQ returned a message that nobody waits for"),
             }
         }
-        drop(board);
+        drop(desk);
         for (waiting, result) in done {
-            waiting.settle(result);
+            let is_own = own.is_some_and(|own| own.number == waiting.ticket.number);
+            waiting.settle(result).filter(|_| !is_own).into_iter().for_each(Waker::wake);
         }
-        failure
-    }
-
-    fn board(&self) -> MutexGuard<'_, Board<Waiting>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,8 +263,8 @@ impl fmt::Debug for Lane {
 impl Waiting {
     /// Asks the library for its confirm.
     fn poll(&mut self) -> Option<lapin::Result<Confirmation>> {
-        let mut cx = Context::from_waker(&self.waker);
-        match self.sending.as_mut().poll(&mut cx) {
+        let waker = Waker::from(Arc::clone(&self.ticket));
+        match self.sending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(result) => Some(result),
             Poll::Pending => None,
         }
@@ -275,37 +281,14 @@ impl Waiting {
             && self.outgoing.address.routing_key == returned.routing_key.as_str()
     }
 
-    fn settle(self, result: lapin::Result<bool>) {
-        let verdict = match (self.returned, result) {
+    /// Leaves the verdict for the caller; gives whom to wake.
+    fn settle(self, result: lapin::Result<bool>) -> Option<Waker> {
+        self.ticket.settle(match (self.returned, result) {
             (Some(text), _) => Verdict::Returned(text),
             (None, Ok(true)) => Verdict::Confirmed,
             (None, Ok(false)) => Verdict::Nacked,
             (None, Err(error)) => Verdict::Failed(error),
-        };
-        // A caller that has gone does not want to know.
-        let _ = self.answer.send(verdict);
-    }
-}
-
-impl Woken {
-    fn numbers(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Wake for Ticket {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let mut numbers = self.woken.numbers();
-        let first = numbers.is_empty();
-        numbers.push(self.number);
-        drop(numbers);
-        if first {
-            self.woken.driver.notify_one();
-        }
+        })
     }
 }
 

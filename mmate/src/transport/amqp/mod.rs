@@ -14,7 +14,7 @@
 //! - The broker has a message, and the connection ends before its confirm: it is published again,
 //!   with the same id. Twice, never lost.
 //! - A delivery is done, and the process or connection ends before its acknowledgement is written
-//!   (at most [`AmqpConfig::ack_delay`] and half the prefetch later): it comes again.
+//!   (at most ten times [`AmqpConfig::ack_delay`] and half the prefetch later): it comes again.
 
 mod ack;
 #[cfg(test)]
@@ -35,6 +35,7 @@ mod publish;
 mod subscribe;
 mod subscription;
 mod url;
+mod verdict;
 
 use std::fmt;
 use std::sync::Arc;

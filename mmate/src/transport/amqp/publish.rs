@@ -10,13 +10,14 @@ use lapin::ExchangeKind;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::config::AmqpConfig;
-use super::confirms::{Lane, Parcel, Verdict, frame_room, send_alone};
+use super::confirms::{Lane, Parcel, frame_room, send_alone};
 use super::convert::{to_amqp, wire_bytes};
 use super::failure::{cause, code, codes};
 use super::link::{Link, LinkState, Live};
+use super::verdict::Verdict;
 use crate::transport::{Outgoing, PublishError, PublishErrorKind};
 
 /// A body counts as one publish in flight per this many bytes begun.
@@ -98,9 +99,13 @@ impl Publisher {
         let outgoing = Arc::new(outgoing);
         async move {
             check?;
-            let deadline = Instant::now() + self.timeout;
             let mut last = None;
-            match timeout_at(deadline, self.attempts(link, &outgoing, &mut last)).await {
+            let attempts = self.attempts(link, &outgoing, &mut last);
+            if outgoing.unhurried {
+                // Whoever waits for something else has a limit of their own, and a timer for it.
+                return attempts.await;
+            }
+            match timeout(self.timeout, attempts).await {
                 Ok(result) => result,
                 Err(_) => Err(self.unknown(link, &outgoing, last)),
             }
@@ -112,7 +117,7 @@ impl Publisher {
     pub(super) async fn close(&self, limit: Duration) -> bool {
         self.closed.store(true, Ordering::Release);
         let all = self.in_flight.acquire_many(self.permits_max);
-        let done = tokio::time::timeout(limit, all).await.is_ok();
+        let done = timeout(limit, all).await.is_ok();
         self.in_flight.close();
         done
     }
@@ -198,15 +203,14 @@ impl Publisher {
             // Boxed: the rare way must not swell the future of each publish.
             Box::pin(self.find_exchange(live, outgoing)).await?;
         }
-        let Ok(verdict) = lane.submit(outgoing, parcel, permit) else {
+        let Ok(submitted) = lane.submit(outgoing, parcel, permit) else {
             return Err(Setback::Again("the channel was closed".to_owned()));
         };
-        match verdict.await {
-            Ok(Verdict::Confirmed) => Ok(()),
-            Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(outgoing, &text))),
-            Ok(Verdict::Nacked) => Err(Setback::Refused),
-            Ok(Verdict::Failed(error)) => Err(self.after_failure(outgoing, &error)),
-            Err(_) => Err(Setback::Again("the channel was closed".to_owned())),
+        match submitted.await {
+            Verdict::Confirmed => Ok(()),
+            Verdict::Returned(text) => Err(Setback::Failed(unroutable(outgoing, &text))),
+            Verdict::Nacked => Err(Setback::Refused),
+            Verdict::Failed(error) => Err(self.after_failure(outgoing, &error)),
         }
     }
 

@@ -22,6 +22,9 @@ use crate::transport::{Intake, Settlement, Subscription, Tag, TransportError, Tr
 type Write = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
 type Cancel = Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>;
 
+/// How many times the delay a finished delivery waits at most while others keep coming: 20 ms by default.
+const BUSY_ACK_DELAYS: u32 = 10;
+
 /// A consumer of one queue. Dropping it closes its channel: what is unsettled goes back.
 pub(super) struct AmqpSubscription {
     consumer: Consumer,
@@ -36,6 +39,10 @@ pub(super) struct AmqpSubscription {
     /// Runs while a finished delivery waits for others.
     timer: Pin<Box<Sleep>>,
     timer_runs: bool,
+    /// When the one that waits for the longest was finished.
+    finished_since: Instant,
+    /// When the last delivery came.
+    busy_at: Instant,
     /// Says true once the owner closes the transport: that is no loss that could be mended.
     closing: watch::Receiver<bool>,
     phase: Phase,
@@ -85,6 +92,8 @@ impl AmqpSubscription {
             ack_delay: parts.ack_delay,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_runs: false,
+            finished_since: Instant::now(),
+            busy_at: Instant::now(),
             closing: parts.closing,
             phase: Phase::Running,
         }
@@ -114,18 +123,31 @@ impl AmqpSubscription {
     /// Sees frames into the socket, and writes what has waited long enough.
     fn poll_writes(&mut self, cx: &mut Context<'_>) {
         if self.window.has_finished() {
-            if !self.timer_runs {
-                self.timer_runs = true;
-                self.timer.as_mut().reset(Instant::now() + self.ack_delay);
-            }
-            if self.timer.as_mut().poll(cx).is_ready() {
-                self.write_acks(true);
-            }
+            self.poll_timer(cx);
         }
         while let Poll::Ready(Some(result)) = self.writes.poll_next_unpin(cx) {
             if let Err(error) = result {
                 self.lose(&error);
             }
+        }
+    }
+
+    /// Writes the acks once nothing has come for a while, or others have been waited for long enough. The timer is not
+    /// set anew for each delivery, but looks when it rings whether it was too early.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+        if !self.timer_runs {
+            self.timer_runs = true;
+            self.finished_since = Instant::now();
+            self.timer.as_mut().reset(self.finished_since + self.ack_delay);
+        }
+        while self.timer_runs && self.timer.as_mut().poll(cx).is_ready() {
+            let at_the_latest = self.finished_since + self.ack_delay * BUSY_ACK_DELAYS;
+            let due = at_the_latest.min(self.busy_at + self.ack_delay);
+            if due <= Instant::now() {
+                self.write_acks(true);
+                return;
+            }
+            self.timer.as_mut().reset(due);
         }
     }
 
@@ -165,6 +187,7 @@ impl AmqpSubscription {
         match Pin::new(&mut self.consumer).poll_next(cx) {
             Poll::Ready(Some(Ok(received))) => {
                 self.window.received(received.delivery_tag);
+                self.busy_at = Instant::now();
                 return Poll::Ready(Intake::Delivery(delivery(received)));
             }
             Poll::Ready(Some(Err(error))) => self.lose(&error),
