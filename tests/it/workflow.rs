@@ -10,6 +10,7 @@ mod numbers;
 mod revival;
 mod rivals;
 mod scene;
+mod sharing;
 mod stages;
 mod told;
 mod versions;

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::words::{HistoryEvent, Wish};
 use super::workflow::{
-    Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, NewInstance,
-    Save, WAITING_MAX, Wish, WorkflowStore, after, due_again, to_millis,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save,
+    WAITING_MAX, WorkflowStore, WorkflowVersion, after, due_again, to_millis,
 };
 use crate::contract::Source;
 
@@ -177,6 +178,7 @@ impl WorkflowStore for MemoryStore {
 
     async fn take_due(
         &self,
+        of: &[WorkflowVersion],
         now: Timestamp,
         again: Duration,
         limit: u32,
@@ -187,6 +189,7 @@ impl WorkflowStore for MemoryStore {
             .values_mut()
             .map(|kept| &mut kept.instance)
             .filter(|instance| instance.due_at.is_some_and(|due| due <= now))
+            .filter(|instance| of.iter().any(|own| is_of(instance, own)))
             .collect();
         due.sort_by_key(|instance| (instance.due_at, instance.id));
         due.truncate(limit as usize);
@@ -230,13 +233,19 @@ impl WorkflowStore for MemoryStore {
         Ok(found.into_iter().map(version).collect())
     }
 
-    async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        of: &[String],
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let mut inner = self.lock();
         let mut ended: Vec<(Timestamp, Uuid)> = inner
             .instances
             .values()
             .map(|kept| &kept.instance)
             .filter(|instance| instance.status.is_end() && instance.updated_at < ended_before)
+            .filter(|instance| of.contains(&instance.workflow))
             .map(|instance| (instance.updated_at, instance.id))
             .collect();
         ended.sort_unstable();
@@ -268,23 +277,32 @@ impl WorkflowStore for MemoryStore {
         Ok(self.lock().mail.iter().find(|mail| mail.address == address).cloned())
     }
 
-    async fn purge_mail(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge_mail(
+        &self,
+        of: &[String],
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let mut inner = self.lock();
-        let mut left = limit;
-        let all = inner.mail.len();
-        inner.mail.retain(|mail| {
-            let goes = mail.at < before && left > 0;
-            left -= u32::from(goes);
-            !goes
-        });
-        Ok((all - inner.mail.len()) as u64)
+        let old = |mail: &Mail| mail.at < before && of.contains(&mail.workflow);
+        let mut places: Vec<usize> =
+            (0..inner.mail.len()).filter(|place| old(&inner.mail[*place])).collect();
+        places.sort_by_key(|place| inner.mail[*place].at);
+        places.truncate(limit as usize);
+        let mut place = 0..;
+        inner.mail.retain(|_| place.next().is_none_or(|place| !places.contains(&place)));
+        Ok(places.len() as u64)
     }
 
     async fn close(&self) {}
 }
 
+fn is_of(instance: &Instance, own: &WorkflowVersion) -> bool {
+    instance.version == own.version && instance.workflow == own.workflow
+}
+
 fn matches(filter: &InstanceFilter, instance: &Instance) -> bool {
-    filter.workflow.as_ref().is_none_or(|workflow| *workflow == instance.workflow)
+    (filter.workflows.is_empty() || filter.workflows.contains(&instance.workflow))
         && (filter.statuses.is_empty() || filter.statuses.contains(&instance.status))
         && filter.since.is_none_or(|since| instance.created_at >= since)
         && filter.before.is_none_or(|before| instance.created_at < before)

@@ -22,12 +22,14 @@ mod postgres;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod words;
 mod workflow;
 
 pub use connect::connect;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+pub use words::{HistoryEvent, Wish, WorkflowStatus};
 pub use workflow::{
-    Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, NewInstance,
-    Save, Wish, WorkflowStatus, WorkflowStore,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save,
+    WorkflowStore, WorkflowVersion,
 };

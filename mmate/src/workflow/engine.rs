@@ -17,7 +17,7 @@ use crate::consume::Alerts;
 use crate::contract::Headers;
 use crate::publish::{Origin, PublishOptions, Publisher};
 use crate::reliability::RetrySettings;
-use crate::store::WorkflowStore;
+use crate::store::{WorkflowStore, WorkflowVersion};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind};
 
 /// What an app says about its workflows.
@@ -47,6 +47,10 @@ pub(crate) struct Engine(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) graphs: Arc<Vec<Graph>>,
+    /// What of a store that services share is this program's.
+    pub(super) versions: Vec<WorkflowVersion>,
+    /// The same without the versions.
+    pub(super) ids: Vec<String>,
     /// Which graph a queue belongs to.
     queues: HashMap<String, usize>,
     /// Without one the state is in the messages alone.
@@ -78,8 +82,15 @@ impl Engine {
                 queues.insert(queue.clone(), index);
             }
         }
+        let own = |graph: &Graph| WorkflowVersion::new(graph.entry.id, graph.entry.version);
+        let versions: Vec<WorkflowVersion> = graphs.iter().map(own).collect();
+        let mut ids: Vec<String> = versions.iter().map(|own| own.workflow.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
         Self(Arc::new(Shared {
             graphs,
+            versions,
+            ids,
             queues,
             store,
             publisher,

@@ -89,12 +89,17 @@ impl Workflows {
         found.map(|instance| self.view(instance)).transpose()
     }
 
-    /// Instances, the newest first.
+    /// Instances, the newest first: of the workflows of this app, if the filter names none. Other services may keep
+    /// theirs in the same database.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn list(&self, filter: &InstanceFilter) -> Result<Vec<InstanceView>, WorkflowError> {
-        let found = self.store("")?.list(filter).await?;
+        let mut filter = filter.clone();
+        if filter.workflows.is_empty() {
+            filter.workflows.clone_from(&self.engine.0.ids);
+        }
+        let found = self.store("")?.list(&filter).await?;
         found.into_iter().map(|instance| self.view(instance)).collect()
     }
 

@@ -52,14 +52,15 @@ pub(super) fn child_address(id: Uuid) -> String {
 impl Engine {
     /// Keeps an event or a reply, and announces the instances that wait for it.
     async fn receive(&self, payload: &str, context: &Context) -> Outcome {
-        let address = match self.address_of(payload, context) {
-            Ok(address) => address,
+        let (graph, address) = match self.address_of(payload, context) {
+            Ok(found) => found,
             Err(why) => return over(Unusable(why)),
         };
         let Some(store) = &self.0.store else {
             return over(Unusable("without a store there is no mail for workflows".to_owned()));
         };
-        let mail = Mail::new(&address, context.message_id(), payload.to_owned(), self.now());
+        let (id, body) = (context.message_id(), payload.to_owned());
+        let mail = Mail::new(graph.entry.id, &address, id, body, self.now());
         // Crash window: kept and not announced. The redelivery keeps it again, as the same mail, and announces it.
         match self.deliver(&**store, &mail).await {
             Ok(()) => Outcome::Done,
@@ -70,12 +71,13 @@ impl Engine {
         }
     }
 
-    fn address_of(&self, payload: &str, context: &Context) -> Result<String, String> {
+    /// For whom a message is, and where they wait for it.
+    fn address_of(&self, payload: &str, context: &Context) -> Result<(&Graph, String), String> {
         let graph = self
             .graph_of(context.queue())
             .ok_or_else(|| format!("queue `{}` belongs to no workflow", context.queue()))?;
         if context.queue() == graph.reply_queue {
-            return Ok(reply_address(context.correlation_id()));
+            return Ok((graph, reply_address(context.correlation_id())));
         }
         let name = context.message_type();
         let info = graph.events().into_iter().find(|info| info.names().any(|known| known == name));
@@ -84,13 +86,16 @@ impl Engine {
         let key = about.and_then(|about| about.aggregate_id).ok_or_else(|| {
             format!("an event `{name}` came without `aggregateId`, so nobody knows which instance it is for")
         })?;
-        Ok(event_address(info.name, &key))
+        Ok((graph, event_address(graph, info.name, &key)))
     }
 
     /// Keeps mail, and announces the instances that wait for it.
     async fn deliver(&self, store: &dyn WorkflowStore, mail: &Mail) -> Result<(), HandlerError> {
         for instance in store.post(mail).await? {
-            self.say_where(&instance).await?;
+            // One of a version that this program lacks hears of it from those that have it.
+            if self.graph(&instance.workflow, Some(instance.version)).is_some() {
+                self.say_where(&instance).await?;
+            }
         }
         Ok(())
     }
@@ -106,12 +111,15 @@ impl Engine {
         let end = ChildEnd::new(instance.id, instance.status, book.state, failure);
         let body = serde_json::to_string(&end)?;
         let address = child_address(instance.id);
-        self.deliver(&**store, &Mail::new(&address, &address, body, self.now())).await
+        let mail = Mail::new(&instance.workflow, &address, &address, body, self.now());
+        self.deliver(&**store, &mail).await
     }
 }
 
-fn event_address(name: &str, key: &str) -> String {
-    format!("event:{name}:{key}")
+/// Where the instances of a workflow, whatever their version, wait for an event. Each workflow gets an event for
+/// itself, as each handler does.
+fn event_address(graph: &Graph, name: &str, key: &str) -> String {
+    format!("event:{}:{name}:{key}", graph.entry.id)
 }
 
 impl<'a> Case<'a> {
@@ -208,7 +216,7 @@ impl<'a> Case<'a> {
     fn address(&self, stage: &StageEntry, wait: Wait) -> Result<String, HandlerError> {
         Ok(match wait {
             Wait::Event(event) => {
-                event_address(event.info.name, &(event.key)(self.book.state.get())?)
+                event_address(self.graph, event.info.name, &(event.key)(self.book.state.get())?)
             }
             Wait::Reply(_) => reply_address(&self.asked_id(stage).to_string()),
             Wait::Child(_) => child_address(self.asked_id(stage)),

@@ -17,12 +17,15 @@ list![
     mail_keeps_a_body_of_a_mebibyte,
     old_mail_is_removed,
     no_more_mail_is_removed_than_asked_for,
+    the_oldest_mail_is_removed_first,
+    mail_for_another_workflow_is_left_to_others,
 ];
 
 impl Bench {
     fn mail(&self, address: &str, id: &str, seconds: i64) -> Mail {
         let body = format!("{{\"id\":\"{id}\",\"at\":{seconds}}}");
-        Mail::new(&self.name(address), id, body, self.at(seconds))
+        let [workflow] = self.workflows();
+        Mail::new(&workflow, &self.name(address), id, body, self.at(seconds))
     }
 
     async fn posted(&self, address: &str, id: &str, seconds: i64) -> Result<Mail, Failure> {
@@ -153,7 +156,11 @@ async fn mail_keeps_a_body_of_a_mebibyte(bench: &Bench) -> Checked {
 async fn old_mail_is_removed(bench: &Bench) -> Checked {
     bench.posted("a", "1", 1).await?;
     let later = bench.posted("b", "1", 2).await?;
-    ensure_eq!(bench.store().purge_mail(bench.at(2), 10).await?, 1, "how much is removed");
+    ensure_eq!(
+        bench.store().purge_mail(&bench.workflows(), bench.at(2), 10).await?,
+        1,
+        "how much is removed"
+    );
     ensure_eq!(bench.oldest("a").await?, None, "the old mail");
     ensure_eq!(bench.oldest("b").await?, Some(later), "the later mail");
     Ok(())
@@ -163,8 +170,38 @@ async fn no_more_mail_is_removed_than_asked_for(bench: &Bench) -> Checked {
     for (id, seconds) in [("1", 1), ("2", 2), ("3", 3)] {
         bench.posted("a", id, seconds).await?;
     }
-    ensure_eq!(bench.store().purge_mail(bench.at(9), 2).await?, 2, "how much is removed");
+    ensure_eq!(
+        bench.store().purge_mail(&bench.workflows(), bench.at(9), 2).await?,
+        2,
+        "how much is removed"
+    );
     ensure_eq!(bench.oldest("a").await?.map(|mail| mail.id), Some("3".to_owned()), "what is left");
-    ensure_eq!(bench.store().purge_mail(bench.at(9), 2).await?, 1, "how much is removed then");
+    ensure_eq!(
+        bench.store().purge_mail(&bench.workflows(), bench.at(9), 2).await?,
+        1,
+        "how much is removed then"
+    );
+    Ok(())
+}
+
+async fn the_oldest_mail_is_removed_first(bench: &Bench) -> Checked {
+    let later = bench.posted("a", "1", 3).await?;
+    bench.posted("b", "1", 1).await?;
+    bench.posted("c", "1", 2).await?;
+    let removed = bench.store().purge_mail(&bench.workflows(), bench.at(9), 2).await?;
+    ensure_eq!(removed, 2, "how much is removed");
+    ensure_eq!(bench.oldest("a").await?, Some(later), "what is left");
+    Ok(())
+}
+
+async fn mail_for_another_workflow_is_left_to_others(bench: &Bench) -> Checked {
+    let theirs = Mail { workflow: bench.name("other"), ..bench.mail("a", "1", 1) };
+    bench.store().post(&theirs).await?;
+    bench.posted("b", "1", 2).await?;
+    let removed = bench.store().purge_mail(&bench.workflows(), bench.at(9), 1).await?;
+    ensure_eq!(removed, 1, "how much is removed");
+    ensure_eq!(bench.oldest("a").await?, Some(theirs), "what is left to others");
+    let removed = bench.store().purge_mail(&[bench.name("other")], bench.at(9), 1).await?;
+    ensure_eq!(removed, 1, "how much the others remove");
     Ok(())
 }

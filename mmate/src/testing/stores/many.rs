@@ -125,7 +125,7 @@ async fn an_instance_and_its_mail_never_miss_each_other(bench: &Bench) -> Checke
         let address = bench.name(&format!("address-{number}"));
         let mut save = Save::of(&taken, "{}".to_owned(), bench.at(1));
         save.awaits = Some(address.clone());
-        pairs.push((save, Mail::new(&address, "m", "{}".to_owned(), bench.at(1))));
+        pairs.push((save, Mail::new(&taken.workflow, &address, "m", "{}".to_owned(), bench.at(1))));
     }
     // All at once, so that they get into each other's way at different moments.
     let meetings = pairs.iter().map(|(save, mail)| {

@@ -54,7 +54,8 @@ async fn ensure_not_made(
     spoil: impl FnOnce(&mut Save),
 ) -> Checked {
     let address = bench.name("mail");
-    let mail = Mail::new(&address, "m-1", "1".to_owned(), bench.at(1));
+    let [workflow] = bench.workflows();
+    let mail = Mail::new(&workflow, &address, "m-1", "1".to_owned(), bench.at(1));
     bench.store().post(&mail).await?;
     let before = everything(bench, instance, &address).await?;
     let mut save = step(bench, instance);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::faulty::Fault;
+use super::faults::Fault;
 use super::*;
 
 /// A behaviour, a defect that it must find, and a part of the reason that it must give.
@@ -69,9 +69,23 @@ const DEFECTS: &[(&str, Fault, &str)] = &[
     ("what_is_taken_is_otherwise_unchanged", Fault::TakingTouches, "the instance as told"),
     ("what_somebody_works_on_is_taken_too", Fault::TakesOnlyFree, "what is taken: []"),
     ("what_has_ended_is_not_due", Fault::EndedIsDue, "instead of nothing"),
+    (
+        "what_is_due_of_another_workflow_is_left_to_others",
+        Fault::TakesOfAnyWorkflow,
+        "what is taken",
+    ),
+    ("what_is_due_of_another_version_is_left_to_others", Fault::TakesOfAnyVersion, "what is taken"),
+    ("what_is_left_to_others_takes_nobodys_place", Fault::OthersTakePlaces, "what is taken: []"),
+    (
+        "what_is_due_of_several_workflows_is_taken_in_one_order",
+        Fault::TakesByWorkflow,
+        "the first four",
+    ),
+    ("whoever_has_no_workflow_takes_nothing", Fault::NobodyTakesAll, "instead of nothing"),
     ("what_is_due_is_given_to_one_of_many", Fault::GivesTwice, "were taken twice"),
     ("the_newest_instances_are_listed_first", Fault::OldestFirst, "the list"),
     ("instances_are_listed_by_workflow", Fault::IgnoresWorkflow, "the list"),
+    ("instances_are_listed_of_several_workflows", Fault::ListsFirstWorkflow, "the list: ["),
     ("instances_are_listed_by_status", Fault::IgnoresStatus, "what is pending"),
     ("instances_are_listed_by_when_they_were_started", Fault::IgnoresTimes, "the list"),
     ("no_more_instances_are_listed_than_asked_for", Fault::ListsAll, "101 instead of 100"),
@@ -92,11 +106,23 @@ const DEFECTS: &[(&str, Fault, &str)] = &[
     ("mail_keeps_a_body_of_a_mebibyte", Fault::LimitsTexts, "Some(2000)"),
     ("old_mail_is_removed", Fault::PurgesNoMail, "0 instead of 1"),
     ("no_more_mail_is_removed_than_asked_for", Fault::PurgesAllMail, "3 instead of 2"),
+    ("the_oldest_mail_is_removed_first", Fault::PurgesMailByArrival, "what is left: None"),
+    (
+        "mail_for_another_workflow_is_left_to_others",
+        Fault::PurgesOthersMail,
+        "what is left to others: None",
+    ),
     ("what_ended_long_ago_is_removed_with_its_history", Fault::InventsHistory, "its history: ["),
     ("what_ended_later_is_not_removed", Fault::PurgesLater, "1 instead of 0"),
     ("what_has_not_ended_is_not_removed", Fault::PurgesUnended, "1 instead of 0"),
     ("what_ended_first_is_removed_first", Fault::PurgesAll, "3 instead of 2"),
     ("a_removed_instance_can_be_created_again", Fault::NeverCreatesAgain, "false instead of true"),
+    (
+        "what_ended_of_another_workflow_is_left_to_others",
+        Fault::PurgesOthers,
+        "removed for nobody: 1",
+    ),
+    ("what_ended_of_any_version_is_removed", Fault::PurgesOneVersion, "1 instead of 3"),
     ("of_many_that_create_an_instance_one_does", Fault::CreatesAgain, "50 instead of 1"),
     ("of_many_that_claim_an_instance_one_gets_it", Fault::Steals, "(50, 0) instead"),
     ("of_many_changes_of_one_position_one_is_made", Fault::SaveRepeats, "50 were told"),
