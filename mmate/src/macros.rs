@@ -470,7 +470,8 @@ pub use mmate_macros::workflow;
 /// ```
 ///
 /// **An event** (`wait_for`, `key`) is for the instances whose field has the text of the event's own key, the one that
-/// `#[message(event, key = ..)]` names. One that comes before the instance waits is kept for it, as long as `workflows.keep` says. The method
+/// `#[message(event, key = ..)]` names. One that comes before the instance waits is kept for it, as long as `workflows.keep` says. If several instances
+/// wait for it, the first that takes it has it, and the others go on waiting. The method
 /// takes `&mut self` and the event, or an `Option` of it; further parameters follow.
 ///
 /// **A reply** (`reply`): the stage's method takes `&self`, since the state changes when the answer is there, and returns `Result<M>`,

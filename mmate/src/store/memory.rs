@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::words::{HistoryEvent, Wish};
 use super::workflow::{
-    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save, Saved,
     WAITING_MAX, WorkflowStore, WorkflowVersion, after, due_again, to_millis,
 };
 use crate::contract::Source;
@@ -30,7 +30,12 @@ struct Inner {
     /// Until when each owner is alive.
     owners: HashMap<String, Timestamp>,
     /// By address and id, in the order in which they came.
-    mail: Vec<Mail>,
+    mail: Vec<Letter>,
+}
+
+struct Letter {
+    mail: Mail,
+    is_read: bool,
 }
 
 struct Kept {
@@ -56,6 +61,16 @@ impl MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore").field("instances", &self.lock().instances.len()).finish()
+    }
+}
+
+impl Letter {
+    fn is(&self, address: &str, id: &str) -> bool {
+        self.mail.address == address && self.mail.id == id
+    }
+
+    fn is_unread(&self, address: &str, id: &str) -> bool {
+        !self.is_read && self.is(address, id)
     }
 }
 
@@ -111,12 +126,20 @@ impl WorkflowStore for MemoryStore {
         Ok(Claim::Taken(instance.clone()))
     }
 
-    async fn save(&self, save: &Save) -> Result<bool, StoreError> {
-        let mut inner = self.lock();
-        let Some(kept) = inner.instances.get_mut(&save.id) else { return Ok(false) };
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let mut guard = self.lock();
+        let Inner { instances, mail, .. } = &mut *guard;
+        let Some(kept) = instances.get_mut(&save.id) else { return Ok(Saved::TooLate) };
         let instance = &mut kept.instance;
         if instance.position != save.position || instance.owner.as_deref() != Some(&save.owner) {
-            return Ok(false);
+            return Ok(Saved::TooLate);
+        }
+        if let Some((address, id)) = &save.read {
+            let Some(letter) = mail.iter_mut().find(|letter| letter.is_unread(address, id)) else {
+                return Ok(Saved::MailGone);
+            };
+            letter.is_read = true;
+            letter.mail.body.clear();
         }
         if save.next != save.position {
             instance.claims = 0;
@@ -134,10 +157,7 @@ impl WorkflowStore for MemoryStore {
         }
         instance.awaits.clone_from(&save.awaits);
         save.history.iter().cloned().for_each(|entry| kept.add(entry));
-        if let Some((address, id)) = &save.read {
-            inner.mail.retain(|mail| mail.address != *address || mail.id != *id);
-        }
-        Ok(true)
+        Ok(Saved::Made)
     }
 
     async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
@@ -258,8 +278,13 @@ impl WorkflowStore for MemoryStore {
 
     async fn post(&self, mail: &Mail) -> Result<Vec<Instance>, StoreError> {
         let mut inner = self.lock();
-        if !inner.mail.iter().any(|known| known.address == mail.address && known.id == mail.id) {
-            inner.mail.push(Mail { at: to_millis(mail.at), ..mail.clone() });
+        match inner.mail.iter().find(|letter| letter.is(&mail.address, &mail.id)) {
+            Some(known) if known.is_read => return Ok(Vec::new()),
+            Some(_) => {}
+            None => {
+                let mail = Mail { at: to_millis(mail.at), ..mail.clone() };
+                inner.mail.push(Letter { mail, is_read: false });
+            }
         }
         let mut waiting: Vec<Instance> = inner
             .instances
@@ -274,7 +299,10 @@ impl WorkflowStore for MemoryStore {
     }
 
     async fn mail(&self, address: &str) -> Result<Option<Mail>, StoreError> {
-        Ok(self.lock().mail.iter().find(|mail| mail.address == address).cloned())
+        let inner = self.lock();
+        let found =
+            inner.mail.iter().find(|letter| !letter.is_read && letter.mail.address == address);
+        Ok(found.map(|letter| letter.mail.clone()))
     }
 
     async fn purge_mail(
@@ -286,8 +314,8 @@ impl WorkflowStore for MemoryStore {
         let mut inner = self.lock();
         let old = |mail: &Mail| mail.at < before && of.contains(&mail.workflow);
         let mut places: Vec<usize> =
-            (0..inner.mail.len()).filter(|place| old(&inner.mail[*place])).collect();
-        places.sort_by_key(|place| inner.mail[*place].at);
+            (0..inner.mail.len()).filter(|place| old(&inner.mail[*place].mail)).collect();
+        places.sort_by_key(|place| inner.mail[*place].mail.at);
         places.truncate(limit as usize);
         let mut place = 0..;
         inner.mail.retain(|_| place.next().is_none_or(|place| !places.contains(&place)));

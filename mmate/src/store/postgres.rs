@@ -91,6 +91,7 @@ pub(super) fn connect(url: &str) -> Result<SqlStore<impl Engine>, StoreError> {
     let dialect = Dialect {
         clock: "coalesce($n::bigint, (extract(epoch from now()) * 1000)::bigint)",
         least_id: "min(id::text collate \"C\")::uuid",
+        unread: "exists (select 1 from letter)",
         among: "workflow = any($n::text[])",
     };
     let texts = Texts::new(dialect);
@@ -141,16 +142,19 @@ fn create_text(texts: &Texts) -> String {
     )
 }
 
-/// A change with its lines and the mail that it has read, which all hang on the row that was changed.
+/// A change with its lines and the mail that it reads, which all hang on the row that was changed. The mail is locked
+/// first: of two that read it, the second waits for the first, and then finds it read.
 fn save_text(texts: &Texts) -> String {
     let update = &texts.update;
     format!(
-        "with changed as ({update}), \
+        "with letter as (select seq from mmate_workflow_mail where address = $14 and id = $15 and not is_read \
+         for update), changed as ({update}), \
          written as (insert into mmate_workflow_history (instance, seq, {LINE}) \
          select $1, changed.lines - $13 + line.seq, line.position, line.stage, line.event, line.attempt, line.at, \
-         line.took, line.reason from changed, unnest($14::bigint[], $15::text[], $16::text[], $17::bigint[], \
-         $18::bigint[], $19::bigint[], $20::text[]) with ordinality as line ({LINE}, seq)), \
-         removed as (delete from mmate_workflow_mail using changed where address = $21 and id = $22) \
+         line.took, line.reason from changed, unnest($16::bigint[], $17::text[], $18::text[], $19::bigint[], \
+         $20::bigint[], $21::bigint[], $22::text[]) with ordinality as line ({LINE}, seq)), \
+         marked as (update mmate_workflow_mail set is_read = true, body = '' from changed, letter \
+         where mmate_workflow_mail.seq = letter.seq) \
          select 1 from changed"
     )
 }
@@ -345,8 +349,7 @@ impl Engine for Postgres {
     fn save<'v>(&self, save: &'v Save) -> Vec<Statement<'v>> {
         let mut statement = super::sql::update(&self.texts, save);
         statement.text = self.save.clone();
-        let (address, id) = save.read.as_ref().map(|(a, id)| (a.as_str(), id.as_str())).unzip();
-        vec![with_lines(statement, save).value(address).value(id)]
+        vec![with_lines(statement, save)]
     }
 
     fn take_due<'v>(

@@ -78,6 +78,7 @@ pub(super) fn open(file: &str, source: Source) -> Result<SqlStore<impl Engine>, 
     let dialect = Dialect {
         clock: "$n",
         least_id: "min(id)",
+        unread: "exists (select 1 from mmate_workflow_mail where address = $14 and id = $15 and not is_read)",
         among: "workflow in (select value from json_each($n))",
     };
     Ok(SqlStore(Sqlite {
@@ -293,7 +294,7 @@ impl Engine for Sqlite {
             statements.push(line.value(entry.reason.as_deref()));
         }
         if let Some((address, id)) = &save.read {
-            let text = "delete from mmate_workflow_mail where address = $1 and id = $2";
+            let text = "update mmate_workflow_mail set is_read = true, body = '' where address = $1 and id = $2";
             statements.push(Statement::new(text).value(address).value(id));
         }
         statements

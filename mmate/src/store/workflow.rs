@@ -145,6 +145,18 @@ pub enum Claim {
     Unknown,
 }
 
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Saved {
+    /// It is made.
+    Made,
+    /// Nothing is changed: the instance is no longer at that position, or somebody else works on it.
+    TooLate,
+    /// Nothing is changed: the mail that it reads is not there, or was read by another.
+    MailGone,
+}
+
 /// A change of an instance, by whoever works on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -171,7 +183,7 @@ pub struct Save {
     pub fulfilled: bool,
     /// The address at which it waits for mail from now on.
     pub awaits: Option<String>,
-    /// The mail that it has read, which is removed with this change.
+    /// The mail that it reads with this change, by address and id: of several that read it, the first that saves.
     pub read: Option<(String, String)>,
     /// What happened; `seq` is given by the store.
     pub history: Vec<HistoryEntry>,
@@ -259,10 +271,11 @@ impl HistoryEntry {
 pub struct Mail {
     /// The workflow for whose instances it is kept, and which removes it one day ([`WorkflowStore::purge_mail`]).
     pub workflow: String,
-    /// What instances wait at: the type and key of an event, the id of a request. Up to 2,000 bytes with the id:
-    /// databases look mail up by both.
+    /// What instances wait at: the type and key of an event, the id of a request. Up to
+    /// [`ADDRESS_BYTES_MAX`](Self::ADDRESS_BYTES_MAX), without NUL.
     pub address: String,
-    /// The message's id; the same message is kept once per address.
+    /// The message's id; the same message is kept once per address. Up to [`ID_BYTES_MAX`](Self::ID_BYTES_MAX),
+    /// without NUL.
     pub id: String,
     /// The payload: JSON. Nothing that a store reads.
     pub body: String,
@@ -271,6 +284,11 @@ pub struct Mail {
 }
 
 impl Mail {
+    /// How long an address may be: databases look mail up by it.
+    pub const ADDRESS_BYTES_MAX: usize = 1_500;
+    /// How long an id may be, for the same reason.
+    pub const ID_BYTES_MAX: usize = 500;
+
     /// A message for whoever of a workflow waits at `address`.
     #[must_use]
     pub fn new(workflow: &str, address: &str, id: &str, body: String, at: Timestamp) -> Self {
@@ -383,12 +401,11 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
     /// If the database does not say; then nobody knows who works on it until the next claim.
     async fn claim(&self, id: Uuid, position: u64, owner: &str) -> Result<Claim, StoreError>;
 
-    /// Changes an instance. False, and nothing is changed, if it is no longer at that position or somebody else
-    /// works on it.
+    /// Changes an instance and reads mail, both or neither.
     ///
     /// # Errors
-    /// If nobody knows whether it is changed. The same change again is then told `false` if it was.
-    async fn save(&self, save: &Save) -> Result<bool, StoreError>;
+    /// If nobody knows whether it is changed. The same change again is then told that it is not made, if it was.
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError>;
 
     /// Lets an instance go that `owner` works on, as if it had not been claimed: nothing was begun. The claim is not
     /// counted any more. Nothing if `owner` does not work on it.
@@ -465,23 +482,24 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<u64, StoreError>;
 
-    /// Keeps mail, once per address and id, and gives the instances that wait at its address: up to 1,000.
+    /// Keeps mail, once per address and id, and gives the instances that wait at its address: up to 1,000. Of mail
+    /// that was read already nobody hears.
     ///
-    /// Mail is kept whether or not one waits: it may come before the instance has got that far. [`Save::read`]
-    /// removes it.
+    /// Mail is kept whether or not one waits: it may come before the instance has got that far. Of what was read
+    /// ([`Save::read`]) address and id are kept, so that it is known when it comes again; the body is not.
     ///
     /// # Errors
     /// If it is not known to be kept.
     async fn post(&self, mail: &Mail) -> Result<Vec<Instance>, StoreError>;
 
-    /// The oldest mail at an address.
+    /// The oldest mail at an address that nobody has read.
     ///
     /// # Errors
     /// If the database does not say.
     async fn mail(&self, address: &str) -> Result<Option<Mail>, StoreError>;
 
-    /// Removes up to `limit` pieces of mail for these workflows that came before a time, the oldest first; says how
-    /// many.
+    /// Removes up to `limit` pieces of mail for these workflows that came before a time, read or not, the oldest
+    /// first; says how many. What comes again after that is new.
     ///
     /// # Errors
     /// If the database does not say.

@@ -19,7 +19,7 @@ use super::instance::Failure;
 use crate::contract::Refusal;
 use crate::handler::{Call, Context, HandlerError, Outcome, Started};
 use crate::reliability::Reject;
-use crate::store::{HistoryEvent, Instance, Mail, Wish, WorkflowStore};
+use crate::store::{HistoryEvent, Instance, Mail, Saved, StoreError, Wish, WorkflowStore};
 
 /// The shim of the queues on which mail comes.
 pub(super) fn start(call: &Call<'_>) -> Started {
@@ -76,8 +76,11 @@ impl Engine {
         let graph = self
             .graph_of(context.queue())
             .ok_or_else(|| format!("queue `{}` belongs to no workflow", context.queue()))?;
+        check_keepable("its id", context.message_id(), Mail::ID_BYTES_MAX)?;
         if context.queue() == graph.reply_queue {
-            return Ok((graph, reply_address(context.correlation_id())));
+            let address = reply_address(context.correlation_id());
+            check_keepable("its correlation id", &address, Mail::ADDRESS_BYTES_MAX)?;
+            return Ok((graph, address));
         }
         let name = context.message_type();
         let info = graph.events().into_iter().find(|info| info.names().any(|known| known == name));
@@ -86,7 +89,7 @@ impl Engine {
         let key = about.and_then(|about| about.aggregate_id).ok_or_else(|| {
             format!("an event `{name}` came without `aggregateId`, so nobody knows which instance it is for")
         })?;
-        Ok((graph, event_address(graph, info.name, &key)))
+        Ok((graph, event_address(graph, info.name, &key)?))
     }
 
     /// Keeps mail, and announces the instances that wait for it.
@@ -118,8 +121,27 @@ impl Engine {
 
 /// Where the instances of a workflow, whatever their version, wait for an event. Each workflow gets an event for
 /// itself, as each handler does.
-fn event_address(graph: &Graph, name: &str, key: &str) -> String {
-    format!("event:{}:{name}:{key}", graph.entry.id)
+///
+/// # Errors
+/// If no store can keep it.
+fn event_address(graph: &Graph, name: &str, key: &str) -> Result<String, String> {
+    let address = format!("event:{}:{name}:{key}", graph.entry.id);
+    check_keepable(&format!("the key of event `{name}`"), &address, Mail::ADDRESS_BYTES_MAX)?;
+    Ok(address)
+}
+
+/// What a database refuses would be tried again for ever.
+fn check_keepable(what: &str, text: &str, bytes_max: usize) -> Result<(), String> {
+    if text.len() > bytes_max {
+        return Err(format!(
+            "{what} is too long to be looked up by; it comes to {} bytes, and may to {bytes_max}",
+            text.len()
+        ));
+    }
+    if text.contains('\0') {
+        return Err(format!("{what} holds a NUL character, which databases do not keep"));
+    }
+    Ok(())
 }
 
 impl<'a> Case<'a> {
@@ -170,9 +192,9 @@ impl<'a> Case<'a> {
                 return self.commit(next).await;
             }
         };
-        let mail = match store.mail(&address).await {
+        let mail = match self.look(&*store, &address).await {
             Ok(mail) => mail,
-            Err(error) => return outage(self.context, self.id, &error),
+            Err(outcome) => return outcome,
         };
         let until = stage.within_ms.map(|within| {
             let within = i64::try_from(within).unwrap_or(i64::MAX);
@@ -181,10 +203,7 @@ impl<'a> Case<'a> {
         });
         let is_over = until.is_some_and(|until| until <= self.now.as_millisecond());
         match mail {
-            Some(mail) => {
-                self.read = Some((mail.address, mail.id));
-                self.heard(stage, wait, Some(mail.body)).await
-            }
+            Some(mail) => self.heard(stage, wait, Some(mail)).await,
             None if is_over && stage.optional => self.heard(stage, wait, None).await,
             None if is_over => {
                 self.cancel_child().await;
@@ -209,6 +228,28 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// What this instance has read, or can read now.
+    async fn look(
+        &mut self,
+        store: &dyn WorkflowStore,
+        address: &str,
+    ) -> Result<Option<String>, Outcome> {
+        let (context, id) = (self.context, self.id);
+        let away = |error: StoreError| outage(context, id, &error);
+        loop {
+            if let Some(mail) = &self.book.mail {
+                return Ok(Some(mail.clone()));
+            }
+            let Some(mail) = store.mail(address).await.map_err(away)? else { return Ok(None) };
+            match self.take(mail).await.map_err(away)? {
+                Saved::Made => self.engine.checkpoint("taken").await,
+                // Another one was faster; there may be more.
+                Saved::MailGone => {}
+                Saved::TooLate => return Err(not_now(context, AWAY_WAIT, "taken_over")),
+            }
+        }
+    }
+
     fn is_waiting_at(&self, address: &str) -> bool {
         self.instance.as_ref().is_some_and(|instance| instance.awaits.as_deref() == Some(address))
     }
@@ -216,7 +257,8 @@ impl<'a> Case<'a> {
     fn address(&self, stage: &StageEntry, wait: Wait) -> Result<String, HandlerError> {
         Ok(match wait {
             Wait::Event(event) => {
-                event_address(self.graph, event.info.name, &(event.key)(self.book.state.get())?)
+                let key = (event.key)(self.book.state.get())?;
+                event_address(self.graph, event.info.name, &key).map_err(HandlerError::msg)?
             }
             Wait::Reply(_) => reply_address(&self.asked_id(stage).to_string()),
             Wait::Child(_) => child_address(self.asked_id(stage)),
@@ -283,7 +325,7 @@ impl<'a> Case<'a> {
     }
 
     fn close_wait(&mut self, stage: &StageEntry, end: End) {
-        self.book.until = None;
+        (self.book.until, self.book.mail) = (None, None);
         if !self.book.redo_last(stage.name, end) {
             self.book.ended(stage.name, end);
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mmate::contract::Source;
-use mmate::store::{Claim, HistoryEntry, HistoryEvent, Save, StoreErrorKind, connect};
+use mmate::store::{Claim, HistoryEntry, HistoryEvent, Save, Saved, StoreErrorKind, connect};
 use mmate_tests::postgres::{execute, with_database, with_empty_database};
 use mmate_tests::{DEADLINE, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -214,7 +214,7 @@ async fn a_reason_that_postgres_cannot_keep_is_kept_nearly() {
         let mut save = Save::of(&taken, "{}".to_owned(), at);
         save.history =
             vec![HistoryEntry::new(0, "s", HistoryEvent::Failed, at).because("bad byte \0 in it")];
-        assert!(store.save(&save).await.unwrap());
+        assert_eq!(store.save(&save).await.unwrap(), Saved::Made);
         let history = store.history(taken.id).await.unwrap();
         assert_eq!(history[1].reason.as_deref(), Some("bad byte \u{fffd} in it"));
     })
@@ -266,7 +266,7 @@ async fn a_claim_and_a_save_are_one_round_trip_each() {
             save.next += 1;
             let line = HistoryEntry::new(position, "s", HistoryEvent::Completed, save.at);
             save.history = vec![line; 1 + usize::try_from(position).unwrap()];
-            assert!(store.save(&save).await.unwrap());
+            assert_eq!(store.save(&save).await.unwrap(), Saved::Made);
             trips.push((between - before, spoken.load(Ordering::SeqCst) - between));
         }
         // The first time, the server is told what will be asked.

@@ -11,7 +11,8 @@ use mmate::prelude::*;
 use mmate::runtime::Running;
 use mmate::store::{
     Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, MemoryStore,
-    NewInstance, Save, StoreError, StoreErrorKind, WorkflowStatus, WorkflowStore, WorkflowVersion,
+    NewInstance, Save, Saved, StoreError, StoreErrorKind, WorkflowStatus, WorkflowStore,
+    WorkflowVersion,
 };
 use mmate::transport::Transport;
 use mmate::transport::memory::MemoryTransport;
@@ -76,7 +77,7 @@ through! {
     create(new: &NewInstance)(new) -> bool;
     get(id: Uuid)(id) -> Option<Instance>;
     claim(id: Uuid, position: u64, owner: &str)(id, position, owner) -> Claim;
-    save(save: &Save)(save) -> bool;
+    save(save: &Save)(save) -> Saved;
     release(id: Uuid, owner: &str)(id, owner) -> ();
     renew(owner: &str, lease: Duration)(owner, lease) -> ();
     retire(owner: &str)(owner) -> ();

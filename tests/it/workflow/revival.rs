@@ -9,7 +9,7 @@ use mmate::contract::Source;
 use mmate::prelude::*;
 use mmate::store::{
     Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, MemoryStore, NewInstance,
-    Save, StoreError, Wish, WorkflowStatus, WorkflowStore, WorkflowVersion,
+    Save, Saved, StoreError, Wish, WorkflowStatus, WorkflowStore, WorkflowVersion,
 };
 use mmate::workflow::WorkflowErrorKind;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ as_before! {
     create(new: &NewInstance) -> bool;
     get(id: Uuid) -> Option<Instance>;
     claim(id: Uuid, position: u64, owner: &str) -> Claim;
-    save(save: &Save) -> bool;
+    save(save: &Save) -> Saved;
     release(id: Uuid, owner: &str) -> ();
     retire(owner: &str) -> ();
     wish(id: Uuid, wish: Wish, at: Timestamp) -> Option<Instance>;

@@ -78,7 +78,7 @@ impl<F: Fn(&Source) -> Arc<dyn WorkflowStore>> Village<F> {
 
     async fn bakery(&self, transport: &MemoryTransport) -> Running {
         // What it keeps is its own affair.
-        let service = self.service("bakery", transport).config("workflows.keep", "1s");
+        let service = self.service("bakery", transport).config("workflows.keep", "5s");
         service.workflow::<Bread>().start().await.unwrap()
     }
 
@@ -98,6 +98,11 @@ impl<F: Fn(&Source) -> Arc<dyn WorkflowStore>> Village<F> {
         let (loaf, pint) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let loaf = bread.start(Bread { field: 7, sacks: 0 }).id(loaf).await.unwrap().id;
         let pint = beer.start(Beer { field: 7, sacks: 0 }).id(pint).await.unwrap().id;
+        eventually("both wait", || async {
+            let (loaf, pint) = (bread.get(loaf).await.unwrap(), beer.get(pint).await.unwrap());
+            loaf.unwrap().stage == "bake" && pint.unwrap().stage == "brew"
+        })
+        .await;
         bakery.publisher().publish(GrainCame { field: 7, sacks: 3 }).await.unwrap();
         assert_eq!(bread.wait(loaf, "20s").await.unwrap().completed().unwrap().sacks, 3);
         assert_eq!(beer.wait(pint, "20s").await.unwrap().completed().unwrap().sacks, 3);

@@ -35,7 +35,7 @@ pub(super) use self::texts::{Dialect, LINE, Texts};
 use super::error::StoreError;
 use super::words::Wish;
 use super::workflow::{
-    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save, Saved,
     WAITING_MAX, WorkflowStore, WorkflowVersion, after, due_again,
 };
 
@@ -178,8 +178,19 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
         })
     }
 
-    async fn save(&self, save: &Save) -> Result<bool, StoreError> {
-        Ok(!self.change("change an instance", self.0.save(save)).await?.is_empty())
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        if !self.change("change an instance", self.0.save(save)).await?.is_empty() {
+            return Ok(Saved::Made);
+        }
+        if save.read.is_none() {
+            return Ok(Saved::TooLate);
+        }
+        // As after a claim, what is told is a moment later than what was tried.
+        let now = self.get(save.id).await?;
+        let stands = now.is_some_and(|instance| {
+            instance.position == save.position && instance.owner.as_ref() == Some(&save.owner)
+        });
+        Ok(if stands { Saved::MailGone } else { Saved::TooLate })
     }
 
     async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
@@ -270,7 +281,8 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
         // Only once the mail is there for all to see: an instance that begins to wait meanwhile either finds the
         // mail, or is found here. In one statement both could miss each other.
         let waiting = self.statement(|texts| &texts.waiting).value(&mail.address);
-        let rows = self.read(what, waiting.value(WAITING_MAX as u64)).await?;
+        let waiting = waiting.value(WAITING_MAX as u64).value(&mail.id);
+        let rows = self.read(what, waiting).await?;
         self.instances(what, &rows)
     }
 
@@ -299,6 +311,7 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
 /// The change of an instance without its history, which every change begins with; gives a row if it was made.
 pub(super) fn update<'v>(texts: &Texts, save: &'v Save) -> Statement<'v> {
     let fulfilled = save.fulfilled || save.status.is_end();
+    let (address, id) = save.read.as_ref().map(|(a, id)| (a.as_str(), id.as_str())).unzip();
     Statement::new(texts.update.clone())
         .value(save.id)
         .value(save.position)
@@ -313,6 +326,8 @@ pub(super) fn update<'v>(texts: &Texts, save: &'v Save) -> Statement<'v> {
         .value(save.keep)
         .value(fulfilled)
         .value(save.history.len() as u64)
+        .value(address)
+        .value(id)
 }
 
 /// The first millisecond that is not before a time: what is kept has no parts of one.

@@ -72,8 +72,10 @@ const VERSIONS: [&[&str]; 1] = [&[
         id text not null,
         body text not null,
         at bigint not null,
+        is_read boolean not null default false,
         unique (address, id)
     )",
+    "create index mmate_workflow_mail_unread on mmate_workflow_mail (address, seq) where not is_read",
     "create index mmate_workflow_mail_old on mmate_workflow_mail (workflow, at, seq)",
 ]];
 

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::Failure;
 use crate::contract::Source;
 use crate::store::{
-    Claim, HistoryEvent, Instance, NewInstance, Save, StoreError, WorkflowStatus, WorkflowStore,
-    WorkflowVersion,
+    Claim, HistoryEvent, Instance, NewInstance, Save, Saved, StoreError, WorkflowStatus,
+    WorkflowStore, WorkflowVersion,
 };
 
 /// How long something that must happen may take.
@@ -160,7 +160,11 @@ impl Bench {
 
     /// Saves where nothing is in the way, and gives what is there afterwards.
     pub(super) async fn saved(&self, save: &Save) -> Result<Instance, Failure> {
-        super::ensure!(self.store.save(save).await?, "the change was not made: {save:?}");
+        super::ensure_eq!(
+            self.store.save(save).await?,
+            Saved::Made,
+            format!("the change {save:?}")
+        );
         self.get(save.id).await
     }
 

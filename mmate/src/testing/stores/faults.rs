@@ -88,6 +88,11 @@ pub(super) enum Fault {
     // Mail.
     NeverReads,
     ReadsAll,
+    ReadsAgain,
+    ReadsUnknown,
+    ForgetsRead,
+    FindsForRead,
+    KeepsReadForEver,
     KeepsTwice,
     NewestMail,
     MailIgnoresCase,

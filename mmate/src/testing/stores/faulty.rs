@@ -15,7 +15,7 @@ use super::faults::Fault;
 use crate::contract::Source;
 use crate::store::{
     Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, MemoryStore,
-    NewInstance, Save, StoreError, Wish, WorkflowStatus, WorkflowStore, WorkflowVersion,
+    NewInstance, Save, Saved, StoreError, Wish, WorkflowStatus, WorkflowStore, WorkflowVersion,
 };
 
 #[derive(Debug)]
@@ -37,6 +37,7 @@ struct Known {
     wishes: HashMap<Uuid, Wish>,
     mail: Vec<Mail>,
     removed: Vec<Mail>,
+    read: HashSet<(String, String)>,
     given: Vec<Instance>,
 }
 
@@ -216,6 +217,16 @@ impl Faulty {
             Fault::NeverFulfils => save.fulfilled = false,
             Fault::EndedIsDue if save.status.is_end() => save.due_at = Some(save.at),
             Fault::NeverReads => save.read = None,
+            Fault::ReadsAgain => {
+                save.read = save.read.filter(|mail| !self.known().read.contains(mail))
+            }
+            Fault::ReadsUnknown => {
+                let known = self.known();
+                let is_known = |(address, id): &(String, String)| {
+                    known.mail.iter().any(|mail| mail.address == *address && mail.id == *id)
+                };
+                save.read = save.read.filter(is_known);
+            }
             _ => {}
         }
         save
@@ -270,20 +281,26 @@ impl WorkflowStore for Faulty {
         Ok(self.after_claim(claim, owner))
     }
 
-    async fn save(&self, save: &Save) -> Result<bool, StoreError> {
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let inner = self.inner();
         let current = inner.get(save.id).await?;
-        let Some(current) = current else { return Ok(self.has(Fault::SavesUnknown)) };
+        let Some(current) = current else {
+            return Ok(if self.has(Fault::SavesUnknown) { Saved::Made } else { Saved::TooLate });
+        };
         if self.has(Fault::SavesUnclaimed) && current.owner.is_none() {
             inner.claim(save.id, save.position, &save.owner).await?;
         }
-        let made = inner.save(&self.instead(save, Some(&current))).await?;
-        if made && save.read.is_some() && self.has(Fault::ReadsAll) {
+        let saved = inner.save(&self.instead(save, Some(&current))).await?;
+        if saved == Saved::Made {
+            self.known().read.extend(save.read.clone());
+        }
+        if saved == Saved::Made && save.read.is_some() && self.has(Fault::ReadsAll) {
             let of: Vec<String> =
                 self.known().mail.iter().map(|mail| mail.workflow.clone()).collect();
             inner.purge_mail(&of, Timestamp::MAX, u32::MAX).await?;
         }
-        Ok(made || self.has(Fault::SaveRepeats) && current.position == save.next)
+        let repeats = self.has(Fault::SaveRepeats) && current.position == save.next;
+        Ok(if repeats { Saved::Made } else { saved })
     }
 
     async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
@@ -438,12 +455,20 @@ impl WorkflowStore for Faulty {
             Fault::LimitsTexts => mail.body = cut(&mail.body),
             _ => {}
         }
+        let was_read = self.known().read.contains(&(mail.address.clone(), mail.id.clone()));
+        if was_read && self.has(Fault::ForgetsRead) {
+            mail.id += " again";
+        }
         let is_known = self.known().mail.contains(&mail);
         self.known().mail.push(mail.clone());
         let found = self.inner().post(&mail).await?;
         match self.fault {
             Fault::FindsNobody => Ok(Vec::new()),
             Fault::FindsOnce if is_known => Ok(Vec::new()),
+            Fault::FindsForRead if was_read => {
+                let all = self.inner().list(&InstanceFilter::default()).await?;
+                Ok(all.into_iter().filter(|it| it.awaits.as_ref() == Some(&mail.address)).collect())
+            }
             Fault::FindsEverybody => self.inner().list(&InstanceFilter::default()).await,
             _ => Ok(found),
         }
@@ -469,6 +494,9 @@ impl WorkflowStore for Faulty {
         let limit = if self.has(Fault::PurgesAllMail) { u32::MAX } else { limit };
         let limit = if self.has(Fault::PurgesNoMail) { 0 } else { limit };
         let mut of = of.to_vec();
+        if self.has(Fault::KeepsReadForEver) && !self.known().read.is_empty() {
+            return Ok(0);
+        }
         if self.has(Fault::PurgesMailByArrival) {
             let mut known = self.known();
             let old = known.mail.iter().filter(|mail| mail.at < before).cloned();

@@ -6,7 +6,7 @@ use futures_util::future::{join, join_all};
 
 use super::bench::{Bench, LEASE};
 use super::{Checked, Failure, ensure_eq, list};
-use crate::store::{Claim, HistoryEntry, HistoryEvent, Mail, Save, WorkflowStore};
+use crate::store::{Claim, HistoryEntry, HistoryEvent, Mail, Save, Saved, WorkflowStore};
 
 /// How many try at once.
 const MANY: usize = 50;
@@ -16,6 +16,7 @@ list![
     of_many_that_claim_an_instance_one_gets_it,
     of_many_changes_of_one_position_one_is_made,
     many_instances_are_changed_at_the_same_time,
+    of_many_that_read_one_piece_of_mail_one_does,
     an_instance_and_its_mail_never_miss_each_other,
 ];
 
@@ -74,7 +75,7 @@ async fn of_many_changes_of_one_position_one_is_made(bench: &Bench) -> Checked {
     let saves = stores.iter().zip(&changes).map(|(store, save)| store.save(save));
     let mut made = Vec::new();
     for (outcome, number) in join_all(saves).await.into_iter().zip(0..) {
-        if outcome? {
+        if outcome? == Saved::Made {
             made.push(number);
         }
     }
@@ -105,13 +106,53 @@ async fn many_instances_are_changed_at_the_same_time(bench: &Bench) -> Checked {
                 (save.next, save.keep) = (position + 1, false);
                 let event = HistoryEvent::Completed;
                 save.history = vec![HistoryEntry::new(position, "s", event, bench.at(second))];
-                ensure_eq!(store.save(&save).await?, true, "whether a change was made");
+                ensure_eq!(store.save(&save).await?, Saved::Made, "a change");
             }
             ensure_eq!(store.history(new.id).await?.len(), 5, "the lines of a history");
             Ok(())
         }
     });
     join_all(ways).await.into_iter().collect()
+}
+
+async fn of_many_that_read_one_piece_of_mail_one_does(bench: &Bench) -> Checked {
+    let stores = stores(bench).await?;
+    let (owner, address) = (bench.name("owner"), bench.name("address"));
+    let [workflow] = bench.workflows();
+    let mut readers = Vec::new();
+    for id in ["1", "2"] {
+        let mail = Mail::new(&workflow, &address, id, "{}".to_owned(), bench.at(1));
+        bench.store().post(&mail).await?;
+    }
+    for number in 0..MANY {
+        let taken = bench.claim(&bench.started(0).await?, &owner).await?;
+        let mut save = Save::of(&taken, format!("{{\"by\":{number}}}"), bench.at(1));
+        let id = if number % 2 == 0 { "1" } else { "2" };
+        save.read = Some((address.clone(), id.to_owned()));
+        save.history = vec![HistoryEntry::new(0, "s", HistoryEvent::Completed, bench.at(1))];
+        readers.push(save);
+    }
+    let saves = stores.iter().zip(&readers).map(|(store, save)| store.save(save));
+    let mut made = Vec::new();
+    for (outcome, save) in join_all(saves).await.into_iter().zip(&readers) {
+        let is_made = match outcome? {
+            Saved::Made => true,
+            Saved::MailGone => false,
+            Saved::TooLate => return Err(Failure::new("one was told that it came too late")),
+        };
+        if is_made {
+            made.extend(&save.read);
+        }
+        let kept = bench.get(save.id).await?.book == save.book;
+        ensure_eq!(kept, is_made, "whether a change is there");
+        let lines = bench.events(save.id).await?.len();
+        ensure_eq!(lines, 1 + usize::from(is_made), "the lines of its history");
+    }
+    made.sort_unstable();
+    let both = ["1", "2"].map(|id| (address.clone(), id.to_owned()));
+    ensure_eq!(made, both.iter().collect::<Vec<_>>(), "what was read, each time by one");
+    ensure_eq!(bench.store().mail(&address).await?, None, "what is left");
+    Ok(())
 }
 
 /// Whoever begins to wait looks for mail afterwards; whoever brings mail is told afterwards who waits. One of the
@@ -130,8 +171,8 @@ async fn an_instance_and_its_mail_never_miss_each_other(bench: &Bench) -> Checke
     // All at once, so that they get into each other's way at different moments.
     let meetings = pairs.iter().map(|(save, mail)| {
         let wait = async {
-            bench.store().save(save).await?;
-            bench.store().mail(&mail.address).await
+            ensure_eq!(bench.store().save(save).await?, Saved::Made, "a change");
+            Ok::<_, Failure>(bench.store().mail(&mail.address).await?)
         };
         join(wait, other.post(mail))
     });
