@@ -3,6 +3,7 @@
 mod apart;
 mod crashes;
 mod databases;
+mod doubt;
 mod generated;
 mod groups;
 mod leases;

@@ -273,9 +273,11 @@ impl<'a> Case<'a> {
         mail: Option<String>,
     ) -> Outcome {
         if let (Wait::Reply(_), Some(refusal)) = (wait, mail.as_deref().and_then(Refusal::read)) {
-            // A "no" of the other side is the end of the stage, as a `Reject` of its own would be.
+            // A "no" of the other side is the end of the stage, as a `Reject` of its own would be. One that has failed may
+            // have done what it was asked for.
+            let end = if refusal.is_failure() { End::Unknown } else { End::Failed };
             let error = Reject::new(refusal.code, refusal.message).to_string();
-            let next = self.unheard(stage, End::Failed, error);
+            let next = self.unheard(stage, end, error);
             return self.commit(next).await;
         }
         let attempt = self.book.tries + 1;
