@@ -394,6 +394,7 @@ impl Engine {
             correlation: correlation.to_owned(),
             has_parent: true,
         };
-        Ok(workflows.begin_as(start).await?)
+        workflows.begin_as(start).await?;
+        Ok(())
     }
 }

@@ -75,7 +75,7 @@ pub use events::{
 };
 pub(crate) use graph::Graph;
 pub use handle::{Start, Workflows};
-pub use instance::{Ended, Failure, InstanceId, InstanceView, Run};
+pub use instance::{Begun, Ended, Failure, InstanceId, InstanceView, Run};
 pub use key::{StageInfo, StageKey};
 pub(crate) use mermaid::draw;
 pub use result::{
