@@ -316,7 +316,10 @@ impl Case<'_> {
             }
             Next::End(status) => self.after_end(status, to).await,
             Next::Stuck if self.instance.is_none() => self.park(),
-            Next::Stuck => Outcome::Done,
+            Next::Stuck => {
+                self.engine.0.waiters.wake(self.id);
+                Outcome::Done
+            }
         }
     }
 
@@ -343,8 +346,8 @@ impl Case<'_> {
 
     /// Whoever waits for the end hears of it.
     async fn after_end(self: Box<Self>, status: WorkflowStatus, position: u64) -> Outcome {
-        let Self { engine, context, instance, book, .. } = *self;
-        engine.0.ended.send_modify(|count| *count += 1);
+        let Self { engine, context, id, instance, book, .. } = *self;
+        engine.0.waiters.wake(id);
         if !book.has_parent {
             return Outcome::Done;
         }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::checkpoint::Checkpoints;
 use super::graph::Graph;
 use super::message::FlowMessage;
+use super::waiters::Waiters;
 use crate::consume::Alerts;
 use crate::contract::Headers;
 use crate::publish::{Origin, PublishOptions, Publisher};
@@ -61,8 +62,8 @@ pub(super) struct Shared {
     running: Mutex<HashSet<Uuid>>,
     /// False while nobody knows that this process is alive: then it works on nothing.
     pub(super) alive: watch::Sender<bool>,
-    /// Changed whenever an instance has ended in this process.
-    pub(super) ended: watch::Sender<u64>,
+    /// Who hears of instances that end in this process.
+    pub(super) waiters: Waiters,
     #[cfg(feature = "testing")]
     pub(super) checkpoints: Option<Checkpoints>,
 }
@@ -97,7 +98,7 @@ impl Engine {
             options,
             running: Mutex::default(),
             alive: watch::Sender::new(true),
-            ended: watch::Sender::new(0),
+            waiters: Waiters::default(),
             #[cfg(feature = "testing")]
             checkpoints,
         }))

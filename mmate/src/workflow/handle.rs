@@ -59,10 +59,9 @@ impl Workflows {
             timeout.into_duration().map_err(|why| WorkflowError::new(Kind::Invalid, why))?;
         let store = self.store(W::ENTRY.id)?;
         let until = Instant::now() + timeout;
-        let mut ended = self.engine.0.ended.subscribe();
+        let mut waiter = self.engine.0.waiters.wait_for(id.uuid());
         let mut pause = LOOKS.0;
         loop {
-            ended.borrow_and_update();
             if let Some(instance) = store.get(id.uuid()).await?
                 && let Some(ended) = at_its_end(&instance)?
             {
@@ -74,8 +73,8 @@ impl Workflows {
                     format!("instance `{id}` was not at its end after {timeout:?}; it goes on"),
                 ));
             }
-            // Woken when one ends in this process; those that end elsewhere are found by looking.
-            let _ = timeout_at((Instant::now() + pause).min(until), ended.changed()).await;
+            // Woken when it ends in this process; one that ends elsewhere is found by looking.
+            let _ = timeout_at((Instant::now() + pause).min(until), waiter.woken()).await;
             pause = (pause * 2).min(LOOKS.1);
         }
     }
