@@ -1,9 +1,8 @@
 //! The suite against the store in this process, and against broken ones.
 
-use std::collections::BTreeSet;
-
 use super::faults::Fault;
 use super::*;
+use crate::testing::defects::ensure_all_found;
 
 /// A behaviour, a defect that it must find, and a part of the reason that it must give.
 const DEFECTS: &[(&str, Fault, &str)] = &[
@@ -169,18 +168,6 @@ async fn the_memory_store_shows_every_behaviour() {
 
 #[tokio::test(start_paused = true)]
 async fn every_behaviour_finds_a_defect() {
-    let mut wrong = Vec::new();
-    for (name, fault, reason) in DEFECTS {
-        let report = run(faulty::open(*fault), name).await;
-        let outcome = report.outcomes().find(|(behaviour, _)| behaviour == name);
-        match outcome {
-            Some((_, Outcome::Failed(failure))) if failure.to_string().contains(reason) => {}
-            other => wrong.push(format!("{name} with {fault:?}: {other:?}")),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let all: BTreeSet<&str> = behaviours().iter().map(|it| it.name).collect();
-    let failing: BTreeSet<&str> = DEFECTS.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(all, failing);
-    assert_eq!(all.len(), behaviours().len(), "two behaviours have one name");
+    let all = behaviours().iter().map(|it| it.name);
+    ensure_all_found(DEFECTS, all, async |fault, name| run(faulty::open(fault), name).await).await;
 }
