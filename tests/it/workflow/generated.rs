@@ -34,7 +34,7 @@ pub(super) enum Act {
     Panic,
     /// It has its effect, and says that it does not know.
     Doubt,
-    /// The first time it has its effect and says that it does not know, and no from then on.
+    /// It has its effect and says that it does not know; when it is asked again, it says no.
     Waver,
 }
 
@@ -76,7 +76,7 @@ async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
         Act::Refuse | Act::Once => return Err(Reject::new("NO", "not this time").into()),
         Act::FailOnce if calls == 1 => return Err(HandlerError::msg("not yet")),
         Act::FailOnce => {}
-        Act::Waver if calls > 1 => return Err(Reject::new("NO", "not any more").into()),
+        Act::Waver if world.is_applied(key) => return Err(Reject::new("NO", "not any more").into()),
         Act::Doubt | Act::Waver => {
             world.apply(key);
             return Err(OutcomeUnknown::new("the answer was lost").into());
@@ -174,12 +174,12 @@ pub(super) fn plan(seed: u64, steps_max: u64) -> Vec<Plan> {
 
 fn stage(dice: &mut Dice, shape: Shape, last: bool) -> Plan {
     let act = match dice.roll(if last { 8 } else { 14 }) {
-        0 | 1 => Act::Refuse,
+        0 => Act::Refuse,
+        1 if last => Act::Doubt,
+        1 => Act::Waver,
         2 => Act::FailOnce,
         3 => Act::Hang,
         4 => Act::Panic,
-        5 => Act::Doubt,
-        6 if !last => Act::Waver,
         _ => Act::Do,
     };
     let when = match dice.roll(6) {
