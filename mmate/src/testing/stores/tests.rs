@@ -155,7 +155,7 @@ const DEFECTS: &[(&str, Fault, &str)] = &[
     ("of_many_that_claim_an_instance_one_gets_it", Fault::Steals, "(50, 0) instead"),
     ("of_many_changes_of_one_position_one_is_made", Fault::SaveRepeats, "50 were told"),
     ("many_instances_are_changed_at_the_same_time", Fault::DropsLines, "1 instead of 5"),
-    ("of_many_that_read_one_piece_of_mail_one_does", Fault::ReadsAgain, "each time by one"),
+    ("of_many_that_read_one_piece_of_mail_one_does", Fault::ReadsAgain, "[Made, Made]"),
     ("an_instance_and_its_mail_never_miss_each_other", Fault::FindsNobody, "false instead of true"),
 ];
 
