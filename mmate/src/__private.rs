@@ -14,7 +14,7 @@ pub use serde;
 pub use crate::contract::{
     Command, Event, Kind, Location, Message, MessageEntry, MessageInfo, Query, Reply, Request,
 };
-pub use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
+pub use crate::reliability::{ErrorClass, ErrorEntry, MessageError, outcome_is_unknown};
 use crate::reliability::{Verdict, classify};
 
 /// Text of a key field: the aggregate id.

@@ -287,8 +287,9 @@ pub use mmate_macros::handler;
 /// If a stage fails for good, those before it are undone in reverse: the method that `compensate` names is called for each, until it
 /// succeeds. It is any other `async` method of the block: it takes `&mut self`, or `&self`, and what a stage may ask for.
 ///
-/// **It is also called for a stage whose outcome is unknown**: one that overran its time limit, panicked, or whose process was killed. Such a
-/// stage may have had its effect or not, and what it would have written into the state is not there. So the method
+/// **It is also called for a stage whose outcome is unknown**: one that overran its time limit, panicked, whose process was killed, or
+/// whose error says so: [`OutcomeUnknown`](crate::reliability::OutcomeUnknown), or one with which nobody has answered a question
+/// ([`AskError`](crate::bridge::AskError)). One such attempt is enough, whatever the others say. Such a stage may have had its effect or not, and what it would have written into the state is not there. So the method
 ///
 /// - must be idempotent, and succeed if there is nothing to undo;
 /// - must not rely on what its stage would have written into the state: it finds the effect by the
@@ -308,7 +309,9 @@ pub use mmate_macros::workflow;
 ///   after a crash. An outside service gets it as its idempotency key, so that a stage that is tried again has its effect once.
 /// - [`StageInfo`](crate::workflow::StageInfo): which stage of which instance it is, and at which attempt.
 ///
-/// It returns nothing, `Result`, or `Result<(), E>` with any error type `E`, which is treated by its class as a handler's.
+/// It returns nothing, `Result`, or `Result<(), E>` with any error type `E`, which is treated by its class as a handler's. **An error says
+/// that the attempt had no effect.** Where that is not known, it is wrapped, and the stage is undone if it fails for good:
+/// `bank.charge(..).await.map_err(OutcomeUnknown::new)?`.
 ///
 /// # Keys
 ///
@@ -470,13 +473,15 @@ pub use mmate_macros::workflow;
 /// ```
 ///
 /// **An event** (`wait_for`, `key`) is for the instances whose field has the text of the event's own key, the one that
-/// `#[message(event, key = ..)]` names. One that comes before the instance waits is kept for it, as long as `workflows.keep` says. The method
+/// `#[message(event, key = ..)]` names. One that comes before the instance waits is kept for it, as long as `workflows.keep` says. If several instances
+/// wait for it, the first that takes it has it, and the others go on waiting. The method
 /// takes `&mut self` and the event, or an `Option` of it; further parameters follow.
 ///
 /// **A reply** (`reply`): the stage's method takes `&self`, since the state changes when the answer is there, and returns `Result<M>`,
 /// or `Result<M, E>`, where `M` is a message with `reply = ..`. It leaves once the method has succeeded, and has the same id in every
 /// attempt. The other method takes `&mut self` and the reply; further parameters follow. It is no stage, undoes none, and takes the
-/// reply of one stage only. If the other side refuses (`Reject`), the stage has failed, and is not undone.
+/// reply of one stage only. If the other side refuses (`Reject`), the stage has failed, and is not undone. If it answers that it has failed
+/// itself (`REQUEST_FAILED`, or an error without a code), nobody knows what it has done, and the stage is undone.
 ///
 /// **The end of a workflow** (`ended`): the same with the state of a workflow of the same app. The other method takes `&mut self` and
 /// [`Ended<W>`](crate::workflow::Ended), however it ended: completed, undone or cancelled. If the instance is cancelled, or waits no
@@ -545,7 +550,8 @@ pub use mmate_macros::provider;
 /// | `reject = "CODE"` | a refusal: the caller gets the code, and the message is done |
 ///
 /// A variant without a class that has a `#[source]` or `#[from]` field, or one named `source`, takes the
-/// class of that error; else it is `unknown`. A struct has one class for all its values. The type implements
+/// class of that error; else it is `unknown`. If that error is an [`OutcomeUnknown`](crate::reliability::OutcomeUnknown), or says
+/// as much, so does the one around it, whatever its class. A struct has one class for all its values. The type implements
 /// [`std::error::Error`], by hand or by a derive of your choice, and is not generic.
 /// `#[mmate(crate = ::path)]` says where `mmate` is, if it has another name.
 #[doc(inline)]

@@ -10,7 +10,7 @@ pub use crate::macros::{MessageError, handler, message, payload, provider, stage
 #[cfg(feature = "runtime")]
 pub use crate::publish::Publisher;
 #[cfg(feature = "runtime")]
-pub use crate::reliability::{DeadLetter, Discard, Reject, Retry};
+pub use crate::reliability::{DeadLetter, Discard, OutcomeUnknown, Reject, Retry};
 #[cfg(feature = "runtime")]
 pub use crate::runtime::{App, Config};
 #[cfg(feature = "testing")]

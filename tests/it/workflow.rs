@@ -3,6 +3,7 @@
 mod apart;
 mod crashes;
 mod databases;
+mod doubt;
 mod generated;
 mod groups;
 mod leases;
@@ -10,6 +11,7 @@ mod numbers;
 mod revival;
 mod rivals;
 mod scene;
+mod sharing;
 mod stages;
 mod told;
 mod versions;

@@ -25,7 +25,7 @@ pub(crate) fn message_error(root: &Root, name: &Ident, arms: &[Arm]) -> TokenStr
         let arms = arms.iter().map(arm);
         quote!(match self { #(#arms)* })
     };
-    let behind = behind(arms);
+    let (behind, doubt) = (behind(arms), doubt(arms));
     quote! {
         const _: () = {
             use #root::__private as __mmate;
@@ -33,6 +33,7 @@ pub(crate) fn message_error(root: &Root, name: &Ident, arms: &[Arm]) -> TokenStr
             impl __mmate::MessageError for #name {
                 fn class(&self) -> __mmate::ErrorClass { #body }
                 #behind
+                #doubt
             }
             __mmate::inventory::submit! { __mmate::ErrorEntry::of::<#name>() }
         };
@@ -80,6 +81,27 @@ fn behind(arms: &[Arm]) -> Option<TokenStream> {
     });
     Some(quote! {
         fn behind(&self) -> ::core::option::Option<&(dyn ::core::error::Error + 'static)> {
+            match self { #(#arms)* }
+        }
+    })
+}
+
+/// Whether the outcome is unknown, as the errors behind the variants say; left out if there are none. Also for variants with
+/// a class of their own: what is behind one that is transparent is not among its sources.
+fn doubt(arms: &[Arm]) -> Option<TokenStream> {
+    arms.iter().find_map(|arm| arm.source.as_ref())?;
+    let arms = arms.iter().map(|arm| {
+        let path = arm.path();
+        match &arm.source {
+            Some(field) => quote!(#path { #field: __inner, .. } => {
+                use __mmate::AsError as _;
+                __mmate::outcome_is_unknown(__inner.as_error())
+            }),
+            None => quote!(#path { .. } => false,),
+        }
+    });
+    Some(quote! {
+        fn outcome_is_unknown(&self) -> bool {
             match self { #(#arms)* }
         }
     })

@@ -30,6 +30,20 @@ const _: () = {
                 Self::Unclassified { .. } => ::core::option::Option::None,
             }
         }
+        fn outcome_is_unknown(&self) -> bool {
+            match self {
+                Self::Warehouse { 0: __inner, .. } => {
+                    use __mmate::AsError as _;
+                    __mmate::outcome_is_unknown(__inner.as_error())
+                }
+                Self::Blocked { .. } => false,
+                Self::Storage { 0: __inner, .. } => {
+                    use __mmate::AsError as _;
+                    __mmate::outcome_is_unknown(__inner.as_error())
+                }
+                Self::Unclassified { .. } => false,
+            }
+        }
     }
     __mmate::inventory::submit! {
         __mmate::ErrorEntry::of:: < OrderError > ()

@@ -172,6 +172,20 @@ impl MessageError for AskError {
             AskErrorKind::NoListener | AskErrorKind::NotSent => ErrorClass::System,
         }
     }
+
+    fn outcome_is_unknown(&self) -> bool {
+        match self.kind() {
+            AskErrorKind::Timeout
+            | AskErrorKind::Unknown
+            | AskErrorKind::BadReply
+            | AskErrorKind::TooFew => true,
+            AskErrorKind::Refused => self.refusal().is_some_and(Refusal::is_failure),
+            AskErrorKind::Overloaded
+            | AskErrorKind::NoListener
+            | AskErrorKind::NotSent
+            | AskErrorKind::Invalid => false,
+        }
+    }
 }
 
 inventory::submit!(ErrorEntry::of::<AskError>());

@@ -53,6 +53,13 @@ impl Refusal {
         self
     }
 
+    /// Whether the peer failed, rather than refused: then nobody knows whether it has done what it was asked for. So it
+    /// is with [`codes::REQUEST_FAILED`], and with an error that came without a code.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(&*self.code, codes::REQUEST_FAILED | NO_CODE)
+    }
+
     /// The refusal in the payload of a reply; nothing if the payload says `success`, or nothing of it.
     #[must_use]
     pub fn read(payload: &str) -> Option<Self> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::cache::{Caching, Looked};
 use super::deadline::{Deadlines, Expired};
-use super::failure::{BreakerOpen, TimedOut};
+use super::failure::{BreakerOpen, Callee, TimedOut};
 use super::handled::{Dispatched, Handled};
 use super::invoke::{Target, invoke};
 use super::limits::{Admitted, Hold, LATE_WAIT_MIN, Limits, Ticket, Waits};
@@ -268,7 +268,8 @@ impl Dispatcher {
                 (given.into(), Caching::Hit(word))
             }
             Looked::TimedOut => {
-                let error = TimedOut { handler, limit: route.timeout, called: false };
+                let callee = Callee("handler", handler);
+                let error = TimedOut { callee, limit: route.timeout, called: false };
                 (Outcome::Failed(error.into()), Caching::Not)
             }
             Looked::Late => {

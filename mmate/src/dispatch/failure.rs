@@ -7,27 +7,37 @@ use std::time::Duration;
 use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
 use crate::transport::{PublishError, PublishErrorKind};
 
-/// The handler panicked. The message is retried like any failed one; the process goes on.
+/// What of the user's was called, for errors: `handler` or `stage`, and its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Callee(pub(crate) &'static str, pub(crate) &'static str);
+
+impl fmt::Display for Callee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.0, self.1)
+    }
+}
+
+/// The handler or stage panicked. The message is retried like any failed one; the process goes on.
 #[derive(Debug)]
 pub struct Panicked {
-    handler: &'static str,
+    callee: Callee,
     text: String,
 }
 
 impl Panicked {
-    pub(crate) fn new(handler: &'static str, payload: &(dyn Any + Send)) -> Self {
+    pub(crate) fn new(callee: Callee, payload: &(dyn Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no text".to_owned());
-        Self { handler, text }
+        Self { callee, text }
     }
 }
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handler `{}` panicked: {}", self.handler, self.text)
+        write!(f, "{} panicked: {}", self.callee, self.text)
     }
 }
 
@@ -55,10 +65,10 @@ impl MessageError for BreakerOpen {
     }
 }
 
-/// The handler did not end in time and was cancelled, or its turn did not come in time (`cache`).
+/// The handler or stage did not end in time and was cancelled, or its turn did not come in time (`cache`).
 #[derive(Debug)]
 pub struct TimedOut {
-    pub(super) handler: &'static str,
+    pub(super) callee: Callee,
     pub(super) limit: Duration,
     /// False if all its time went by in line behind equal queries.
     pub(super) called: bool,
@@ -66,13 +76,13 @@ pub struct TimedOut {
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handler, limit, called } = self;
+        let Self { callee, limit, called } = self;
         if *called {
-            return write!(f, "handler `{handler}` did not end within {limit:?} and was cancelled");
+            return write!(f, "{callee} did not end within {limit:?} and was cancelled");
         }
         write!(
             f,
-            "handler `{handler}` was not called: the equal queries before this one, for whose answer it waited, took \
+            "{callee} was not called: the equal queries before this one, for whose answer it waited, took \
              longer than {limit:?}"
         )
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tracing::{Instrument, Span};
 
-use super::failure::{Panicked, TimedOut};
+use super::failure::{Callee, Panicked, TimedOut};
 use crate::handler::{Call, Fallback, HandlerEntry, HandlerError, Outcome, Started};
 
 /// What is called for a message: its handler, or the handler's fallback.
@@ -40,7 +40,7 @@ pub(super) async fn invoke(target: Target, limit: Duration, call: Call<'_>) -> O
         correlation_id = call.context().correlation_id(),
         attempt = call.context().attempt(),
     );
-    guarded(target.name, limit, span, || (target.start)(&call))
+    guarded(Callee("handler", target.name), limit, span, || (target.start)(&call))
         .await
         .unwrap_or_else(Outcome::Failed)
 }
@@ -53,7 +53,7 @@ type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// # Errors
 /// That it could not begin; [`Panicked`], also while it began; [`TimedOut`].
 pub(crate) async fn guarded<T>(
-    name: &'static str,
+    callee: Callee,
     limit: Duration,
     span: Span,
     start: impl FnOnce() -> Result<Running<T>, HandlerError>,
@@ -61,13 +61,13 @@ pub(crate) async fn guarded<T>(
     let started = span.in_scope(|| catch_unwind(AssertUnwindSafe(start)));
     let running = match started {
         Ok(started) => started?,
-        Err(panic) => return Err(Panicked::new(name, &*panic).into()),
+        Err(panic) => return Err(Panicked::new(callee, &*panic).into()),
     };
     // The future is dropped at the limit: work that it awaits is cancelled, not abandoned.
     let guarded = tokio::time::timeout(limit, AssertUnwindSafe(running).catch_unwind());
     match guarded.instrument(span).await {
         Ok(Ok(ended)) => Ok(ended),
-        Ok(Err(panic)) => Err(Panicked::new(name, &*panic).into()),
-        Err(_) => Err(TimedOut { handler: name, limit, called: true }.into()),
+        Ok(Err(panic)) => Err(Panicked::new(callee, &*panic).into()),
+        Err(_) => Err(TimedOut { callee, limit, called: true }.into()),
     }
 }

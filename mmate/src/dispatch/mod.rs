@@ -18,6 +18,7 @@ mod routes;
 pub use cache::{KEY_BYTES_MAX, ReplyCache};
 pub use deadline::{Deadlines, Expired};
 pub use dispatcher::{Dispatcher, Shared};
+pub(crate) use failure::Callee;
 pub use failure::{BreakerOpen, Panicked, TimedOut};
 #[cfg(feature = "testing")]
 pub(crate) use fault::Target;

@@ -51,6 +51,12 @@ pub trait MessageError: StdError + Send + Sync + 'static {
     /// The class of this value.
     fn class(&self) -> ErrorClass;
 
+    /// Whether nobody knows if what failed had its effect all the same, as when an answer was lost. A stage of a workflow
+    /// that fails for good after such an attempt is undone (see [`OutcomeUnknown`]).
+    fn outcome_is_unknown(&self) -> bool {
+        false
+    }
+
     /// The error behind this one, if that decides. Unlike `source` it is there also for an error that
     /// is transparent, and it may ask for more than a class.
     #[doc(hidden)]
@@ -64,6 +70,7 @@ pub trait MessageError: StdError + Send + Sync + 'static {
 struct Said<'a> {
     class: ErrorClass,
     behind: Option<&'a (dyn StdError + 'static)>,
+    outcome_is_unknown: bool,
 }
 
 /// The registration of an error type, collected at link time.
@@ -78,9 +85,11 @@ impl ErrorEntry {
     pub const fn of<E: MessageError>() -> Self {
         Self {
             ask: |error| {
-                error
-                    .downcast_ref::<E>()
-                    .map(|error| Said { class: error.class(), behind: error.behind() })
+                error.downcast_ref::<E>().map(|error| Said {
+                    class: error.class(),
+                    behind: error.behind(),
+                    outcome_is_unknown: error.outcome_is_unknown(),
+                })
             },
         }
     }
@@ -142,6 +151,47 @@ pub struct Discard(
     pub String,
 );
 
+/// Says that nobody knows whether what failed had its effect all the same: an answer was lost after a card may have been
+/// charged. `bank.charge(..).await.map_err(OutcomeUnknown::new)?`
+///
+/// What becomes of the message, and whether there is another attempt, follows from the error inside. A stage of a
+/// workflow that fails for good is undone if one of its attempts ended so, whatever the others said.
+#[derive(Debug)]
+pub struct OutcomeUnknown(Box<dyn StdError + Send + Sync>);
+
+impl OutcomeUnknown {
+    /// Of this error nobody knows the outcome.
+    #[must_use]
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Display for OutcomeUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (whether it had its effect is not known)", self.0)
+    }
+}
+
+impl StdError for OutcomeUnknown {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+impl MessageError for OutcomeUnknown {
+    // The error inside says the class.
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Unknown
+    }
+
+    fn outcome_is_unknown(&self) -> bool {
+        true
+    }
+}
+
+inventory::submit!(ErrorEntry::of::<OutcomeUnknown>());
+
 macro_rules! display_as_error {
     ($($type:ident => |$value:ident| $($format:expr),+;)*) => {$(
         impl fmt::Display for $type {
@@ -188,6 +238,23 @@ pub fn classify(error: &(dyn StdError + 'static)) -> Verdict {
     Verdict::Policy(ErrorClass::Unknown, None)
 }
 
+/// Whether an error, or one in its chain of sources, says that nobody knows whether what failed had its effect.
+#[must_use]
+pub fn outcome_is_unknown(error: &(dyn StdError + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if said_by(error).is_some_and(|said| said.outcome_is_unknown) {
+            return true;
+        }
+        current = error.source();
+    }
+    false
+}
+
+fn said_by<'a>(error: &'a (dyn StdError + 'static)) -> Option<Said<'a>> {
+    inventory::iter::<ErrorEntry>.into_iter().find_map(|entry| (entry.ask)(error))
+}
+
 fn verdict_of(error: &(dyn StdError + 'static)) -> Option<Verdict> {
     if let Some(reject) = error.downcast_ref::<Reject>() {
         return Some(Verdict::Reject(reject.clone()));
@@ -201,7 +268,7 @@ fn verdict_of(error: &(dyn StdError + 'static)) -> Option<Verdict> {
     if error.is::<Discard>() {
         return Some(Verdict::Discard);
     }
-    let said = inventory::iter::<ErrorEntry>.into_iter().find_map(|entry| (entry.ask)(error))?;
+    let said = said_by(error)?;
     if let Some(behind) = said.behind {
         return Some(classify(behind));
     }

@@ -41,7 +41,8 @@ pub use breaker::{
     BreakerPolicy, CallEnd, Change, CircuitBreaker, Exclusive, Machine, Permit, Refusal, Role,
 };
 pub use class::{
-    DeadLetter, Discard, ErrorClass, ErrorEntry, MessageError, Reject, Retry, Verdict, classify,
+    DeadLetter, Discard, ErrorClass, ErrorEntry, MessageError, OutcomeUnknown, Reject, Retry,
+    Verdict, classify, outcome_is_unknown,
 };
 #[cfg(feature = "runtime")]
 pub use rate::{RateLimiter, RatePolicy};

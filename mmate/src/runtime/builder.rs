@@ -167,10 +167,14 @@ impl AppBuilder {
         check_messages(&registered_messages(), &mut errors);
         let mut handlers = self.handlers;
         handlers.sort_by_key(|entry| (entry.location.module, entry.location.line, entry.name));
-        handlers.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        // Not by the address: a constant may have several, and two may share one.
+        handlers.dedup_by(|a, b| (a.name, a.location) == (b.name, b.location));
         let mut needs: Vec<Need> = handlers.iter().map(|entry| need_of(entry)).collect();
         let graphs = workflows::graphs(self.workflows, &mut errors);
         workflows::check_elsewhere(&graphs, &settings.workflows_elsewhere, &mut errors);
+        if self.workflow_store.is_none() {
+            workflows::check_store(&graphs, &settings, &self.source, &mut errors);
+        }
         for graph in &graphs {
             let elsewhere = &settings.workflows_elsewhere;
             handlers.extend(graph.handlers(settings.handler_timeout, elsewhere));

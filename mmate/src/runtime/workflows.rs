@@ -9,13 +9,14 @@ use tokio::task::JoinSet;
 use super::boot;
 use super::builder::Prepared;
 use super::config::Settings;
+use crate::contract::Source;
 use crate::error::{BootErrors, Error, Result};
 use crate::observability::Ledger;
 use crate::publish::Publisher;
 use crate::store::{self, MemoryStore, WorkflowStore};
 use crate::transport::Transport;
 use crate::transport::memory::MemoryTransport;
-use crate::workflow::{Engine, EngineOptions, Graph, WorkflowEntry, Workflows};
+use crate::workflow::{Engine, EngineOptions, Graph, WorkflowEntry, Workflows, hash};
 
 /// The graphs of the chosen workflows.
 pub(super) fn graphs(
@@ -23,17 +24,16 @@ pub(super) fn graphs(
     errors: &mut BootErrors,
 ) -> Vec<Graph> {
     entries.sort_by_key(|entry| (entry.id, entry.version, entry.location.line));
-    entries.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let mut known: BTreeMap<(&str, u32), &'static WorkflowEntry> = BTreeMap::new();
     let mut graphs = Vec::new();
     for entry in entries {
-        if let Some(other) = known.insert((entry.id, entry.version), entry) {
-            errors.push(format!(
-                "two workflows are called `{}` and have version {}; give one another `id` or `version`\n`{}` at {}\n`{}` at {}",
-                entry.id, entry.version, other.name, other.location, entry.name, entry.location
-            ));
+        if let Some(other) = known.get(&(entry.id, entry.version)) {
+            if !is_same(other, entry) {
+                errors.push(rivals(other, entry));
+            }
             continue;
         }
+        known.insert((entry.id, entry.version), entry);
         match Graph::of(entry) {
             Ok(graph) => graphs.push(graph),
             Err(mistakes) => {
@@ -45,6 +45,18 @@ pub(super) fn graphs(
     }
     missing_children(&graphs, errors);
     graphs
+}
+
+/// Whether a workflow was only given twice. Not by the address: a constant may have several, and two may share one.
+fn is_same(one: &WorkflowEntry, other: &WorkflowEntry) -> bool {
+    one.location == other.location && one.name == other.name && hash(one) == hash(other)
+}
+
+fn rivals(one: &WorkflowEntry, other: &WorkflowEntry) -> String {
+    format!(
+        "two workflows are called `{}` and have version {}; give one another `id` or `version`\n`{}` at {}\n`{}` at {}",
+        one.id, one.version, one.name, one.location, other.name, other.location
+    )
 }
 
 /// A stage that does not exist would be run here all the same, and nobody would notice.
@@ -104,7 +116,9 @@ pub(super) async fn open(
     let forgetful = transport.name() == MemoryTransport::NAME;
     let store = open_store(prepared, forgetful).await?;
     if store.is_none() {
-        refuse_waits(&prepared.graphs)?;
+        let mut errors = BootErrors::default();
+        refuse_waits(&prepared.graphs, &mut errors);
+        errors.or(())?;
         tracing::warn!(
             "workflows are kept in their messages alone: stages run at least once, and nobody can look at instances; \
              `workflows.store` names a database"
@@ -116,9 +130,27 @@ pub(super) async fn open(
     Ok(Some(KeptWorkflows { engine, check_every, forgetful }))
 }
 
+/// Checks what is said of the store, as far as that can be told without asking it.
+pub(super) fn check_store(
+    graphs: &[Graph],
+    settings: &Settings,
+    source: &Source,
+    errors: &mut BootErrors,
+) {
+    match settings.workflows_store.as_str() {
+        _ if graphs.is_empty() => {}
+        "none" => refuse_waits(graphs, errors),
+        "auto" => {}
+        url => {
+            if let Err(error) = store::connect(url, source.clone()) {
+                errors.push(unusable(&error.to_string()));
+            }
+        }
+    }
+}
+
 /// What waits is in a store, or nowhere.
-fn refuse_waits(graphs: &[Graph]) -> Result<(), BootErrors> {
-    let mut errors = BootErrors::default();
+fn refuse_waits(graphs: &[Graph], errors: &mut BootErrors) {
     for graph in graphs.iter().filter(|graph| graph.waits()) {
         errors.push(format!(
             "workflow `{}` has stages that wait, and instances are kept in their messages alone\nhelp: name a database in \
@@ -126,7 +158,6 @@ fn refuse_waits(graphs: &[Graph]) -> Result<(), BootErrors> {
             graph.entry.id, graph.entry.location
         ));
     }
-    errors.or(())
 }
 
 fn engine(
@@ -215,8 +246,12 @@ fn connect(prepared: &Prepared, forgetful: bool) -> Result<Option<Arc<dyn Workfl
 
 fn refused(why: &str) -> BootErrors {
     let mut errors = BootErrors::default();
-    errors.push(format!("the workflow store cannot be used (`workflows.store`): {why}"));
+    errors.push(unusable(why));
     errors
+}
+
+fn unusable(why: &str) -> String {
+    format!("the workflow store cannot be used (`workflows.store`): {why}")
 }
 
 /// Why a version with live instances cannot be run here, if it cannot.

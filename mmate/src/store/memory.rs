@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::words::{HistoryEvent, Wish};
 use super::workflow::{
-    Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, NewInstance,
-    Save, WAITING_MAX, Wish, WorkflowStore, after, due_again, to_millis,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save, Saved,
+    WAITING_MAX, WorkflowStore, WorkflowVersion, after, due_again, to_millis,
 };
 use crate::contract::Source;
 
@@ -29,7 +30,12 @@ struct Inner {
     /// Until when each owner is alive.
     owners: HashMap<String, Timestamp>,
     /// By address and id, in the order in which they came.
-    mail: Vec<Mail>,
+    mail: Vec<Letter>,
+}
+
+struct Letter {
+    mail: Mail,
+    is_read: bool,
 }
 
 struct Kept {
@@ -55,6 +61,16 @@ impl MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore").field("instances", &self.lock().instances.len()).finish()
+    }
+}
+
+impl Letter {
+    fn is(&self, address: &str, id: &str) -> bool {
+        self.mail.address == address && self.mail.id == id
+    }
+
+    fn is_unread(&self, address: &str, id: &str) -> bool {
+        !self.is_read && self.is(address, id)
     }
 }
 
@@ -110,12 +126,20 @@ impl WorkflowStore for MemoryStore {
         Ok(Claim::Taken(instance.clone()))
     }
 
-    async fn save(&self, save: &Save) -> Result<bool, StoreError> {
-        let mut inner = self.lock();
-        let Some(kept) = inner.instances.get_mut(&save.id) else { return Ok(false) };
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let mut guard = self.lock();
+        let Inner { instances, mail, .. } = &mut *guard;
+        let Some(kept) = instances.get_mut(&save.id) else { return Ok(Saved::TooLate) };
         let instance = &mut kept.instance;
         if instance.position != save.position || instance.owner.as_deref() != Some(&save.owner) {
-            return Ok(false);
+            return Ok(Saved::TooLate);
+        }
+        if let Some((address, id)) = &save.read {
+            let Some(letter) = mail.iter_mut().find(|letter| letter.is_unread(address, id)) else {
+                return Ok(Saved::MailGone);
+            };
+            letter.is_read = true;
+            letter.mail.body.clear();
         }
         if save.next != save.position {
             instance.claims = 0;
@@ -133,10 +157,7 @@ impl WorkflowStore for MemoryStore {
         }
         instance.awaits.clone_from(&save.awaits);
         save.history.iter().cloned().for_each(|entry| kept.add(entry));
-        if let Some((address, id)) = &save.read {
-            inner.mail.retain(|mail| mail.address != *address || mail.id != *id);
-        }
-        Ok(true)
+        Ok(Saved::Made)
     }
 
     async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
@@ -177,6 +198,7 @@ impl WorkflowStore for MemoryStore {
 
     async fn take_due(
         &self,
+        of: &[WorkflowVersion],
         now: Timestamp,
         again: Duration,
         limit: u32,
@@ -187,6 +209,7 @@ impl WorkflowStore for MemoryStore {
             .values_mut()
             .map(|kept| &mut kept.instance)
             .filter(|instance| instance.due_at.is_some_and(|due| due <= now))
+            .filter(|instance| of.iter().any(|own| is_of(instance, own)))
             .collect();
         due.sort_by_key(|instance| (instance.due_at, instance.id));
         due.truncate(limit as usize);
@@ -230,13 +253,19 @@ impl WorkflowStore for MemoryStore {
         Ok(found.into_iter().map(version).collect())
     }
 
-    async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        of: &[String],
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let mut inner = self.lock();
         let mut ended: Vec<(Timestamp, Uuid)> = inner
             .instances
             .values()
             .map(|kept| &kept.instance)
             .filter(|instance| instance.status.is_end() && instance.updated_at < ended_before)
+            .filter(|instance| of.contains(&instance.workflow))
             .map(|instance| (instance.updated_at, instance.id))
             .collect();
         ended.sort_unstable();
@@ -249,8 +278,13 @@ impl WorkflowStore for MemoryStore {
 
     async fn post(&self, mail: &Mail) -> Result<Vec<Instance>, StoreError> {
         let mut inner = self.lock();
-        if !inner.mail.iter().any(|known| known.address == mail.address && known.id == mail.id) {
-            inner.mail.push(Mail { at: to_millis(mail.at), ..mail.clone() });
+        match inner.mail.iter().find(|letter| letter.is(&mail.address, &mail.id)) {
+            Some(known) if known.is_read => return Ok(Vec::new()),
+            Some(_) => {}
+            None => {
+                let mail = Mail { at: to_millis(mail.at), ..mail.clone() };
+                inner.mail.push(Letter { mail, is_read: false });
+            }
         }
         let mut waiting: Vec<Instance> = inner
             .instances
@@ -265,26 +299,38 @@ impl WorkflowStore for MemoryStore {
     }
 
     async fn mail(&self, address: &str) -> Result<Option<Mail>, StoreError> {
-        Ok(self.lock().mail.iter().find(|mail| mail.address == address).cloned())
+        let inner = self.lock();
+        let found =
+            inner.mail.iter().find(|letter| !letter.is_read && letter.mail.address == address);
+        Ok(found.map(|letter| letter.mail.clone()))
     }
 
-    async fn purge_mail(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge_mail(
+        &self,
+        of: &[String],
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let mut inner = self.lock();
-        let mut left = limit;
-        let all = inner.mail.len();
-        inner.mail.retain(|mail| {
-            let goes = mail.at < before && left > 0;
-            left -= u32::from(goes);
-            !goes
-        });
-        Ok((all - inner.mail.len()) as u64)
+        let old = |mail: &Mail| mail.at < before && of.contains(&mail.workflow);
+        let mut places: Vec<usize> =
+            (0..inner.mail.len()).filter(|place| old(&inner.mail[*place].mail)).collect();
+        places.sort_by_key(|place| inner.mail[*place].mail.at);
+        places.truncate(limit as usize);
+        let mut place = 0..;
+        inner.mail.retain(|_| place.next().is_none_or(|place| !places.contains(&place)));
+        Ok(places.len() as u64)
     }
 
     async fn close(&self) {}
 }
 
+fn is_of(instance: &Instance, own: &WorkflowVersion) -> bool {
+    instance.version == own.version && instance.workflow == own.workflow
+}
+
 fn matches(filter: &InstanceFilter, instance: &Instance) -> bool {
-    filter.workflow.as_ref().is_none_or(|workflow| *workflow == instance.workflow)
+    (filter.workflows.is_empty() || filter.workflows.contains(&instance.workflow))
         && (filter.statuses.is_empty() || filter.statuses.contains(&instance.status))
         && filter.since.is_none_or(|since| instance.created_at >= since)
         && filter.before.is_none_or(|before| instance.created_at < before)

@@ -10,7 +10,8 @@
 //! - What a call has answered is durable, in so far as the store is: memory ends with the process.
 //! - A change of an instance is a compare-and-set on its position and its owner: of two that try, one is told
 //!   that it came too late, and changes nothing.
-//! - A change and the lines that it adds to the history are one: both are there, or neither.
+//! - A change, the lines that it adds to the history and the mail that it reads are one: all are there, or none.
+//! - A piece of mail is read once, by the first that saves; while it is kept it is known when it comes again.
 //! - Every wait on a database has a deadline.
 
 mod connect;
@@ -22,12 +23,14 @@ mod postgres;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod words;
 mod workflow;
 
 pub use connect::connect;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+pub use words::{HistoryEvent, Wish, WorkflowStatus};
 pub use workflow::{
-    Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, NewInstance,
-    Save, Wish, WorkflowStatus, WorkflowStore,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save, Saved,
+    WorkflowStore, WorkflowVersion,
 };

@@ -18,7 +18,8 @@ use super::sql::{
     Statement, Texts, Trouble, Value, Words, binds, check_version, fields, migrations, millis,
     signed,
 };
-use super::workflow::{HistoryEntry, HistoryEvent, NewInstance, Save, WorkflowStatus};
+use super::words::{HistoryEvent, WorkflowStatus};
+use super::workflow::{HistoryEntry, NewInstance, Save, WorkflowVersion};
 
 /// How many connections a store has if its URL does not say (`?connections=`).
 const CONNECTIONS: usize = 10;
@@ -90,13 +91,15 @@ pub(super) fn connect(url: &str) -> Result<SqlStore<impl Engine>, StoreError> {
     let dialect = Dialect {
         clock: "coalesce($n::bigint, (extract(epoch from now()) * 1000)::bigint)",
         least_id: "min(id::text collate \"C\")::uuid",
+        unread: "exists (select 1 from letter)",
+        among: "workflow = any($n::text[])",
     };
     let texts = Texts::new(dialect);
     Ok(SqlStore(Postgres {
         place: Place { text: format!("the PostgreSQL database `{database}` on {place}"), classify },
         create: create_text(&texts).into(),
         save: save_text(&texts).into(),
-        take_due: take_due_text(&texts).into(),
+        take_due: TAKE_DUE.replace("{COLUMNS}", COLUMNS).into(),
         purge: purge_text(&texts).into(),
         texts,
         pool: Pool::new(options, connections),
@@ -139,30 +142,33 @@ fn create_text(texts: &Texts) -> String {
     )
 }
 
-/// A change with its lines and the mail that it has read, which all hang on the row that was changed.
+/// A change with its lines and the mail that it reads, which all hang on the row that was changed. The mail is locked
+/// first: of two that read it, the second waits for the first, and then finds it read.
 fn save_text(texts: &Texts) -> String {
     let update = &texts.update;
     format!(
-        "with changed as ({update}), \
+        "with letter as (select seq from mmate_workflow_mail where address = $14 and id = $15 and not is_read \
+         for update), changed as ({update}), \
          written as (insert into mmate_workflow_history (instance, seq, {LINE}) \
          select $1, changed.lines - $13 + line.seq, line.position, line.stage, line.event, line.attempt, line.at, \
-         line.took, line.reason from changed, unnest($14::bigint[], $15::text[], $16::text[], $17::bigint[], \
-         $18::bigint[], $19::bigint[], $20::text[]) with ordinality as line ({LINE}, seq)), \
-         removed as (delete from mmate_workflow_mail using changed where address = $21 and id = $22) \
+         line.took, line.reason from changed, unnest($16::bigint[], $17::text[], $18::text[], $19::bigint[], \
+         $20::bigint[], $21::bigint[], $22::text[]) with ordinality as line ({LINE}, seq)), \
+         marked as (update mmate_workflow_mail set is_read = true, body = '' from changed, letter \
+         where mmate_workflow_mail.seq = letter.seq) \
          select 1 from changed"
     )
 }
 
-/// What another caller is just taking is skipped, not waited for: it is not due any more.
-fn take_due_text(texts: &Texts) -> String {
-    let due = &texts.due;
-    format!(
-        "with due as ({due} for update skip locked), \
-         put_off as (update mmate_workflows set due_at = $1 + greatest($1 - due.updated_at, $3) from due \
-         where mmate_workflows.id = due.id) \
-         select {COLUMNS} from due order by due_at, id"
-    )
-}
+/// What is due at `$1` of the versions `$5` of workflows `$4`, at most `$2`: the first of each version by the index, and
+/// the first of those. What another caller is just taking is skipped, not waited for: it is not due any more.
+const TAKE_DUE: &str = "with due as (select first.* \
+     from (select distinct own.workflow, own.version from unnest($4::text[], $5::bigint[]) as own (workflow, version)) \
+     as own cross join lateral (select * from mmate_workflows where mmate_workflows.workflow = own.workflow \
+     and mmate_workflows.version = own.version and due_at <= $1 order by due_at, id limit $2 \
+     for update skip locked) as first order by first.due_at, first.id limit $2), \
+     put_off as (update mmate_workflows set due_at = $1 + greatest($1 - due.updated_at, $3) from due \
+     where mmate_workflows.id = due.id) \
+     select {COLUMNS} from due order by due_at, id";
 
 fn purge_text(texts: &Texts) -> String {
     let ended = &texts.ended;
@@ -198,6 +204,8 @@ binds!(
     arguments: PgArguments,
     Value::Ints(numbers) => arguments.add(numbers),
     Value::OptTexts(texts) => arguments.add(texts),
+    #[cfg(feature = "sqlite")]
+    Value::Json(_) => Err("PostgreSQL is given lists".into()),
 );
 
 async fn run(
@@ -341,17 +349,29 @@ impl Engine for Postgres {
     fn save<'v>(&self, save: &'v Save) -> Vec<Statement<'v>> {
         let mut statement = super::sql::update(&self.texts, save);
         statement.text = self.save.clone();
-        let (address, id) = save.read.as_ref().map(|(a, id)| (a.as_str(), id.as_str())).unzip();
-        vec![with_lines(statement, save).value(address).value(id)]
+        vec![with_lines(statement, save)]
     }
 
-    fn take_due(&self, now: i64, again: i64, limit: u32) -> Vec<Statement<'static>> {
-        let take = Statement::new(self.take_due.clone());
-        vec![take.value(now).value(limit).value(again)]
+    fn take_due<'v>(
+        &self,
+        of: &'v [WorkflowVersion],
+        now: i64,
+        again: i64,
+        limit: u32,
+    ) -> Vec<Statement<'v>> {
+        let workflows = of.iter().map(|own| Some(Cow::Borrowed(&*own.workflow))).collect();
+        let versions = of.iter().map(|own| own.version.into()).collect();
+        let take = Statement::new(self.take_due.clone()).value(now).value(limit).value(again);
+        vec![take.value(Value::OptTexts(workflows)).value(Value::Ints(versions))]
     }
 
-    fn purge(&self, before: i64, limit: u32) -> Vec<Statement<'static>> {
-        vec![Statement::new(self.purge.clone()).value(before).value(limit)]
+    fn purge<'v>(&self, of: &'v [String], before: i64, limit: u32) -> Vec<Statement<'v>> {
+        let purge = Statement::new(self.purge.clone()).value(before).value(limit);
+        vec![purge.value(self.names(of))]
+    }
+
+    fn names<'v>(&self, names: &'v [String]) -> Value<'v> {
+        Value::OptTexts(names.iter().map(|name| Some(Cow::Borrowed(&**name))).collect())
     }
 
     async fn close(&self) {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 use tokio::sync::Mutex;
@@ -16,10 +17,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{StoreError, StoreErrorKind};
 use super::sql::{
-    CALL_TIMEOUT, Dialect, Engine, Fields as _, LINE, MIGRATIONS, Place, Pool, SqlStore, Statement,
-    Texts, Trouble, Words, binds, check_version, fields, migrations,
+    CALL_TIMEOUT, COLUMNS, Dialect, Engine, Fields as _, LINE, MIGRATIONS, Place, Pool, SqlStore,
+    Statement, Texts, Trouble, Value, Words, binds, check_version, fields, migrations,
 };
-use super::workflow::{HistoryEvent, NewInstance, Save, WorkflowStatus};
+use super::words::{HistoryEvent, WorkflowStatus};
+use super::workflow::{NewInstance, Save, WorkflowVersion};
 use crate::contract::Source;
 
 /// How many connections read at the same time.
@@ -35,6 +37,14 @@ const WORDS: Words = Words {
     changing: "",
     by_key: "without rowid",
 };
+
+/// What is due at `$1` of the pairs of workflow and version in `$3`, at most `$2`: the first of each pair by the index,
+/// and the first of those.
+const DUE: &str = "(select distinct json_extract(value, '$[0]') as own_workflow, \
+     json_extract(value, '$[1]') as own_version from json_each($3)) cross join mmate_workflows \
+     where id in (select own.id from mmate_workflows as own where own.workflow = own_workflow \
+     and own.version = own_version and own.due_at <= $1 order by own.due_at, own.id limit $2) \
+     order by due_at, id limit $2";
 
 #[derive(Debug)]
 struct Sqlite {
@@ -65,7 +75,12 @@ pub(super) fn open(file: &str, source: Source) -> Result<SqlStore<impl Engine>, 
         .foreign_keys(false)
         .disable_statement_logging();
     let readers = (!in_memory).then(|| Pool::new(options.clone(), READERS_MAX));
-    let dialect = Dialect { clock: "$n", least_id: "min(id)" };
+    let dialect = Dialect {
+        clock: "$n",
+        least_id: "min(id)",
+        unread: "exists (select 1 from mmate_workflow_mail where address = $14 and id = $15 and not is_read)",
+        among: "workflow in (select value from json_each($n))",
+    };
     Ok(SqlStore(Sqlite {
         place: Place { text: format!("the SQLite file `{file}`"), classify },
         source,
@@ -113,6 +128,7 @@ fields!(SqliteRow);
 
 binds!(
     arguments: SqliteArguments,
+    Value::Json(text) => arguments.add(text),
     #[cfg(feature = "postgres")]
     Value::Ints(_) | Value::OptTexts(_) => Err("SQLite has no lists".into()),
 );
@@ -278,28 +294,41 @@ impl Engine for Sqlite {
             statements.push(line.value(entry.reason.as_deref()));
         }
         if let Some((address, id)) = &save.read {
-            let text = "delete from mmate_workflow_mail where address = $1 and id = $2";
+            let text = "update mmate_workflow_mail set is_read = true, body = '' where address = $1 and id = $2";
             statements.push(Statement::new(text).value(address).value(id));
         }
         statements
     }
 
-    fn take_due(&self, now: i64, again: i64, limit: u32) -> Vec<Statement<'static>> {
-        let due = &self.texts.due;
+    fn take_due<'v>(
+        &self,
+        of: &'v [WorkflowVersion],
+        now: i64,
+        again: i64,
+        limit: u32,
+    ) -> Vec<Statement<'v>> {
+        let own: Vec<(&str, u32)> = of.iter().map(|own| (&*own.workflow, own.version)).collect();
+        let due = |text: String| {
+            Statement::new(text).value(now).value(limit).value(Value::Json(json!(own).to_string()))
+        };
         let put_off = format!(
-            "update mmate_workflows set due_at = $1 + max($1 - updated_at, $3) \
-             where id in (select id from ({due}))"
+            "update mmate_workflows set due_at = $1 + max($1 - updated_at, $4) \
+             where id in (select id from {DUE})"
         );
-        let due = Statement::new(due.clone()).value(now).value(limit);
-        vec![due, Statement::new(put_off).value(now).value(limit).value(again)]
+        vec![due(format!("select {COLUMNS} from {DUE}")), due(put_off).value(again)]
     }
 
-    fn purge(&self, before: i64, limit: u32) -> Vec<Statement<'static>> {
+    fn purge<'v>(&self, of: &'v [String], before: i64, limit: u32) -> Vec<Statement<'v>> {
         let ended = &self.texts.ended;
         let lines = format!("delete from mmate_workflow_history where instance in ({ended})");
         let instances = format!("delete from mmate_workflows where id in ({ended})");
-        let of = |text: String| Statement::new(text).value(before).value(limit);
-        vec![of(ended.to_string()), of(lines), of(instances)]
+        let ended_of =
+            |text: String| Statement::new(text).value(before).value(limit).value(self.names(of));
+        vec![ended_of(ended.to_string()), ended_of(lines), ended_of(instances)]
+    }
+
+    fn names<'v>(&self, names: &'v [String]) -> Value<'v> {
+        Value::Json(json!(names).to_string())
     }
 
     async fn close(&self) {

@@ -1,7 +1,6 @@
 //! The port for workflow instances: what is kept of each, and the calls that change it.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,132 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::error::StoreError;
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The word for it, as databases and listings have it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(word: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(|| {
-                    let known: Vec<&str> = Self::ALL.iter().map(|known| known.as_str()).collect();
-                    format!("`{word}` is none of `{}`", known.join("`, `"))
-                })
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
-}
-
-words! {
-    /// How far an instance is.
-    WorkflowStatus {
-        /// Started, and no stage has begun.
-        Pending = "pending",
-        /// On its way through the stages.
-        Running = "running",
-        /// Until a moment, an event or an answer.
-        Waiting = "waiting",
-        /// Every stage is done.
-        Completed = "completed",
-        /// On its way back.
-        Compensating = "compensating",
-        /// A stage failed, and everything that had to be undone is undone.
-        Compensated = "compensated",
-        /// A stage failed, and there was nothing to undo.
-        Failed = "failed",
-        /// A compensation failed for good: somebody has to look at it.
-        Stuck = "stuck",
-        /// It was cancelled, and everything that had to be undone is undone.
-        Cancelled = "cancelled",
-        /// It took longer than it may, and everything that had to be undone is undone.
-        TimedOut = "timed_out",
-    }
-}
-
-impl WorkflowStatus {
-    /// True if nothing will happen to it any more. A stuck one is not at its end.
-    #[must_use]
-    pub const fn is_end(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Compensated | Self::Failed | Self::Cancelled | Self::TimedOut
-        )
-    }
-}
-
-words! {
-    /// What an operator or a program wants to become of an instance.
-    Wish {
-        /// Undo what is done, and end.
-        Cancel = "cancel",
-        /// Try the compensation again that it is stuck in.
-        Resume = "resume",
-        /// Take the compensation that it is stuck in for done, and go on undoing.
-        Skip = "skip",
-    }
-}
-
-words! {
-    /// What happened to an instance.
-    HistoryEvent {
-        /// It was started.
-        Started = "started",
-        /// A stage is done.
-        Completed = "completed",
-        /// An attempt failed; another follows.
-        Retried = "retried",
-        /// A stage failed for good.
-        Failed = "failed",
-        /// A stage failed for good, and the workflow goes on.
-        Tolerated = "tolerated",
-        /// An attempt began and nobody knows how it ended: its process was killed or lost its connection.
-        Interrupted = "interrupted",
-        /// A stage's condition did not hold.
-        Skipped = "skipped",
-        /// It waits, for a moment or for a message.
-        Waiting = "waiting",
-        /// A stage is undone.
-        Undone = "undone",
-        /// An attempt to undo a stage failed; another follows.
-        UndoRetried = "undo_retried",
-        /// A stage cannot be undone; the instance is stuck.
-        Stuck = "stuck",
-        /// An operator had it go on.
-        Resumed = "resumed",
-        /// An operator took the undoing of a stage for done.
-        UndoSkipped = "undo_skipped",
-        /// Somebody wished it to be undone.
-        Cancelled = "cancelled",
-        /// Its time was over.
-        TimedOut = "timed_out",
-        /// It has come to its end.
-        Ended = "ended",
-    }
-}
+use super::words::{HistoryEvent, Wish, WorkflowStatus};
 
 /// An instance that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,6 +145,18 @@ pub enum Claim {
     Unknown,
 }
 
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Saved {
+    /// It is made.
+    Made,
+    /// Nothing is changed: the instance is no longer at that position, or somebody else works on it.
+    TooLate,
+    /// Nothing is changed: the mail that it reads is not there, or was read by another.
+    MailGone,
+}
+
 /// A change of an instance, by whoever works on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -297,7 +183,7 @@ pub struct Save {
     pub fulfilled: bool,
     /// The address at which it waits for mail from now on.
     pub awaits: Option<String>,
-    /// The mail that it has read, which is removed with this change.
+    /// The mail that it reads with this change, by address and id: of several that read it, the first that saves.
     pub read: Option<(String, String)>,
     /// What happened; `seq` is given by the store.
     pub history: Vec<HistoryEntry>,
@@ -383,10 +269,13 @@ impl HistoryEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mail {
-    /// What instances wait at: the type and key of an event, the id of a request. Up to 2,000 bytes with the id:
-    /// databases look mail up by both.
+    /// The workflow for whose instances it is kept, and which removes it one day ([`WorkflowStore::purge_mail`]).
+    pub workflow: String,
+    /// What instances wait at: the type and key of an event, the id of a request. Up to
+    /// [`ADDRESS_BYTES_MAX`](Self::ADDRESS_BYTES_MAX), without NUL.
     pub address: String,
-    /// The message's id; the same message is kept once per address.
+    /// The message's id; the same message is kept once per address. Up to [`ID_BYTES_MAX`](Self::ID_BYTES_MAX),
+    /// without NUL.
     pub id: String,
     /// The payload: JSON. Nothing that a store reads.
     pub body: String,
@@ -395,10 +284,16 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// A message for whoever waits at `address`.
+    /// How long an address may be: databases look mail up by it.
+    pub const ADDRESS_BYTES_MAX: usize = 1_500;
+    /// How long an id may be, for the same reason.
+    pub const ID_BYTES_MAX: usize = 500;
+
+    /// A message for whoever of a workflow waits at `address`.
     #[must_use]
-    pub fn new(address: &str, id: &str, body: String, at: Timestamp) -> Self {
-        Self { address: address.to_owned(), id: id.to_owned(), body, at }
+    pub fn new(workflow: &str, address: &str, id: &str, body: String, at: Timestamp) -> Self {
+        let (workflow, address) = (workflow.to_owned(), address.to_owned());
+        Self { workflow, address, id: id.to_owned(), body, at }
     }
 }
 
@@ -406,8 +301,8 @@ impl Mail {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InstanceFilter {
-    /// Of this workflow.
-    pub workflow: Option<String>,
+    /// Of one of these workflows; of any if there is none.
+    pub workflows: Vec<String>,
     /// In one of these states; of any if there is none.
     pub statuses: Vec<WorkflowStatus>,
     /// Started then or later.
@@ -455,7 +350,26 @@ impl LiveVersion {
     }
 }
 
-/// Where instances of workflows are kept.
+/// A version of a workflow that a program has: instances of it are its own to look after.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct WorkflowVersion {
+    /// The workflow.
+    pub workflow: String,
+    /// The version.
+    pub version: u32,
+}
+
+impl WorkflowVersion {
+    /// A version of a workflow.
+    #[must_use]
+    pub fn new(workflow: &str, version: u32) -> Self {
+        Self { workflow: workflow.to_owned(), version }
+    }
+}
+
+/// Where instances of workflows are kept: of one service, or of several that share a database. Each names the workflows
+/// that are its own where a call concerns more than one instance.
 #[async_trait]
 pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
     /// A short name for listings: `memory`, `sqlite`, `postgres`.
@@ -487,12 +401,11 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
     /// If the database does not say; then nobody knows who works on it until the next claim.
     async fn claim(&self, id: Uuid, position: u64, owner: &str) -> Result<Claim, StoreError>;
 
-    /// Changes an instance. False, and nothing is changed, if it is no longer at that position or somebody else
-    /// works on it.
+    /// Changes an instance and reads mail, both or neither.
     ///
     /// # Errors
-    /// If nobody knows whether it is changed. The same change again is then told `false` if it was.
-    async fn save(&self, save: &Save) -> Result<bool, StoreError>;
+    /// If nobody knows whether it is changed. The same change again is then told that it is not made, if it was.
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError>;
 
     /// Lets an instance go that `owner` works on, as if it had not been claimed: nothing was begun. The claim is not
     /// counted any more. Nothing if `owner` does not work on it.
@@ -525,13 +438,15 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
         at: Timestamp,
     ) -> Result<Option<Instance>, StoreError>;
 
-    /// Takes up to `limit` instances that are due at `now`, those first that are due the longest. Each is given to
-    /// one caller, and is due again after it has been unchanged for twice as long, but not before `again` from now.
+    /// Takes up to `limit` instances of these versions that are due at `now`, those first that are due the longest.
+    /// Each is given to one caller, and is due again after it has been unchanged for twice as long, but not before
+    /// `again` from now. Those of other versions stay as they are: others look after them.
     ///
     /// # Errors
     /// If the database does not say.
     async fn take_due(
         &self,
+        of: &[WorkflowVersion],
         now: Timestamp,
         again: Duration,
         limit: u32,
@@ -555,32 +470,45 @@ pub trait WorkflowStore: fmt::Debug + Send + Sync + 'static {
     /// If the database does not say.
     async fn live_versions(&self) -> Result<Vec<LiveVersion>, StoreError>;
 
-    /// Removes up to `limit` instances that ended before a time, with their history, the oldest first; says how many.
+    /// Removes up to `limit` instances of these workflows, of any version, that ended before a time, with their
+    /// history, the oldest first; says how many.
     ///
     /// # Errors
     /// If the database does not say.
-    async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    async fn purge(
+        &self,
+        of: &[String],
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
 
-    /// Keeps mail, once per address and id, and gives the instances that wait at its address: up to 1,000.
+    /// Keeps mail, once per address and id, and gives the instances that wait at its address: up to 1,000. Of mail
+    /// that was read already nobody hears.
     ///
-    /// Mail is kept whether or not one waits: it may come before the instance has got that far. [`Save::read`]
-    /// removes it.
+    /// Mail is kept whether or not one waits: it may come before the instance has got that far. Of what was read
+    /// ([`Save::read`]) address and id are kept, so that it is known when it comes again; the body is not.
     ///
     /// # Errors
     /// If it is not known to be kept.
     async fn post(&self, mail: &Mail) -> Result<Vec<Instance>, StoreError>;
 
-    /// The oldest mail at an address.
+    /// The oldest mail at an address that nobody has read.
     ///
     /// # Errors
     /// If the database does not say.
     async fn mail(&self, address: &str) -> Result<Option<Mail>, StoreError>;
 
-    /// Removes up to `limit` pieces of mail that came before a time and that nobody has read; says how many.
+    /// Removes up to `limit` pieces of mail for these workflows that came before a time, read or not, the oldest
+    /// first; says how many. What comes again after that is new.
     ///
     /// # Errors
     /// If the database does not say.
-    async fn purge_mail(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    async fn purge_mail(
+        &self,
+        of: &[String],
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
 
     /// Ends the connections. Nothing can be asked afterwards.
     async fn close(&self);

@@ -5,6 +5,8 @@
 //! `#[mmate::test]` among them; nothing that runs in production does.
 
 pub mod conformance;
+#[cfg(test)]
+mod defects;
 mod faults;
 mod harness;
 mod recorder;

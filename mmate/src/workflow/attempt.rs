@@ -13,10 +13,10 @@ use super::definition::{StageEntry, StageFn};
 use super::engine::Engine;
 use super::graph::Graph;
 use super::key::{StageInfo, StageKey};
-use crate::dispatch::{Panicked, TimedOut, guarded};
+use crate::dispatch::{Callee, Panicked, TimedOut, guarded};
 use crate::handler::{Context, HandlerError};
 use crate::publish::{Origin, Outbox};
-use crate::reliability::{RetryPolicy, Step, Verdict, classify};
+use crate::reliability::{RetryPolicy, Step, Verdict, classify, outcome_is_unknown};
 use crate::transport::{Outgoing, PublishError};
 
 /// Which method of which stage is called, and for whom.
@@ -45,11 +45,11 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// Whether a failed attempt may have had its effect: it did not come to an end of its own.
+    /// Whether a failed attempt may have had its effect: it did not come to an end of its own, or says so.
     pub(super) fn is_doubtful(&self) -> bool {
         self.end.as_ref().is_err_and(|error| {
             let error = error.as_error();
-            error.is::<TimedOut>() || error.is::<Panicked>()
+            error.is::<TimedOut>() || error.is::<Panicked>() || outcome_is_unknown(error)
         })
     }
 }
@@ -94,7 +94,8 @@ impl Engine {
             undoing = target.failure.is_some(),
         );
         let call = StageCall::new(state, values, &context);
-        let running = guarded(name, limit, span, || (target.run)(&call));
+        let role = if target.failure.is_some() { "the undoing of stage" } else { "stage" };
+        let running = guarded(Callee(role, name), limit, span, || (target.run)(&call));
         let end = self.while_alive(running).await?;
         let messages = outbox.close();
         Some(Ran { end: end.and_then(|end| end), messages, took: began.elapsed() })

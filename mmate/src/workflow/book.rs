@@ -46,6 +46,9 @@ pub(crate) struct Book {
     /// Until when it waits for mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<i64>,
+    /// The mail that the step has read, until its method is done with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mail: Option<String>,
     /// Whether another instance waits for its end.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) has_parent: bool,
@@ -178,6 +181,7 @@ impl Book {
             doubtful: false,
             wake: None,
             until: None,
+            mail: None,
             has_parent: false,
             branches: Vec::new(),
             values: Vec::new(),
@@ -325,6 +329,7 @@ impl Book {
         self.begin_attempts();
         self.wake = None;
         self.until = None;
+        self.mail = None;
         self.branches = match graph.steps.get(step) {
             Some(Step::Group(branches)) => vec![Branch::default(); branches.len()],
             _ => Vec::new(),
@@ -349,6 +354,7 @@ impl Book {
         self.begin_attempts();
         self.wake = None;
         self.until = None;
+        self.mail = None;
         self.branches.clear();
         self.values.clear();
         let at = self.log.len();

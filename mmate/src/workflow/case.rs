@@ -12,8 +12,8 @@ use super::message::FlowMessage;
 use crate::handler::{Context, HandlerError, Outcome};
 use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
 use crate::store::{
-    Claim, HistoryEntry, HistoryEvent, Instance, NewInstance, Save, StoreError, WorkflowStatus,
-    WorkflowStore,
+    Claim, HistoryEntry, HistoryEvent, Instance, Mail, NewInstance, Save, Saved, StoreError,
+    WorkflowStatus, WorkflowStore,
 };
 
 /// How long a message waits whose instance is being worked on.
@@ -59,8 +59,6 @@ pub(super) struct Case<'a> {
     pub(super) told: Vec<HistoryEntry>,
     /// Whether the wish is fulfilled with the next change.
     pub(super) fulfilled: bool,
-    /// The mail that the step has used up.
-    pub(super) read: Option<(String, String)>,
     /// So long the instance is this process's alone.
     pub(super) guard: Guard,
 }
@@ -121,7 +119,6 @@ impl Engine {
                 history: Vec::new(),
                 told: Vec::new(),
                 fulfilled: false,
-                read: None,
                 guard,
             })
         };
@@ -260,7 +257,30 @@ impl Case<'_> {
         let mut save = Save::of(instance, write_book(&self.book), self.engine.now());
         save.history = std::mem::take(&mut self.history);
         self.told.extend(save.history.iter().cloned());
-        store.save(&save).await
+        Ok(store.save(&save).await? == Saved::Made)
+    }
+
+    /// Takes mail for this instance and keeps it in the book, before anything is done with it: of several that wait for
+    /// it, the first that saves.
+    ///
+    /// Crash window: taken, and the method not called. Whoever claims the instance next finds it in the book.
+    pub(super) async fn take(&mut self, mail: Mail) -> Result<Saved, StoreError> {
+        let (Some(store), Some(instance)) = (&self.engine.0.store, &self.instance) else {
+            return Ok(Saved::TooLate);
+        };
+        let now = self.engine.now();
+        self.book.mail = Some(mail.body);
+        let mut save = Save::of(instance, write_book(&self.book), now);
+        save.status = WorkflowStatus::Running;
+        save.due_at = Some(self.due(now, Duration::ZERO));
+        save.read = Some((mail.address, mail.id));
+        save.history.clone_from(&self.history);
+        let saved = store.save(&save).await?;
+        match saved {
+            Saved::Made => self.told.append(&mut self.history),
+            Saved::MailGone | Saved::TooLate => self.book.mail = None,
+        }
+        Ok(saved)
     }
 
     /// Makes the end of a step durable, and says what comes next.
@@ -276,8 +296,8 @@ impl Case<'_> {
         let mut lines = std::mem::take(&mut self.told);
         lines.extend(self.history.iter().cloned());
         match self.save(&next, to).await {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(Saved::Made) => {}
+            Ok(Saved::TooLate | Saved::MailGone) => {
                 tracing::warn!(instance = %self.id, workflow = self.graph.entry.id, "another process has taken the instance over; what this one did is not kept");
                 return not_now(self.context, BUSY_WAIT, "taken_over");
             }
@@ -296,7 +316,10 @@ impl Case<'_> {
             }
             Next::End(status) => self.after_end(status, to).await,
             Next::Stuck if self.instance.is_none() => self.park(),
-            Next::Stuck => Outcome::Done,
+            Next::Stuck => {
+                self.engine.0.waiters.wake(self.id);
+                Outcome::Done
+            }
         }
     }
 
@@ -323,8 +346,8 @@ impl Case<'_> {
 
     /// Whoever waits for the end hears of it.
     async fn after_end(self: Box<Self>, status: WorkflowStatus, position: u64) -> Outcome {
-        let Self { engine, context, instance, book, .. } = *self;
-        engine.0.ended.send_modify(|count| *count += 1);
+        let Self { engine, context, id, instance, book, .. } = *self;
+        engine.0.waiters.wake(id);
         if !book.has_parent {
             return Outcome::Done;
         }
@@ -339,9 +362,9 @@ impl Case<'_> {
         }
     }
 
-    async fn save(&mut self, next: &Next, to: u64) -> Result<bool, StoreError> {
+    async fn save(&mut self, next: &Next, to: u64) -> Result<Saved, StoreError> {
         let (Some(store), Some(instance)) = (&self.engine.0.store, &self.instance) else {
-            return Ok(true);
+            return Ok(Saved::Made);
         };
         let now = self.engine.now();
         let mut save = Save::of(instance, write_book(&self.book), now);
@@ -349,9 +372,6 @@ impl Case<'_> {
         save.keep = false;
         save.fulfilled = self.fulfilled;
         save.history = std::mem::take(&mut self.history);
-        if to != self.position {
-            save.read = self.read.take();
-        }
         save.status = match *next {
             Next::Go(WorkflowStatus::Running) if self.book.wake.is_some() => {
                 WorkflowStatus::Waiting

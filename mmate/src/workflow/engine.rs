@@ -13,11 +13,12 @@ use uuid::Uuid;
 use super::checkpoint::Checkpoints;
 use super::graph::Graph;
 use super::message::FlowMessage;
+use super::waiters::Waiters;
 use crate::consume::Alerts;
 use crate::contract::Headers;
 use crate::publish::{Origin, PublishOptions, Publisher};
 use crate::reliability::RetrySettings;
-use crate::store::WorkflowStore;
+use crate::store::{WorkflowStore, WorkflowVersion};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind};
 
 /// What an app says about its workflows.
@@ -47,6 +48,10 @@ pub(crate) struct Engine(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) graphs: Arc<Vec<Graph>>,
+    /// What of a store that services share is this program's.
+    pub(super) versions: Vec<WorkflowVersion>,
+    /// The same without the versions.
+    pub(super) ids: Vec<String>,
     /// Which graph a queue belongs to.
     queues: HashMap<String, usize>,
     /// Without one the state is in the messages alone.
@@ -57,8 +62,8 @@ pub(super) struct Shared {
     running: Mutex<HashSet<Uuid>>,
     /// False while nobody knows that this process is alive: then it works on nothing.
     pub(super) alive: watch::Sender<bool>,
-    /// Changed whenever an instance has ended in this process.
-    pub(super) ended: watch::Sender<u64>,
+    /// Who hears of instances that end in this process.
+    pub(super) waiters: Waiters,
     #[cfg(feature = "testing")]
     pub(super) checkpoints: Option<Checkpoints>,
 }
@@ -78,15 +83,22 @@ impl Engine {
                 queues.insert(queue.clone(), index);
             }
         }
+        let own = |graph: &Graph| WorkflowVersion::new(graph.entry.id, graph.entry.version);
+        let versions: Vec<WorkflowVersion> = graphs.iter().map(own).collect();
+        let mut ids: Vec<String> = versions.iter().map(|own| own.workflow.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
         Self(Arc::new(Shared {
             graphs,
+            versions,
+            ids,
             queues,
             store,
             publisher,
             options,
             running: Mutex::default(),
             alive: watch::Sender::new(true),
-            ended: watch::Sender::new(0),
+            waiters: Waiters::default(),
             #[cfg(feature = "testing")]
             checkpoints,
         }))

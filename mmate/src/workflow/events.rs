@@ -189,6 +189,20 @@ pub struct StageOutcome {
     pub status: String,
 }
 
+/// An event with what all have in common.
+macro_rules! event {
+    ($life:ident, $name:ident { $($rest:tt)* }) => {
+        $name {
+            workflow_id: $life.graph.entry.id.to_owned(),
+            instance_id: $life.id,
+            sequence: $life.position + 1,
+            source: SOURCE.to_owned(),
+            start_time: $life.began(),
+            $($rest)*
+        }
+    };
+}
+
 /// What events are made of.
 struct Life<'a> {
     engine: &'a Engine,
@@ -259,22 +273,9 @@ impl Life<'_> {
     }
 
     fn started(&self) -> Result<Outgoing, PublishError> {
-        let (workflow_id, instance_id, sequence, source, start_time) = self.common();
         let total_stages = self.graph.entry.stages.len();
-        let event = WorkflowStarted {
-            workflow_id,
-            instance_id,
-            sequence,
-            source,
-            start_time,
-            total_stages,
-        };
+        let event = event!(self, WorkflowStarted { total_stages });
         self.encode(&event, "")
-    }
-
-    fn common(&self) -> (String, Uuid, u64, String, Timestamp) {
-        let workflow = self.graph.entry.id.to_owned();
-        (workflow, self.id, self.position + 1, SOURCE.to_owned(), self.began())
     }
 
     fn of(&self, line: &HistoryEntry) -> Result<Option<Outgoing>, PublishError> {
@@ -284,44 +285,22 @@ impl Life<'_> {
             HistoryEvent::Skipped => self.stage(line, "skipped")?,
             HistoryEvent::Failed if self.is_why(&line.stage) => self.failed(line)?,
             HistoryEvent::Undone => {
-                let (workflow_id, instance_id, sequence, source, start_time) = self.common();
                 let (stage_id, end_time) = (line.stage.clone(), line.at);
-                let event = StageCompensated {
-                    workflow_id,
-                    instance_id,
-                    sequence,
-                    source,
-                    start_time,
-                    stage_id,
-                    end_time,
-                };
+                let event = event!(self, StageCompensated { stage_id, end_time });
                 self.encode(&event, &line.stage)?
             }
             HistoryEvent::Cancelled => {
-                let (workflow_id, instance_id, sequence, source, start_time) = self.common();
-                let event =
-                    WorkflowCancelled { workflow_id, instance_id, sequence, source, start_time };
+                let event = event!(self, WorkflowCancelled {});
                 self.encode(&event, &line.stage)?
             }
             HistoryEvent::TimedOut => {
-                let (workflow_id, instance_id, sequence, source, start_time) = self.common();
-                let event =
-                    WorkflowTimedOut { workflow_id, instance_id, sequence, source, start_time };
+                let event = event!(self, WorkflowTimedOut {});
                 self.encode(&event, &line.stage)?
             }
             HistoryEvent::Stuck => {
-                let (workflow_id, instance_id, sequence, source, start_time) = self.common();
                 let (stage_id, error) =
                     (line.stage.clone(), line.reason.clone().unwrap_or_default());
-                let event = WorkflowStuck {
-                    workflow_id,
-                    instance_id,
-                    sequence,
-                    source,
-                    start_time,
-                    stage_id,
-                    error,
-                };
+                let event = event!(self, WorkflowStuck { stage_id, error });
                 self.encode(&event, &line.stage)?
             }
             HistoryEvent::Ended if self.book.back.is_some() => self.compensated(line)?,
@@ -336,93 +315,81 @@ impl Life<'_> {
     }
 
     fn stage(&self, line: &HistoryEntry, status: &str) -> Result<Outgoing, PublishError> {
-        let (workflow_id, instance_id, sequence, source, start_time) = self.common();
-        let event = StageCompleted {
-            workflow_id,
-            instance_id,
-            sequence,
-            source,
-            start_time,
-            stage_id: line.stage.clone(),
-            stage_name: line.stage.clone(),
-            stage_index: self.index(&line.stage),
-            status: status.to_owned(),
-            end_time: line.at,
-            duration: u64::try_from(line.took.as_nanos()).unwrap_or(u64::MAX),
-            error: line.reason.clone(),
-            current_stage: self.book.log.len(),
-            total_stages: self.graph.entry.stages.len(),
-        };
+        let event = event!(
+            self,
+            StageCompleted {
+                stage_id: line.stage.clone(),
+                stage_name: line.stage.clone(),
+                stage_index: self.index(&line.stage),
+                status: status.to_owned(),
+                end_time: line.at,
+                duration: u64::try_from(line.took.as_nanos()).unwrap_or(u64::MAX),
+                error: line.reason.clone(),
+                current_stage: self.book.log.len(),
+                total_stages: self.graph.entry.stages.len(),
+            }
+        );
         self.encode(&event, &line.stage)
     }
 
     fn completed(&self, line: &HistoryEntry) -> Result<Outgoing, PublishError> {
-        let (workflow_id, instance_id, sequence, source, start_time) = self.common();
-        let event = WorkflowCompleted {
-            workflow_id,
-            instance_id,
-            sequence,
-            source,
-            start_time,
-            workflow_name: self.graph.entry.name.to_owned(),
-            status: WorkflowStatus::Completed.as_str().to_owned(),
-            end_time: line.at,
-            duration: self.since_start(line.at),
-            total_stages: self.graph.entry.stages.len(),
-            completed_stages: self.count(&[End::Done]),
-            failed_stages: self.count(&[End::Tolerated]),
-            skipped_stages: self.count(&[End::Skipped]),
-            stage_results: self.results(),
-            final_data: self.state(),
-        };
+        let event = event!(
+            self,
+            WorkflowCompleted {
+                workflow_name: self.graph.entry.name.to_owned(),
+                status: WorkflowStatus::Completed.as_str().to_owned(),
+                end_time: line.at,
+                duration: self.since_start(line.at),
+                total_stages: self.graph.entry.stages.len(),
+                completed_stages: self.count(&[End::Done]),
+                failed_stages: self.count(&[End::Tolerated]),
+                skipped_stages: self.count(&[End::Skipped]),
+                stage_results: self.results(),
+                final_data: self.state(),
+            }
+        );
         self.encode(&event, &line.stage)
     }
 
     fn failed(&self, line: &HistoryEntry) -> Result<Outgoing, PublishError> {
-        let (workflow_id, instance_id, sequence, source, start_time) = self.common();
-        let event = WorkflowFailed {
-            workflow_id,
-            instance_id,
-            sequence,
-            source,
-            start_time,
-            workflow_name: self.graph.entry.name.to_owned(),
-            failed_stage_id: line.stage.clone(),
-            failed_stage_index: self.index(&line.stage),
-            error: line.reason.clone().unwrap_or_default(),
-            failure_time: line.at,
-            duration: self.since_start(line.at),
-            completed_stages: self.count(&[End::Done]),
-            total_stages: self.graph.entry.stages.len(),
-            stage_results: self.results(),
-            state_data: self.state(),
-            compensation_executed: false,
-        };
+        let event = event!(
+            self,
+            WorkflowFailed {
+                workflow_name: self.graph.entry.name.to_owned(),
+                failed_stage_id: line.stage.clone(),
+                failed_stage_index: self.index(&line.stage),
+                error: line.reason.clone().unwrap_or_default(),
+                failure_time: line.at,
+                duration: self.since_start(line.at),
+                completed_stages: self.count(&[End::Done]),
+                total_stages: self.graph.entry.stages.len(),
+                stage_results: self.results(),
+                state_data: self.state(),
+                compensation_executed: false,
+            }
+        );
         self.encode(&event, &line.stage)
     }
 
     fn compensated(&self, line: &HistoryEntry) -> Result<Outgoing, PublishError> {
-        let (workflow_id, instance_id, sequence, source, start_time) = self.common();
-        let event = WorkflowCompensated {
-            workflow_id,
-            instance_id,
-            sequence,
-            source,
-            start_time,
-            workflow_name: self.graph.entry.name.to_owned(),
-            status: line.reason.clone().unwrap_or_default(),
-            original_error: self
-                .book
-                .back
-                .as_ref()
-                .map(|back| back.error.clone())
-                .unwrap_or_default(),
-            compensation_end_time: line.at,
-            total_compensations: self.count(&[End::Undone, End::UndoSkipped]),
-            successful_compensations: self.count(&[End::Undone]),
-            skipped_compensations: self.count(&[End::UndoSkipped]),
-            workflow_data: self.state(),
-        };
+        let event = event!(
+            self,
+            WorkflowCompensated {
+                workflow_name: self.graph.entry.name.to_owned(),
+                status: line.reason.clone().unwrap_or_default(),
+                original_error: self
+                    .book
+                    .back
+                    .as_ref()
+                    .map(|back| back.error.clone())
+                    .unwrap_or_default(),
+                compensation_end_time: line.at,
+                total_compensations: self.count(&[End::Undone, End::UndoSkipped]),
+                successful_compensations: self.count(&[End::Undone]),
+                skipped_compensations: self.count(&[End::UndoSkipped]),
+                workflow_data: self.state(),
+            }
+        );
         self.encode(&event, &line.stage)
     }
 

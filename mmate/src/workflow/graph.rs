@@ -223,7 +223,7 @@ fn steps(entry: &'static WorkflowEntry, mistakes: &mut Vec<String>) -> Vec<Step>
 
 /// Everything that decides which stage follows which, and how each is undone. What a stage does inside, its limits and
 /// its docs may change under running instances; this may not.
-fn hash(entry: &WorkflowEntry) -> String {
+pub(crate) fn hash(entry: &WorkflowEntry) -> String {
     let mut text = String::new();
     for stage in entry.stages {
         let shape = match stage.shape {

@@ -15,7 +15,7 @@ use super::definition::Workflow;
 use super::engine::Engine;
 use super::error::{WorkflowError, WorkflowErrorKind as Kind};
 use super::graph::Graph;
-use super::instance::{Ended, Failure, InstanceId, InstanceView, Run};
+use super::instance::{Begun, Ended, Failure, InstanceId, InstanceView, Run};
 use super::message::FlowMessage;
 use crate::handler::{Context, FromContext, FromResources, HandlerError, HandlerResult, Resources};
 use crate::publish::IntoDuration;
@@ -59,10 +59,9 @@ impl Workflows {
             timeout.into_duration().map_err(|why| WorkflowError::new(Kind::Invalid, why))?;
         let store = self.store(W::ENTRY.id)?;
         let until = Instant::now() + timeout;
-        let mut ended = self.engine.0.ended.subscribe();
+        let mut waiter = self.engine.0.waiters.wait_for(id.uuid());
         let mut pause = LOOKS.0;
         loop {
-            ended.borrow_and_update();
             if let Some(instance) = store.get(id.uuid()).await?
                 && let Some(ended) = at_its_end(&instance)?
             {
@@ -74,8 +73,8 @@ impl Workflows {
                     format!("instance `{id}` was not at its end after {timeout:?}; it goes on"),
                 ));
             }
-            // Woken when one ends in this process; those that end elsewhere are found by looking.
-            let _ = timeout_at((Instant::now() + pause).min(until), ended.changed()).await;
+            // Woken when it ends in this process; one that ends elsewhere is found by looking.
+            let _ = timeout_at((Instant::now() + pause).min(until), waiter.woken()).await;
             pause = (pause * 2).min(LOOKS.1);
         }
     }
@@ -89,12 +88,17 @@ impl Workflows {
         found.map(|instance| self.view(instance)).transpose()
     }
 
-    /// Instances, the newest first.
+    /// Instances, the newest first: of the workflows of this app, if the filter names none. Other services may keep
+    /// theirs in the same database.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn list(&self, filter: &InstanceFilter) -> Result<Vec<InstanceView>, WorkflowError> {
-        let found = self.store("")?.list(filter).await?;
+        let mut filter = filter.clone();
+        if filter.workflows.is_empty() {
+            filter.workflows.clone_from(&self.engine.0.ids);
+        }
+        let found = self.store("")?.list(&filter).await?;
         found.into_iter().map(|instance| self.view(instance)).collect()
     }
 
@@ -240,7 +244,8 @@ pub struct Start<'a, W> {
 
 impl<W> Start<'_, W> {
     /// Sets the instance's id instead of making one. An id that was used before starts nothing, and is no error: so a
-    /// caller that does not know whether it has started can ask again.
+    /// caller that does not know whether it has started can ask again. [`Run::begun`] says which it was. An id that an
+    /// instance of another workflow has is an error.
     pub const fn id(mut self, id: Uuid) -> Self {
         self.id = Some(id);
         self
@@ -265,8 +270,8 @@ impl<'a, W: Workflow> IntoFuture for Start<'a, W> {
             WorkflowError::new(Kind::Invalid, text)
         });
         Box::pin(async move {
-            let id = workflows.begin(W::ENTRY.id, text?, id, correlation_id).await?;
-            Ok(Run { id: id.into() })
+            let (id, begun) = workflows.begin(W::ENTRY.id, text?, id, correlation_id).await?;
+            Ok(Run { id: id.into(), begun })
         })
     }
 }
@@ -288,7 +293,7 @@ impl Workflows {
         state: Box<RawValue>,
         id: Option<Uuid>,
         correlation_id: Option<String>,
-    ) -> Result<Uuid, WorkflowError> {
+    ) -> Result<(Uuid, Begun), WorkflowError> {
         let engine = &self.engine;
         let graph = engine.graph(workflow, None).ok_or_else(|| WorkflowError::unknown(workflow))?;
         let origin = self.context.as_ref().map(Context::origin);
@@ -300,11 +305,10 @@ impl Workflows {
             .or_else(|| origin.map(|origin| origin.correlation_id().to_owned()))
             .unwrap_or_else(|| id.to_string());
         let begin = Begin { graph, state, id, correlation, has_parent: false };
-        self.begin_as(begin).await?;
-        Ok(id)
+        Ok((id, self.begin_as(begin).await?))
     }
 
-    pub(super) async fn begin_as(&self, begin: Begin<'_>) -> Result<(), WorkflowError> {
+    pub(super) async fn begin_as(&self, begin: Begin<'_>) -> Result<Begun, WorkflowError> {
         let Begin { graph, state, id, correlation, has_parent } = begin;
         let now = self.engine.now();
         let mut book = Book::new(state, graph, correlation, now.as_millisecond());
@@ -325,7 +329,7 @@ impl Workflows {
         self.announce(graph, id, book).await
     }
 
-    async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
+    async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<Begun, WorkflowError> {
         let engine = &self.engine;
         let new = engine.new_instance(graph, id, &book);
         let message = FlowMessage {
@@ -343,25 +347,39 @@ impl Workflows {
             let outgoing =
                 engine.encode(graph, &message, Some(context.origin()), at).map_err(invalid)?;
             // It leaves when the handler succeeds, and the instance is made by the one who takes it.
-            return context.keep(outgoing).map_err(|why| WorkflowError::new(Kind::Invalid, why));
+            let kept = context.keep(outgoing).map(|()| Begun::Later);
+            return kept.map_err(|why| WorkflowError::new(Kind::Invalid, why));
         }
         let at = message.book.wake;
         let outgoing = engine.encode(graph, &message, None, at).map_err(invalid)?;
         let Some(store) = &engine.0.store else {
-            return engine
-                .send(outgoing)
-                .await
-                .map_err(|error| WorkflowError::new(Kind::Unannounced, error.to_string()));
+            let sent = engine.send(outgoing).await.map(|()| Begun::Later);
+            return sent.map_err(|error| WorkflowError::new(Kind::Unannounced, error.to_string()));
         };
         if !store.create(&new).await? {
-            return Ok(());
+            return found(&**store, graph, id).await;
         }
         // Crash window: kept and not announced. It is announced when it is due; so it has started, whatever the
         // broker says now.
         if let Err(error) = engine.send(outgoing).await {
             tracing::warn!(instance = %id, workflow = graph.entry.id, %error, "an instance is kept, and its first stage not announced yet");
         }
-        Ok(())
+        Ok(Begun::Now)
+    }
+}
+
+/// There is an instance with this id: one of the same workflow is meant.
+async fn found(store: &dyn WorkflowStore, graph: &Graph, id: Uuid) -> Result<Begun, WorkflowError> {
+    match store.get(id).await? {
+        Some(other) if other.workflow != graph.entry.id => Err(WorkflowError::new(
+            Kind::Invalid,
+            format!(
+                "`{id}` is an instance of workflow `{}`, so none of `{}` can have it\nhelp: derive ids from the workflow \
+                 too, as with UUID v5",
+                other.workflow, graph.entry.id
+            ),
+        )),
+        _ => Ok(Begun::Before),
     }
 }
 

@@ -19,7 +19,7 @@ use super::instance::Failure;
 use crate::contract::Refusal;
 use crate::handler::{Call, Context, HandlerError, Outcome, Started};
 use crate::reliability::Reject;
-use crate::store::{HistoryEvent, Instance, Mail, Wish, WorkflowStore};
+use crate::store::{HistoryEvent, Instance, Mail, Saved, StoreError, Wish, WorkflowStore};
 
 /// The shim of the queues on which mail comes.
 pub(super) fn start(call: &Call<'_>) -> Started {
@@ -52,14 +52,15 @@ pub(super) fn child_address(id: Uuid) -> String {
 impl Engine {
     /// Keeps an event or a reply, and announces the instances that wait for it.
     async fn receive(&self, payload: &str, context: &Context) -> Outcome {
-        let address = match self.address_of(payload, context) {
-            Ok(address) => address,
+        let (graph, address) = match self.address_of(payload, context) {
+            Ok(found) => found,
             Err(why) => return over(Unusable(why)),
         };
         let Some(store) = &self.0.store else {
             return over(Unusable("without a store there is no mail for workflows".to_owned()));
         };
-        let mail = Mail::new(&address, context.message_id(), payload.to_owned(), self.now());
+        let (id, body) = (context.message_id(), payload.to_owned());
+        let mail = Mail::new(graph.entry.id, &address, id, body, self.now());
         // Crash window: kept and not announced. The redelivery keeps it again, as the same mail, and announces it.
         match self.deliver(&**store, &mail).await {
             Ok(()) => Outcome::Done,
@@ -70,12 +71,16 @@ impl Engine {
         }
     }
 
-    fn address_of(&self, payload: &str, context: &Context) -> Result<String, String> {
+    /// For whom a message is, and where they wait for it.
+    fn address_of(&self, payload: &str, context: &Context) -> Result<(&Graph, String), String> {
         let graph = self
             .graph_of(context.queue())
             .ok_or_else(|| format!("queue `{}` belongs to no workflow", context.queue()))?;
+        check_keepable("its id", context.message_id(), Mail::ID_BYTES_MAX)?;
         if context.queue() == graph.reply_queue {
-            return Ok(reply_address(context.correlation_id()));
+            let address = reply_address(context.correlation_id());
+            check_keepable("its correlation id", &address, Mail::ADDRESS_BYTES_MAX)?;
+            return Ok((graph, address));
         }
         let name = context.message_type();
         let info = graph.events().into_iter().find(|info| info.names().any(|known| known == name));
@@ -84,13 +89,16 @@ impl Engine {
         let key = about.and_then(|about| about.aggregate_id).ok_or_else(|| {
             format!("an event `{name}` came without `aggregateId`, so nobody knows which instance it is for")
         })?;
-        Ok(event_address(info.name, &key))
+        Ok((graph, event_address(graph, info.name, &key)?))
     }
 
     /// Keeps mail, and announces the instances that wait for it.
     async fn deliver(&self, store: &dyn WorkflowStore, mail: &Mail) -> Result<(), HandlerError> {
         for instance in store.post(mail).await? {
-            self.say_where(&instance).await?;
+            // One of a version that this program lacks hears of it from those that have it.
+            if self.graph(&instance.workflow, Some(instance.version)).is_some() {
+                self.say_where(&instance).await?;
+            }
         }
         Ok(())
     }
@@ -106,12 +114,34 @@ impl Engine {
         let end = ChildEnd::new(instance.id, instance.status, book.state, failure);
         let body = serde_json::to_string(&end)?;
         let address = child_address(instance.id);
-        self.deliver(&**store, &Mail::new(&address, &address, body, self.now())).await
+        let mail = Mail::new(&instance.workflow, &address, &address, body, self.now());
+        self.deliver(&**store, &mail).await
     }
 }
 
-fn event_address(name: &str, key: &str) -> String {
-    format!("event:{name}:{key}")
+/// Where the instances of a workflow, whatever their version, wait for an event. Each workflow gets an event for
+/// itself, as each handler does.
+///
+/// # Errors
+/// If no store can keep it.
+fn event_address(graph: &Graph, name: &str, key: &str) -> Result<String, String> {
+    let address = format!("event:{}:{name}:{key}", graph.entry.id);
+    check_keepable(&format!("the key of event `{name}`"), &address, Mail::ADDRESS_BYTES_MAX)?;
+    Ok(address)
+}
+
+/// What a database refuses would be tried again for ever.
+fn check_keepable(what: &str, text: &str, bytes_max: usize) -> Result<(), String> {
+    if text.len() > bytes_max {
+        return Err(format!(
+            "{what} is too long to be looked up by; it comes to {} bytes, and may to {bytes_max}",
+            text.len()
+        ));
+    }
+    if text.contains('\0') {
+        return Err(format!("{what} holds a NUL character, which databases do not keep"));
+    }
+    Ok(())
 }
 
 impl<'a> Case<'a> {
@@ -162,9 +192,9 @@ impl<'a> Case<'a> {
                 return self.commit(next).await;
             }
         };
-        let mail = match store.mail(&address).await {
+        let mail = match self.look(&*store, &address).await {
             Ok(mail) => mail,
-            Err(error) => return outage(self.context, self.id, &error),
+            Err(outcome) => return outcome,
         };
         let until = stage.within_ms.map(|within| {
             let within = i64::try_from(within).unwrap_or(i64::MAX);
@@ -173,10 +203,7 @@ impl<'a> Case<'a> {
         });
         let is_over = until.is_some_and(|until| until <= self.now.as_millisecond());
         match mail {
-            Some(mail) => {
-                self.read = Some((mail.address, mail.id));
-                self.heard(stage, wait, Some(mail.body)).await
-            }
+            Some(mail) => self.heard(stage, wait, Some(mail)).await,
             None if is_over && stage.optional => self.heard(stage, wait, None).await,
             None if is_over => {
                 self.cancel_child().await;
@@ -201,6 +228,28 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// What this instance has read, or can read now.
+    async fn look(
+        &mut self,
+        store: &dyn WorkflowStore,
+        address: &str,
+    ) -> Result<Option<String>, Outcome> {
+        let (context, id) = (self.context, self.id);
+        let away = |error: StoreError| outage(context, id, &error);
+        loop {
+            if let Some(mail) = &self.book.mail {
+                return Ok(Some(mail.clone()));
+            }
+            let Some(mail) = store.mail(address).await.map_err(away)? else { return Ok(None) };
+            match self.take(mail).await.map_err(away)? {
+                Saved::Made => self.engine.checkpoint("taken").await,
+                // Another one was faster; there may be more.
+                Saved::MailGone => {}
+                Saved::TooLate => return Err(not_now(context, AWAY_WAIT, "taken_over")),
+            }
+        }
+    }
+
     fn is_waiting_at(&self, address: &str) -> bool {
         self.instance.as_ref().is_some_and(|instance| instance.awaits.as_deref() == Some(address))
     }
@@ -208,7 +257,8 @@ impl<'a> Case<'a> {
     fn address(&self, stage: &StageEntry, wait: Wait) -> Result<String, HandlerError> {
         Ok(match wait {
             Wait::Event(event) => {
-                event_address(event.info.name, &(event.key)(self.book.state.get())?)
+                let key = (event.key)(self.book.state.get())?;
+                event_address(self.graph, event.info.name, &key).map_err(HandlerError::msg)?
             }
             Wait::Reply(_) => reply_address(&self.asked_id(stage).to_string()),
             Wait::Child(_) => child_address(self.asked_id(stage)),
@@ -223,9 +273,11 @@ impl<'a> Case<'a> {
         mail: Option<String>,
     ) -> Outcome {
         if let (Wait::Reply(_), Some(refusal)) = (wait, mail.as_deref().and_then(Refusal::read)) {
-            // A "no" of the other side is the end of the stage, as a `Reject` of its own would be.
+            // A "no" of the other side is the end of the stage, as a `Reject` of its own would be. One that has failed may
+            // have done what it was asked for.
+            let end = if refusal.is_failure() { End::Unknown } else { End::Failed };
             let error = Reject::new(refusal.code, refusal.message).to_string();
-            let next = self.unheard(stage, End::Failed, error);
+            let next = self.unheard(stage, end, error);
             return self.commit(next).await;
         }
         let attempt = self.book.tries + 1;
@@ -275,7 +327,7 @@ impl<'a> Case<'a> {
     }
 
     fn close_wait(&mut self, stage: &StageEntry, end: End) {
-        self.book.until = None;
+        (self.book.until, self.book.mail) = (None, None);
         if !self.book.redo_last(stage.name, end) {
             self.book.ended(stage.name, end);
         }
@@ -342,6 +394,7 @@ impl Engine {
             correlation: correlation.to_owned(),
             has_parent: true,
         };
-        Ok(workflows.begin_as(start).await?)
+        workflows.begin_as(start).await?;
+        Ok(())
     }
 }

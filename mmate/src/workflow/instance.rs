@@ -12,12 +12,27 @@ use crate::store::{Instance, WorkflowStatus};
 /// The id of an instance, which knows the type of its state.
 pub struct InstanceId<W>(Uuid, PhantomData<fn() -> W>);
 
-/// An instance that was started.
+/// An instance that was started, by this call or before.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Run<W> {
     /// Its id.
     pub id: InstanceId<W>,
+    /// Whether it was this call that started it.
+    pub begun: Begun,
+}
+
+/// Whether a call has started an instance. Only a call that gave an id of its own can find another answer than `Now`, or
+/// `Later`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Yes: it is durable.
+    Now,
+    /// No: there was one with this id already, which is as it was. Whether it began with the same state is not looked at.
+    Before,
+    /// Nobody knows yet. Inside a handler an instance begins once the handler has succeeded; without a store its message
+    /// is all there is of it.
+    Later,
 }
 
 /// An instance that has come to its end.

@@ -103,12 +103,13 @@ impl Engine {
         let Some(store) = &self.0.store else { return Ok(()) };
         let statuses = WorkflowStatus::ALL.iter().copied();
         let filter = InstanceFilter {
+            workflows: self.0.ids.clone(),
             statuses: statuses.filter(|status| !status.is_end()).collect(),
             limit: Some(InstanceFilter::LIMIT_MAX),
             ..InstanceFilter::default()
         };
         for instance in store.list(&filter).await? {
-            // Those of other services may be in the same store.
+            // Those of versions that others have stay theirs.
             if self.graph(&instance.workflow, Some(instance.version)).is_some() {
                 self.say_where(&instance).await?;
             }
@@ -121,7 +122,8 @@ impl Engine {
         let Some(store) = &self.0.store else { return Ok(()) };
         loop {
             let now = self.now();
-            let due = store.take_due(now, self.0.options.lost_after, BATCH).await?;
+            let lost_after = self.0.options.lost_after;
+            let due = store.take_due(&self.0.versions, now, lost_after, BATCH).await?;
             for instance in &due {
                 if let Err(error) = self.say_where(instance).await {
                     tracing::warn!(instance = %instance.id, workflow = instance.workflow, error = %error.chain(), "an instance cannot be announced");
@@ -134,8 +136,9 @@ impl Engine {
         let keep = i64::try_from(self.0.options.keep.as_millis()).unwrap_or(i64::MAX);
         let before = self.now().as_millisecond().saturating_sub(keep);
         if let Ok(before) = jiff::Timestamp::from_millisecond(before) {
-            while store.purge(before, BATCH).await? == u64::from(BATCH) {}
-            while store.purge_mail(before, BATCH).await? == u64::from(BATCH) {}
+            let own = &self.0.ids;
+            while store.purge(own, before, BATCH).await? == u64::from(BATCH) {}
+            while store.purge_mail(own, before, BATCH).await? == u64::from(BATCH) {}
         }
         Ok(())
     }

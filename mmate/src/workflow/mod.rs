@@ -52,6 +52,7 @@ mod mermaid;
 mod message;
 mod result;
 mod run;
+mod waiters;
 
 pub use arrival::{
     Awaited, Coming, EndFor, EventFor, ReplyFor, TakesAnything, TakesEnd, TakesEvent, TakesReply,
@@ -73,9 +74,9 @@ pub use events::{
     StageCompensated, StageCompleted, StageOutcome, WorkflowCancelled, WorkflowCompensated,
     WorkflowCompleted, WorkflowFailed, WorkflowStarted, WorkflowStuck, WorkflowTimedOut,
 };
-pub(crate) use graph::Graph;
+pub(crate) use graph::{Graph, hash};
 pub use handle::{Start, Workflows};
-pub use instance::{Ended, Failure, InstanceId, InstanceView, Run};
+pub use instance::{Begun, Ended, Failure, InstanceId, InstanceView, Run};
 pub use key::{StageInfo, StageKey};
 pub(crate) use mermaid::draw;
 pub use result::{

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mmate::contract::Source;
-use mmate::store::{Claim, HistoryEntry, HistoryEvent, Save, StoreErrorKind, connect};
+use mmate::store::{Claim, HistoryEntry, HistoryEvent, Mail, Save, Saved, StoreErrorKind, connect};
 use mmate_tests::postgres::{execute, with_database, with_empty_database};
 use mmate_tests::{DEADLINE, eventually};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
 use xtask::servers::PostgresServer;
 
 use super::{by_url, ensure, ensure_every_behaviour, ensure_prepared_at_once, instance};
@@ -200,6 +202,58 @@ async fn a_call_that_is_given_up_leaves_the_store_usable() {
     .await;
 }
 
+/// Two that read one piece of mail meet in the server: the row is held by another until both have come for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_read_one_piece_of_mail_at_one_moment_do_not_both_get_it() {
+    with_empty_database(|url| async move {
+        let store = connect(&url, Source::system()).unwrap();
+        store.prepare().await.unwrap();
+        let at = instance().at;
+        store.post(&Mail::new("order", "address", "id", "{}".to_owned(), at)).await.unwrap();
+        let mut saves = Vec::new();
+        for id in [1, 2] {
+            let mut new = instance();
+            new.id = Uuid::from_u128(id);
+            store.create(&new).await.unwrap();
+            let Claim::Taken(taken) = store.claim(new.id, 0, "me").await.unwrap() else {
+                panic!("nobody else works on it")
+            };
+            let mut save = Save::of(&taken, "{}".to_owned(), at);
+            save.read = Some(("address".to_owned(), "id".to_owned()));
+            saves.push(save);
+        }
+        let mut holder = PgConnection::connect(&url).await.unwrap();
+        holder.execute("begin").await.unwrap();
+        holder.execute("select 1 from mmate_workflow_mail for update").await.unwrap();
+        let readers: Vec<_> = saves
+            .into_iter()
+            .map(|save| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { store.save(&save).await.unwrap() })
+            })
+            .collect();
+        let waiting = "select count(*) from pg_stat_activity \
+            where datname = current_database() and wait_event_type = 'Lock'";
+        // The second may wait for the first instead, which is as good.
+        eventually("both wait", || async {
+            let mut looker = PgConnection::connect(&url).await.unwrap();
+            let count: i64 = sqlx::query_scalar(waiting).fetch_one(&mut looker).await.unwrap();
+            looker.close().await.unwrap();
+            count == 2
+        })
+        .await;
+        holder.execute("commit").await.unwrap();
+        let mut saved = Vec::new();
+        for reader in readers {
+            saved.push(reader.await.unwrap());
+        }
+        saved.sort_by_key(|saved| *saved != Saved::Made);
+        assert_eq!(saved, [Saved::Made, Saved::MailGone]);
+        store.close().await;
+    })
+    .await;
+}
+
 /// PostgreSQL keeps no NUL in a text; the reason of a failure may hold one all the same.
 #[tokio::test]
 async fn a_reason_that_postgres_cannot_keep_is_kept_nearly() {
@@ -214,7 +268,7 @@ async fn a_reason_that_postgres_cannot_keep_is_kept_nearly() {
         let mut save = Save::of(&taken, "{}".to_owned(), at);
         save.history =
             vec![HistoryEntry::new(0, "s", HistoryEvent::Failed, at).because("bad byte \0 in it")];
-        assert!(store.save(&save).await.unwrap());
+        assert_eq!(store.save(&save).await.unwrap(), Saved::Made);
         let history = store.history(taken.id).await.unwrap();
         assert_eq!(history[1].reason.as_deref(), Some("bad byte \u{fffd} in it"));
     })
@@ -266,7 +320,7 @@ async fn a_claim_and_a_save_are_one_round_trip_each() {
             save.next += 1;
             let line = HistoryEntry::new(position, "s", HistoryEvent::Completed, save.at);
             save.history = vec![line; 1 + usize::try_from(position).unwrap()];
-            assert!(store.save(&save).await.unwrap());
+            assert_eq!(store.save(&save).await.unwrap(), Saved::Made);
             trips.push((between - before, spoken.load(Ordering::SeqCst) - between));
         }
         // The first time, the server is told what will be asked.

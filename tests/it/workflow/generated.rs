@@ -32,6 +32,10 @@ pub(super) enum Act {
     Hang,
     /// It has its effect and panics.
     Panic,
+    /// It has its effect, and says that it does not know.
+    Doubt,
+    /// It has its effect and says that it does not know; when it is asked again, it says no.
+    Waver,
 }
 
 /// A stage of a generated workflow.
@@ -72,6 +76,11 @@ async fn act(state: &mut Generated, info: &StageInfo, world: &World) -> Result {
         Act::Refuse | Act::Once => return Err(Reject::new("NO", "not this time").into()),
         Act::FailOnce if calls == 1 => return Err(HandlerError::msg("not yet")),
         Act::FailOnce => {}
+        Act::Waver if world.is_applied(key) => return Err(Reject::new("NO", "not any more").into()),
+        Act::Doubt | Act::Waver => {
+            world.apply(key);
+            return Err(OutcomeUnknown::new("the answer was lost").into());
+        }
         Act::Hang => {
             world.apply(key);
             std::future::pending::<()>().await;
@@ -165,7 +174,9 @@ pub(super) fn plan(seed: u64, steps_max: u64) -> Vec<Plan> {
 
 fn stage(dice: &mut Dice, shape: Shape, last: bool) -> Plan {
     let act = match dice.roll(if last { 8 } else { 14 }) {
-        0 | 1 => Act::Refuse,
+        0 => Act::Refuse,
+        1 if last => Act::Doubt,
+        1 => Act::Waver,
         2 => Act::FailOnce,
         3 => Act::Hang,
         4 => Act::Panic,
@@ -205,7 +216,7 @@ pub(super) fn described(plan: &[Plan]) -> WorkflowEntry {
 fn made(plan: &Plan, name: &'static str) -> StageEntry {
     let run = if matches!(plan.shape, Shape::Branch(_)) { run_branch } else { run_stage };
     // An attempt whose process is killed counts, and up to two are.
-    let attempts = if plan.act == Act::FailOnce { 4 } else { 1 };
+    let attempts = if matches!(plan.act, Act::FailOnce | Act::Waver) { 4 } else { 1 };
     let timeout = u64::try_from(STAGE_TIMEOUT.as_millis()).unwrap_or(1);
     let mut entry = StageEntry::new(name, 1, needs_world, run)
         .shape(plan.shape)
@@ -273,7 +284,7 @@ pub(super) fn model(plan: &[Plan]) -> Model {
             if stage.when == Some(false) {
                 continue;
             }
-            let failed = matches!(stage.act, Act::Refuse | Act::Hang | Act::Panic);
+            let failed = !matches!(stage.act, Act::Do | Act::FailOnce | Act::Once);
             if stage.act != Act::Refuse {
                 // What went wrong and is tolerated is never undone.
                 effects.push((index + offset, stage.undo && !(failed && stage.goes_on)));

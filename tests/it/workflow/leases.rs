@@ -11,7 +11,8 @@ use mmate::prelude::*;
 use mmate::runtime::Running;
 use mmate::store::{
     Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, MemoryStore,
-    NewInstance, Save, StoreError, StoreErrorKind, WorkflowStatus, WorkflowStore,
+    NewInstance, Save, Saved, StoreError, StoreErrorKind, WorkflowStatus, WorkflowStore,
+    WorkflowVersion,
 };
 use mmate::transport::Transport;
 use mmate::transport::memory::MemoryTransport;
@@ -76,19 +77,19 @@ through! {
     create(new: &NewInstance)(new) -> bool;
     get(id: Uuid)(id) -> Option<Instance>;
     claim(id: Uuid, position: u64, owner: &str)(id, position, owner) -> Claim;
-    save(save: &Save)(save) -> bool;
+    save(save: &Save)(save) -> Saved;
     release(id: Uuid, owner: &str)(id, owner) -> ();
     renew(owner: &str, lease: Duration)(owner, lease) -> ();
     retire(owner: &str)(owner) -> ();
     wish(id: Uuid, wish: mmate::store::Wish, at: Timestamp)(id, wish, at) -> Option<Instance>;
-    take_due(now: Timestamp, again: Duration, limit: u32)(now, again, limit) -> Vec<Instance>;
+    take_due(of: &[WorkflowVersion], now: Timestamp, again: Duration, limit: u32)(of, now, again, limit) -> Vec<Instance>;
     list(filter: &InstanceFilter)(filter) -> Vec<Instance>;
     history(id: Uuid)(id) -> Vec<HistoryEntry>;
     live_versions()() -> Vec<LiveVersion>;
-    purge(before: Timestamp, limit: u32)(before, limit) -> u64;
+    purge(of: &[String], before: Timestamp, limit: u32)(of, before, limit) -> u64;
     post(mail: &Mail)(mail) -> Vec<Instance>;
     mail(address: &str)(address) -> Option<Mail>;
-    purge_mail(before: Timestamp, limit: u32)(before, limit) -> u64;
+    purge_mail(of: &[String], before: Timestamp, limit: u32)(of, before, limit) -> u64;
 }
 
 /// Which process it is, and what all of them see.

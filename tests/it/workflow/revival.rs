@@ -9,7 +9,7 @@ use mmate::contract::Source;
 use mmate::prelude::*;
 use mmate::store::{
     Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, MemoryStore, NewInstance,
-    Save, StoreError, Wish, WorkflowStatus, WorkflowStore,
+    Save, Saved, StoreError, Wish, WorkflowStatus, WorkflowStore, WorkflowVersion,
 };
 use mmate::workflow::WorkflowErrorKind;
 use uuid::Uuid;
@@ -49,18 +49,18 @@ as_before! {
     create(new: &NewInstance) -> bool;
     get(id: Uuid) -> Option<Instance>;
     claim(id: Uuid, position: u64, owner: &str) -> Claim;
-    save(save: &Save) -> bool;
+    save(save: &Save) -> Saved;
     release(id: Uuid, owner: &str) -> ();
     retire(owner: &str) -> ();
     wish(id: Uuid, wish: Wish, at: Timestamp) -> Option<Instance>;
-    take_due(now: Timestamp, again: Duration, limit: u32) -> Vec<Instance>;
+    take_due(of: &[WorkflowVersion], now: Timestamp, again: Duration, limit: u32) -> Vec<Instance>;
     list(filter: &InstanceFilter) -> Vec<Instance>;
     history(id: Uuid) -> Vec<HistoryEntry>;
     live_versions() -> Vec<LiveVersion>;
-    purge(ended_before: Timestamp, limit: u32) -> u64;
+    purge(of: &[String], ended_before: Timestamp, limit: u32) -> u64;
     post(mail: &Mail) -> Vec<Instance>;
     mail(address: &str) -> Option<Mail>;
-    purge_mail(before: Timestamp, limit: u32) -> u64;
+    purge_mail(of: &[String], before: Timestamp, limit: u32) -> u64;
 }
 
 /// A database answers after a while, and never at once: also then the process comes back to life.

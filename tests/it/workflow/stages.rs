@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mmate::prelude::*;
 use mmate::store::{HistoryEvent, WorkflowStatus};
-use mmate::workflow::{WorkflowErrorKind, WorkflowFailed};
+use mmate::workflow::{Begun, WorkflowErrorKind, WorkflowFailed};
 use mmate_tests::Probe;
 use tokio::time::Instant;
 
@@ -270,6 +270,7 @@ struct OrderParcel {
 #[handler(retry(attempts = 1))]
 async fn order_parcel(order: OrderParcel, workflows: Workflows, probe: State<Probe>) -> Result {
     let run = workflows.start(Parcel::new(false, order.boxes)).await?;
+    assert_eq!(run.begun, Begun::Later);
     probe.note(run.id.to_string());
     if order.fail { Err(HandlerError::msg("no order")) } else { Ok(()) }
 }
@@ -294,10 +295,17 @@ async fn an_id_that_was_used_starts_nothing() {
     let probe = Probe::default();
     let app = app(&probe).await;
     let id = uuid::Uuid::from_u128(7);
-    for boxes in [1, 2] {
-        app.workflows().start(Parcel::new(false, boxes)).id(id).await.unwrap();
+    for (boxes, begun) in [(1, Begun::Now), (2, Begun::Before)] {
+        let run = app.workflows().start(Parcel::new(false, boxes)).id(id).await.unwrap();
+        assert_eq!((run.id.uuid(), run.begun), (id, begun));
     }
+    let other = app.workflows().start(Slow { step: String::new() }).id(id).await.unwrap_err();
+    assert_eq!(other.kind(), WorkflowErrorKind::Invalid);
+    assert!(other.to_string().contains("is an instance of workflow `parcel`, so none of `slow`"));
     let ended = app.workflows().wait::<Parcel>(id.into(), "2h").await.unwrap();
     assert_eq!(ended.state.boxes, 1);
+    // Also when it has ended.
+    let again = app.workflows().start(Parcel::new(false, 3)).id(id).await.unwrap();
+    assert_eq!(again.begun, Begun::Before);
     assert_eq!(probe.notes().iter().filter(|note| note.starts_with("send")).count(), 1);
 }

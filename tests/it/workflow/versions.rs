@@ -1,13 +1,15 @@
 //! Programs that change while instances run: each ends on the version with which it began.
 
+use mmate::runtime::AppBuilder;
 use mmate::store::WorkflowStatus;
-use mmate::workflow::{InstanceId, WorkflowEntry};
+use mmate::workflow::{InstanceId, Shape, WorkflowEntry};
+use mmate::{App, Error};
 use uuid::Uuid;
 
 use super::crashes::scene;
 use super::generated::{Act, Generated, Plan, described, model, state};
 use super::scene::{Life, Scene};
-use mmate::workflow::Shape;
+use super::world::World;
 
 fn plan(stages: usize) -> Vec<Plan> {
     let stage = Plan {
@@ -85,4 +87,44 @@ async fn a_program_with_both_versions_ends_old_instances_on_the_old_and_new_ones
     }
     assert_eq!(scene.world.wrong(), [""; 0]);
     running.stop().await;
+}
+
+fn app(entries: &[&'static WorkflowEntry]) -> AppBuilder {
+    let app = App::builder().name("versions").provide(World::default());
+    entries.iter().fold(app, |app, entry| app.workflow_entry(entry))
+}
+
+fn mistakes(app: AppBuilder) -> Vec<String> {
+    match app.build() {
+        Err(Error::Boot(errors)) => errors.iter().map(str::to_owned).collect(),
+        other => panic!("expected a refusal with a list, got {other:?}"),
+    }
+}
+
+/// The same workflow may come as two copies of one constant, and two workflows from one line of a macro of the user's.
+#[test]
+fn a_workflow_that_is_given_twice_is_one_and_two_with_one_name_are_refused() {
+    assert!(app(&[version(1, 3), version(1, 3), version(2, 2)]).build().is_ok());
+    let errors = mistakes(app(&[version(1, 3), version(1, 2), version(2, 2)]));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    ensure(
+        &errors[0],
+        &["two workflows are called `generated` and have version 1", "generated.rs"],
+    );
+}
+
+#[test]
+fn what_is_wrong_with_the_store_is_told_with_everything_else() {
+    let app = app(&[version(1, 3)]).config("workflows.elsewhere", "generated.nothing");
+    let errors = mistakes(app.config("workflows.store", "mysql://me:hunter2@localhost/shop"));
+    let text = errors.join("\n");
+    assert_eq!(errors.len(), 2, "{text}");
+    ensure(
+        &text,
+        &[
+            "(`workflows.store`): failed to read the URL of the store",
+            "no stage `generated.nothing`",
+        ],
+    );
+    assert!(!text.contains("hunter2"), "{text}");
 }

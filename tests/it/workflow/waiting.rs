@@ -3,6 +3,7 @@
 mod children;
 mod replies;
 mod restarts;
+mod taking;
 
 use std::time::Duration;
 
@@ -205,23 +206,6 @@ async fn a_stage_that_refuses_the_event_fails_and_is_not_undone() {
     assert_eq!(ended.status, WorkflowStatus::Compensated);
     assert_eq!(ended.failure.unwrap().error, "TOO_LITTLE: not enough");
     assert_eq!(world.seen(), ["write", "tear up"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_events_of_one_key_wake_two_instances() {
-    let world = World::default();
-    let app = app(&world).await;
-    let mut runs = Vec::new();
-    for _ in 0..2 {
-        runs.push(app.workflows().start(Invoicing::of(7)).await.unwrap().id);
-    }
-    app.advance(Duration::from_secs(60)).await;
-    for cents in [1, 2] {
-        app.publish(InvoicePaid { invoice: 7, cents }).await.unwrap();
-    }
-    for id in runs {
-        app.workflows().wait(id, "60s").await.unwrap().completed().unwrap();
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,6 +70,10 @@ impl World {
         self.1.notify_waiters();
     }
 
+    pub(super) fn is_applied(&self, key: &str) -> bool {
+        self.lock().applied.contains(key)
+    }
+
     pub(super) fn undo(&self, key: &str) {
         self.lock().undone.insert(key.to_owned());
         self.1.notify_waiters();

@@ -98,7 +98,9 @@ fn list() -> clap::Command {
     };
     clap::Command::new("list")
         .about("List instances, the newest first")
-        .arg(Arg::new("workflow").long("workflow").value_name("ID").help("Those of this workflow"))
+        .arg(Arg::new("workflow").long("workflow").value_name("ID").action(ArgAction::Append).help(
+            "Those of this workflow; may be given several times. Without it those of this program",
+        ))
         .arg(
             Arg::new("status")
                 .long("status")
@@ -164,7 +166,7 @@ pub(super) fn request(matches: &ArgMatches) -> Request {
 
 fn filter(matches: &ArgMatches) -> InstanceFilter {
     InstanceFilter {
-        workflow: matches.get_one::<String>("workflow").cloned(),
+        workflows: matches.get_many("workflow").into_iter().flatten().cloned().collect(),
         statuses: matches.get_many("status").into_iter().flatten().copied().collect(),
         since: matches.get_one::<Timestamp>("since").copied(),
         before: matches.get_one::<Timestamp>("before").copied(),

@@ -33,9 +33,10 @@ pub(super) use self::tables::{MIGRATIONS, Words, check_version, migrations};
 pub(super) use self::texts::COLUMNS;
 pub(super) use self::texts::{Dialect, LINE, Texts};
 use super::error::StoreError;
+use super::words::Wish;
 use super::workflow::{
-    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save,
-    WAITING_MAX, Wish, WorkflowStore, after, due_again,
+    Claim, HistoryEntry, Instance, InstanceFilter, LiveVersion, Mail, NewInstance, Save, Saved,
+    WAITING_MAX, WorkflowStore, WorkflowVersion, after, due_again,
 };
 
 /// The way to one kind of database.
@@ -69,11 +70,20 @@ pub(super) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Statements for a change, whose first gives a row if it was made.
     fn save<'v>(&self, save: &'v Save) -> Vec<Statement<'v>>;
 
-    /// Statements that put off what is due, whose first gives it as it was.
-    fn take_due(&self, now: i64, again: i64, limit: u32) -> Vec<Statement<'static>>;
+    /// Statements that put off what is due of these versions, whose first gives it as it was.
+    fn take_due<'v>(
+        &self,
+        of: &'v [WorkflowVersion],
+        now: i64,
+        again: i64,
+        limit: u32,
+    ) -> Vec<Statement<'v>>;
 
-    /// Statements that remove ended instances, whose first gives a row for each.
-    fn purge(&self, before: i64, limit: u32) -> Vec<Statement<'static>>;
+    /// Statements that remove ended instances of these workflows, whose first gives a row for each.
+    fn purge<'v>(&self, of: &'v [String], before: i64, limit: u32) -> Vec<Statement<'v>>;
+
+    /// Names as one value, for [`Dialect::among`].
+    fn names<'v>(&self, names: &'v [String]) -> Value<'v>;
 
     async fn close(&self);
 }
@@ -168,8 +178,19 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
         })
     }
 
-    async fn save(&self, save: &Save) -> Result<bool, StoreError> {
-        Ok(!self.change("change an instance", self.0.save(save)).await?.is_empty())
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        if !self.change("change an instance", self.0.save(save)).await?.is_empty() {
+            return Ok(Saved::Made);
+        }
+        if save.read.is_none() {
+            return Ok(Saved::TooLate);
+        }
+        // As after a claim, what is told is a moment later than what was tried.
+        let now = self.get(save.id).await?;
+        let stands = now.is_some_and(|instance| {
+            instance.position == save.position && instance.owner.as_ref() == Some(&save.owner)
+        });
+        Ok(if stands { Saved::MailGone } else { Saved::TooLate })
     }
 
     async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
@@ -203,6 +224,7 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
 
     async fn take_due(
         &self,
+        of: &[WorkflowVersion],
         now: Timestamp,
         again: Duration,
         limit: u32,
@@ -210,7 +232,7 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
         let what = "take instances that are due";
         // No later than any time that there is; the database adds it up as whole numbers.
         let again_millis = after(now, again).as_millisecond() - now.as_millisecond();
-        let statements = self.0.take_due(now.as_millisecond(), again_millis, limit);
+        let statements = self.0.take_due(of, now.as_millisecond(), again_millis, limit);
         let rows = self.change(what, statements).await?;
         // The rows are as they were, for they come in that order; this is how they stand now.
         let mut due = self.instances(what, &rows)?;
@@ -241,20 +263,26 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
         Ok(versions)
     }
 
-    async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let statements = self.0.purge(before(ended_before), limit);
+    async fn purge(
+        &self,
+        of: &[String],
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let statements = self.0.purge(of, before(ended_before), limit);
         Ok(self.change("remove ended instances", statements).await?.len() as u64)
     }
 
     async fn post(&self, mail: &Mail) -> Result<Vec<Instance>, StoreError> {
         let what = "keep mail";
-        let post = self.statement(|texts| &texts.post).value(&mail.address).value(&mail.id);
-        let post = post.value(&mail.body).value(mail.at);
+        let post = self.statement(|texts| &texts.post).value(&mail.workflow);
+        let post = post.value(&mail.address).value(&mail.id).value(&mail.body).value(mail.at);
         self.change(what, vec![post]).await?;
         // Only once the mail is there for all to see: an instance that begins to wait meanwhile either finds the
         // mail, or is found here. In one statement both could miss each other.
         let waiting = self.statement(|texts| &texts.waiting).value(&mail.address);
-        let rows = self.read(what, waiting.value(WAITING_MAX as u64)).await?;
+        let waiting = waiting.value(WAITING_MAX as u64).value(&mail.id);
+        let rows = self.read(what, waiting).await?;
         self.instances(what, &rows)
     }
 
@@ -264,9 +292,14 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
         Ok(self.each(what, &rows, rows::mail)?.pop())
     }
 
-    async fn purge_mail(&self, older_than: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge_mail(
+        &self,
+        of: &[String],
+        older_than: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let purge = self.statement(|texts| &texts.purge_mail).value(before(older_than));
-        let purge = purge.value(i64::from(limit));
+        let purge = purge.value(limit).value(self.0.names(of));
         Ok(self.change("remove old mail", vec![purge]).await?.len() as u64)
     }
 
@@ -278,6 +311,7 @@ impl<E: Engine> WorkflowStore for SqlStore<E> {
 /// The change of an instance without its history, which every change begins with; gives a row if it was made.
 pub(super) fn update<'v>(texts: &Texts, save: &'v Save) -> Statement<'v> {
     let fulfilled = save.fulfilled || save.status.is_end();
+    let (address, id) = save.read.as_ref().map(|(a, id)| (a.as_str(), id.as_str())).unzip();
     Statement::new(texts.update.clone())
         .value(save.id)
         .value(save.position)
@@ -292,6 +326,8 @@ pub(super) fn update<'v>(texts: &Texts, save: &'v Save) -> Statement<'v> {
         .value(save.keep)
         .value(fulfilled)
         .value(save.history.len() as u64)
+        .value(address)
+        .value(id)
 }
 
 /// The first millisecond that is not before a time: what is kept has no parts of one.

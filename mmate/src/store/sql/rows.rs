@@ -89,7 +89,13 @@ pub(super) fn history(row: &impl Fields) -> Result<HistoryEntry, Trouble> {
 }
 
 pub(super) fn mail(row: &impl Fields) -> Result<Mail, Trouble> {
-    Ok(Mail { address: row.text(0)?, id: row.text(1)?, body: row.text(2)?, at: time(row.int(3)?)? })
+    Ok(Mail {
+        workflow: row.text(0)?,
+        address: row.text(1)?,
+        id: row.text(2)?,
+        body: row.text(3)?,
+        at: time(row.int(4)?)?,
+    })
 }
 
 pub(super) fn live_version(row: &impl Fields) -> Result<LiveVersion, Trouble> {

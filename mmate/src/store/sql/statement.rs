@@ -22,6 +22,9 @@ pub(in crate::store) enum Value<'v> {
     Int(i64),
     OptInt(Option<i64>),
     Bool(bool),
+    /// Values of several rows as JSON, for SQLite.
+    #[cfg(feature = "sqlite")]
+    Json(String),
     /// Columns of several rows, for PostgreSQL.
     #[cfg(feature = "postgres")]
     Ints(Vec<i64>),

@@ -44,10 +44,11 @@ const VERSIONS: [&[&str]; 1] = [&[
         lines bigint not null default 1,
         book text not null
     ) {changing}",
-    "create index mmate_workflows_due on mmate_workflows (due_at, id) where due_at is not null",
+    // By workflow first: of a database that services share, each looks at its own rows alone.
+    "create index mmate_workflows_due on mmate_workflows (workflow, version, due_at, id) where due_at is not null",
     "create index mmate_workflows_listed on mmate_workflows (workflow, status, created_at)",
     "create index mmate_workflows_awaiting on mmate_workflows (awaits) where awaits is not null",
-    "create index mmate_workflows_ended on mmate_workflows (updated_at, id) where ended",
+    "create index mmate_workflows_ended on mmate_workflows (workflow, updated_at, id) where ended",
     "create table mmate_workflow_history (
         instance uuid not null,
         seq bigint not null,
@@ -66,12 +67,16 @@ const VERSIONS: [&[&str]; 1] = [&[
     ) {changing}",
     "create table mmate_workflow_mail (
         seq {counting},
+        workflow text not null,
         address text not null,
         id text not null,
         body text not null,
         at bigint not null,
+        is_read boolean not null default false,
         unique (address, id)
     )",
+    "create index mmate_workflow_mail_unread on mmate_workflow_mail (address, seq) where not is_read",
+    "create index mmate_workflow_mail_old on mmate_workflow_mail (workflow, at, seq)",
 ]];
 
 /// The version that this program knows.

@@ -24,6 +24,10 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) clock: &'static str,
     /// The least of the column `id`.
     pub(in crate::store) least_id: &'static str,
+    /// That the mail with the address `$14` and the id `$15` is there to be read.
+    pub(in crate::store) unread: &'static str,
+    /// That the column `workflow` is among those that [`super::Engine::names`] gave for `$n`.
+    pub(in crate::store) among: &'static str,
 }
 
 /// The statements that are the same but for the dialect.
@@ -44,25 +48,30 @@ pub(in crate::store) struct Texts {
     pub(super) purge_mail: Text,
     /// `$1` id, `$2` workflow, `$3` version, `$4` graph, `$5` status, `$6` time, `$7` due, `$8` book.
     pub(in crate::store) insert: Text,
-    /// `$1` id, `$2` position, `$3` owner, then what it gets.
+    /// `$1` id, `$2` position, `$3` owner, then what it gets; `$14` and `$15` address and id of the mail that it reads.
     pub(in crate::store) update: Text,
-    /// What is due at `$1`, at most `$2`.
-    pub(in crate::store) due: Text,
-    /// The ids of what ended before `$1`, at most `$2`.
+    /// The ids of what ended before `$1`, at most `$2`, of the workflows `$3`.
     pub(in crate::store) ended: Text,
 }
 
 const HISTORY: &str = "select seq, position, stage, event, attempt, at, took, reason \
      from mmate_workflow_history where instance = $1 order by seq";
 
-const MAIL: &str =
-    "select address, id, body, at from mmate_workflow_mail where address = $1 order by seq limit 1";
+const MAIL: &str = "select workflow, address, id, body, at from mmate_workflow_mail \
+     where address = $1 and not is_read order by seq limit 1";
+
+const INSERT: &str = "insert into mmate_workflows (id, workflow, version, graph, status, created_at, \
+     updated_at, due_at, book) values ($1, $2, $3, $4, $5, $6, $6, $7, $8) on conflict (id) do nothing returning id";
+
+const POST: &str = "insert into mmate_workflow_mail (workflow, address, id, body, at) \
+     values ($1, $2, $3, $4, $5) on conflict (address, id) do nothing";
 
 impl Texts {
     pub(in crate::store) fn new(dialect: Dialect) -> Self {
         let clock = |place: u8| dialect.clock.replace("$n", &format!("${place}"));
         let one = "select 1 from mmate_workflow_owners";
         let alive = format!("owners.alive_until > {}", clock(4));
+        let among = dialect.among.replace("$n", "$3");
         Self {
             get: format!("select {COLUMNS} from mmate_workflows where id = $1").into(),
             claim: format!(
@@ -99,35 +108,35 @@ impl Texts {
                 dialect.least_id
             )
             .into(),
-            post: "insert into mmate_workflow_mail (address, id, body, at) values ($1, $2, $3, $4) \
-                 on conflict (address, id) do nothing"
-                .into(),
+            post: POST.into(),
             waiting: format!(
-                "select {COLUMNS} from mmate_workflows where awaits = $1 \
+                "select {COLUMNS} from mmate_workflows where awaits = $1 and exists (select 1 \
+                 from mmate_workflow_mail where address = $1 and id = $3 and not is_read) \
                  order by created_at, id limit $2"
             )
             .into(),
             mail: MAIL.into(),
-            purge_mail: "delete from mmate_workflow_mail where seq in (select seq from \
-                 mmate_workflow_mail where at < $1 order by seq limit $2) returning 1"
-                .into(),
-            insert: "insert into mmate_workflows (id, workflow, version, graph, status, created_at, \
-                 updated_at, due_at, book) values ($1, $2, $3, $4, $5, $6, $6, $7, $8) \
-                 on conflict (id) do nothing returning id"
-                .into(),
-            update: "update mmate_workflows set position = $4, status = $5, ended = $6, book = $7, \
+            purge_mail: format!(
+                "delete from mmate_workflow_mail where seq in (select seq from mmate_workflow_mail \
+                 where at < $1 and {among} order by at, seq limit $2) returning 1"
+            )
+            .into(),
+            insert: INSERT.into(),
+            update: format!(
+                "update mmate_workflows set position = $4, status = $5, ended = $6, book = $7, \
                  updated_at = $8, due_at = $9, awaits = $10, \
                  claims = case when position = $4 then claims else 0 end, \
                  owner = case when $11 then owner end, wish = case when $12 then null else wish end, \
-                 lines = lines + $13 where id = $1 and position = $2 and owner = $3 returning lines"
-                .into(),
-            due: format!(
-                "select {COLUMNS} from mmate_workflows where due_at <= $1 order by due_at, id limit $2"
+                 lines = lines + $13 where id = $1 and position = $2 and owner = $3 \
+                 and (cast($14 as text) is null or {}) returning lines",
+                dialect.unread
             )
             .into(),
-            ended: "select id from mmate_workflows where ended and updated_at < $1 \
+            ended: format!(
+                "select id from mmate_workflows where ended and updated_at < $1 and {among} \
                  order by updated_at, id limit $2"
-                .into(),
+            )
+            .into(),
         }
     }
 }
@@ -150,9 +159,11 @@ pub(super) fn list(filter: &InstanceFilter) -> Statement<'_> {
     if let Some(end) = filter.before {
         add("created_at <", before(end).into());
     }
-    if let Some(workflow) = &filter.workflow {
-        values.push(workflow.into());
-        let _infallible = write!(text, " and workflow = ${}", values.len());
+    if !filter.workflows.is_empty() {
+        let first = values.len() + 1;
+        values.extend(filter.workflows.iter().map(Value::from));
+        let places: Vec<String> = (first..=values.len()).map(|place| format!("${place}")).collect();
+        let _infallible = write!(text, " and workflow in ({})", places.join(", "));
     }
     if !filter.statuses.is_empty() {
         let words: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();

@@ -1,10 +1,10 @@
 //! The suite against the broker in this process, and against broken ones.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::doubles::Fault;
 use super::*;
+use crate::testing::defects::ensure_all_found;
 use crate::transport::memory::MemoryTransport;
 
 /// A behaviour, a defect that it must find, and a part of the reason that it must give.
@@ -171,18 +171,7 @@ async fn a_double_without_a_defect_shows_every_behaviour() {
 
 #[tokio::test(start_paused = true)]
 async fn every_behaviour_has_a_double_that_fails_it() {
-    let mut wrong = Vec::new();
-    for (name, fault, reason) in DOUBLES {
-        let report = run(doubles::connect(*fault), name).await;
-        let outcome = report.outcomes().find(|(behaviour, _)| behaviour == name);
-        match outcome {
-            Some((_, Outcome::Failed(failure))) if failure.to_string().contains(reason) => {}
-            other => wrong.push(format!("{name} with {fault:?}: {other:?}")),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let all: BTreeSet<&str> = behaviours().iter().map(|it| it.name).collect();
-    let failing: BTreeSet<&str> = DOUBLES.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(all, failing);
-    assert_eq!(all.len(), behaviours().len(), "two behaviours have one name");
+    let all = behaviours().iter().map(|it| it.name);
+    ensure_all_found(DOUBLES, all, async |fault, name| run(doubles::connect(fault), name).await)
+        .await;
 }

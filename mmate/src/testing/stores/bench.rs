@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::Failure;
 use crate::contract::Source;
 use crate::store::{
-    Claim, HistoryEvent, Instance, NewInstance, Save, StoreError, WorkflowStatus, WorkflowStore,
+    Claim, HistoryEvent, Instance, NewInstance, Save, Saved, StoreError, WorkflowStatus,
+    WorkflowStore, WorkflowVersion,
 };
 
 /// How long something that must happen may take.
@@ -22,6 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Far longer than a check takes.
 pub(super) const LEASE: Duration = Duration::from_secs(600);
+/// The version of the workflow that instances have.
+pub(super) const VERSION: u32 = 3;
 
 type Opened = Result<Arc<dyn WorkflowStore>, StoreError>;
 pub(super) type Open = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Opened> + Send>> + Send + Sync>;
@@ -44,7 +47,7 @@ impl Bench {
         let source = Source::system();
         let run = source.id().simple().to_string();
         // Every check lies a day before the one before it, and looks at nothing that is later than its own day: what
-        // those before have left is not due yet, and has not ended long ago.
+        // those before have left was not started yet.
         let begin = source.now() - SignedDuration::from_hours(24 * (number + 1));
         let begin = Timestamp::from_millisecond(begin.as_millisecond()).unwrap_or(begin);
         let prefix = format!("c{number}-{}", &run[..12]);
@@ -86,11 +89,21 @@ impl Bench {
         self.begin + SignedDuration::from_secs(seconds)
     }
 
+    /// The workflow of this check, alone.
+    pub(super) fn workflows(&self) -> [String; 1] {
+        [self.name("workflow")]
+    }
+
+    /// The version of it that instances have.
+    pub(super) fn versions(&self) -> [WorkflowVersion; 1] {
+        [WorkflowVersion::new(&self.name("workflow"), VERSION)]
+    }
+
     /// A new instance that was started at a time, and is due an hour later.
     pub(super) fn new_instance(&self, seconds: i64) -> NewInstance {
         let workflow = self.name("workflow");
         let book = format!("{{\"id\":{seconds}}}");
-        NewInstance::new(self.id(), &workflow, 3, "graph-3", book)
+        NewInstance::new(self.id(), &workflow, VERSION, "graph-3", book)
             .times(self.at(seconds), self.at(seconds + 3600))
     }
 
@@ -126,8 +139,17 @@ impl Bench {
         seconds: i64,
         status: WorkflowStatus,
     ) -> Result<Instance, Failure> {
-        let owner = self.name("ender");
-        let instance = self.claim(&self.started(seconds).await?, &owner).await?;
+        self.end(&self.started(seconds).await?, seconds, status).await
+    }
+
+    /// Brings an instance to its end at a time.
+    pub(super) async fn end(
+        &self,
+        instance: &Instance,
+        seconds: i64,
+        status: WorkflowStatus,
+    ) -> Result<Instance, Failure> {
+        let instance = self.claim(instance, &self.name("ender")).await?;
         let mut save = Save::of(&instance, instance.book.clone(), self.at(seconds));
         save.next = instance.position + 1;
         save.status = status;
@@ -138,7 +160,11 @@ impl Bench {
 
     /// Saves where nothing is in the way, and gives what is there afterwards.
     pub(super) async fn saved(&self, save: &Save) -> Result<Instance, Failure> {
-        super::ensure!(self.store.save(save).await?, "the change was not made: {save:?}");
+        super::ensure_eq!(
+            self.store.save(save).await?,
+            Saved::Made,
+            format!("the change {save:?}")
+        );
         self.get(save.id).await
     }
 

@@ -11,108 +11,12 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::faults::Fault;
 use crate::contract::Source;
 use crate::store::{
     Claim, HistoryEntry, HistoryEvent, Instance, InstanceFilter, LiveVersion, Mail, MemoryStore,
-    NewInstance, Save, StoreError, Wish, WorkflowStatus, WorkflowStore,
+    NewInstance, Save, Saved, StoreError, Wish, WorkflowStatus, WorkflowStore, WorkflowVersion,
 };
-
-/// What is wrong with a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Nothing: to show that it is the defect that is found, and not the wrapper.
-    None,
-    // Instances.
-    Private,
-    ForgetsDue,
-    NoFirstLine,
-    CreatesAgain,
-    NeverCreatesAgain,
-    InventsInstances,
-    AsciiOnly,
-    LimitsTexts,
-    PrepareForgets,
-    DueTooEarly,
-    // Claims and owners.
-    ClaimForgetsOwner,
-    ClaimTouches,
-    NoSecondClaim,
-    CountsOneClaim,
-    Steals,
-    OwnersPerStore,
-    NeverDies,
-    SilentIsAlive,
-    RenewsOnce,
-    RetireDoesNothing,
-    RetiresAll,
-    ReleaseDoesNothing,
-    AnybodyReleases,
-    IgnoresPosition,
-    ClaimsEnded,
-    StuckIsEnd,
-    UnknownIsBusy,
-    CountsClaimsForever,
-    ForgetsClaims,
-    // Changes.
-    ForgetsAwaits,
-    KeepsAwaits,
-    SavesFromAnywhere,
-    SavesForAnybody,
-    SavesUnclaimed,
-    SavesUnknown,
-    SaveRepeats,
-    AlwaysFrees,
-    NeverFrees,
-    ReversesLines,
-    DropsReasons,
-    AddsALine,
-    LimitsLines,
-    DropsLines,
-    // Wishes.
-    ForgetsWishes,
-    WishesOnlyFree,
-    FirstWishStays,
-    AlwaysFulfils,
-    NeverFulfils,
-    KeepsWishes,
-    WishesEnded,
-    InventsWished,
-    // What is due.
-    TakesNothing,
-    TakesEarly,
-    ReversesDue,
-    TakesAll,
-    DueAgainAtOnce,
-    TakingTouches,
-    TakesOnlyFree,
-    EndedIsDue,
-    GivesTwice,
-    // Lists.
-    OldestFirst,
-    IgnoresWorkflow,
-    IgnoresStatus,
-    IgnoresTimes,
-    ListsAll,
-    ListsWithoutBook,
-    CountsOneVersion,
-    ReversesVersions,
-    // Mail.
-    NeverReads,
-    ReadsAll,
-    KeepsTwice,
-    NewestMail,
-    MailIgnoresCase,
-    FindsNobody,
-    FindsEverybody,
-    FindsOnce,
-    PurgesNoMail,
-    PurgesAllMail,
-    // Removing.
-    InventsHistory,
-    PurgesLater,
-    PurgesUnended,
-    PurgesAll,
-}
 
 #[derive(Debug)]
 struct Faulty {
@@ -132,6 +36,8 @@ struct Known {
     owners: HashSet<String>,
     wishes: HashMap<Uuid, Wish>,
     mail: Vec<Mail>,
+    removed: Vec<Mail>,
+    read: HashSet<(String, String)>,
     given: Vec<Instance>,
 }
 
@@ -200,6 +106,52 @@ impl Faulty {
         instance
     }
 
+    /// Of what there are instances.
+    async fn versions(&self) -> Result<Vec<WorkflowVersion>, StoreError> {
+        let all = InstanceFilter { limit: Some(u32::MAX), ..InstanceFilter::default() };
+        let found = self.inner().list(&all).await?;
+        let version = |it: &Instance| WorkflowVersion::new(&it.workflow, it.version);
+        Ok(found.iter().map(version).collect())
+    }
+
+    /// What is due of what a taker with this defect takes for its own.
+    async fn due_of(
+        &self,
+        of: &[WorkflowVersion],
+        now: Timestamp,
+        again: Duration,
+        limit: u32,
+    ) -> Result<Vec<Instance>, StoreError> {
+        let inner = self.inner();
+        let mut all = self.versions().await?;
+        match self.fault {
+            Fault::TakesOfAnyWorkflow => {
+                all.retain(|it| of.iter().any(|own| own.version == it.version));
+            }
+            Fault::TakesOfAnyVersion => {
+                all.retain(|it| of.iter().any(|own| own.workflow == it.workflow));
+            }
+            Fault::OthersTakePlaces => {
+                let mut taken = inner.take_due(&all, now, again, limit).await?;
+                taken.retain(|it| of.iter().any(|own| own.workflow == it.workflow));
+                return Ok(taken);
+            }
+            Fault::TakesByWorkflow => {
+                let mut taken = Vec::new();
+                for own in of {
+                    taken.extend(
+                        inner.take_due(std::slice::from_ref(own), now, again, limit).await?,
+                    );
+                }
+                taken.truncate(limit as usize);
+                return Ok(taken);
+            }
+            Fault::NobodyTakesAll if of.is_empty() => {}
+            _ => all = of.to_vec(),
+        }
+        inner.take_due(&all, now, again, limit).await
+    }
+
     async fn before_claim(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
         let current = self.inner().get(id).await?.and_then(|instance| instance.owner);
         let Some(current) = current else { return Ok(()) };
@@ -265,6 +217,16 @@ impl Faulty {
             Fault::NeverFulfils => save.fulfilled = false,
             Fault::EndedIsDue if save.status.is_end() => save.due_at = Some(save.at),
             Fault::NeverReads => save.read = None,
+            Fault::ReadsAgain => {
+                save.read = save.read.filter(|mail| !self.known().read.contains(mail))
+            }
+            Fault::ReadsUnknown => {
+                let known = self.known();
+                let is_known = |(address, id): &(String, String)| {
+                    known.mail.iter().any(|mail| mail.address == *address && mail.id == *id)
+                };
+                save.read = save.read.filter(is_known);
+            }
             _ => {}
         }
         save
@@ -319,18 +281,26 @@ impl WorkflowStore for Faulty {
         Ok(self.after_claim(claim, owner))
     }
 
-    async fn save(&self, save: &Save) -> Result<bool, StoreError> {
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let inner = self.inner();
         let current = inner.get(save.id).await?;
-        let Some(current) = current else { return Ok(self.has(Fault::SavesUnknown)) };
+        let Some(current) = current else {
+            return Ok(if self.has(Fault::SavesUnknown) { Saved::Made } else { Saved::TooLate });
+        };
         if self.has(Fault::SavesUnclaimed) && current.owner.is_none() {
             inner.claim(save.id, save.position, &save.owner).await?;
         }
-        let made = inner.save(&self.instead(save, Some(&current))).await?;
-        if made && save.read.is_some() && self.has(Fault::ReadsAll) {
-            inner.purge_mail(Timestamp::MAX, u32::MAX).await?;
+        let saved = inner.save(&self.instead(save, Some(&current))).await?;
+        if saved == Saved::Made {
+            self.known().read.extend(save.read.clone());
         }
-        Ok(made || self.has(Fault::SaveRepeats) && current.position == save.next)
+        if saved == Saved::Made && save.read.is_some() && self.has(Fault::ReadsAll) {
+            let of: Vec<String> =
+                self.known().mail.iter().map(|mail| mail.workflow.clone()).collect();
+            inner.purge_mail(&of, Timestamp::MAX, u32::MAX).await?;
+        }
+        let repeats = self.has(Fault::SaveRepeats) && current.position == save.next;
+        Ok(if repeats { Saved::Made } else { saved })
     }
 
     async fn release(&self, id: Uuid, owner: &str) -> Result<(), StoreError> {
@@ -393,6 +363,7 @@ impl WorkflowStore for Faulty {
 
     async fn take_due(
         &self,
+        of: &[WorkflowVersion],
         now: Timestamp,
         again: Duration,
         limit: u32,
@@ -403,7 +374,7 @@ impl WorkflowStore for Faulty {
         if self.has(Fault::TakesNothing) {
             return Ok(Vec::new());
         }
-        let mut taken = self.inner().take_due(now + early, again, limit).await?;
+        let mut taken = self.due_of(of, now + early, again, limit).await?;
         match self.fault {
             Fault::ReversesDue => taken.reverse(),
             Fault::TakingTouches => taken.iter_mut().for_each(|it| it.updated_at = now),
@@ -420,7 +391,8 @@ impl WorkflowStore for Faulty {
     async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, StoreError> {
         let mut filter = filter.clone();
         match self.fault {
-            Fault::IgnoresWorkflow => filter.workflow = None,
+            Fault::IgnoresWorkflow => filter.workflows.clear(),
+            Fault::ListsFirstWorkflow => filter.workflows.truncate(1),
             Fault::IgnoresStatus => filter.statuses.clear(),
             Fault::IgnoresTimes => (filter.since, filter.before) = (None, None),
             Fault::ListsAll => filter.limit = Some(u32::MAX),
@@ -456,10 +428,20 @@ impl WorkflowStore for Faulty {
         Ok(versions)
     }
 
-    async fn purge(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        of: &[String],
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let later = SignedDuration::from_secs(10 * i64::from(self.has(Fault::PurgesLater)));
         let limit = if self.has(Fault::PurgesAll) { u32::MAX } else { limit };
-        let removed = self.inner().purge(ended_before + later, limit).await?;
+        let mut of = of.to_vec();
+        if self.has(Fault::PurgesOthers) {
+            of.extend(self.versions().await?.into_iter().map(|it| it.workflow));
+        }
+        let limit = if self.has(Fault::PurgesOneVersion) { limit.min(1) } else { limit };
+        let removed = self.inner().purge(&of, ended_before + later, limit).await?;
         Ok(removed + u64::from(self.has(Fault::PurgesUnended)))
     }
 
@@ -473,12 +455,20 @@ impl WorkflowStore for Faulty {
             Fault::LimitsTexts => mail.body = cut(&mail.body),
             _ => {}
         }
+        let was_read = self.known().read.contains(&(mail.address.clone(), mail.id.clone()));
+        if was_read && self.has(Fault::ForgetsRead) {
+            mail.id += " again";
+        }
         let is_known = self.known().mail.contains(&mail);
         self.known().mail.push(mail.clone());
         let found = self.inner().post(&mail).await?;
         match self.fault {
             Fault::FindsNobody => Ok(Vec::new()),
             Fault::FindsOnce if is_known => Ok(Vec::new()),
+            Fault::FindsForRead if was_read => {
+                let all = self.inner().list(&InstanceFilter::default()).await?;
+                Ok(all.into_iter().filter(|it| it.awaits.as_ref() == Some(&mail.address)).collect())
+            }
             Fault::FindsEverybody => self.inner().list(&InstanceFilter::default()).await,
             _ => Ok(found),
         }
@@ -491,13 +481,32 @@ impl WorkflowStore for Faulty {
         }
         let small = address.to_lowercase();
         let address = if self.has(Fault::MailIgnoresCase) { &small } else { address };
-        self.inner().mail(address).await
+        let found = self.inner().mail(address).await?;
+        Ok(found.filter(|mail| !self.known().removed.contains(mail)))
     }
 
-    async fn purge_mail(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge_mail(
+        &self,
+        of: &[String],
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let limit = if self.has(Fault::PurgesAllMail) { u32::MAX } else { limit };
         let limit = if self.has(Fault::PurgesNoMail) { 0 } else { limit };
-        self.inner().purge_mail(before, limit).await
+        let mut of = of.to_vec();
+        if self.has(Fault::KeepsReadForEver) && !self.known().read.is_empty() {
+            return Ok(0);
+        }
+        if self.has(Fault::PurgesMailByArrival) {
+            let mut known = self.known();
+            let old = known.mail.iter().filter(|mail| mail.at < before).cloned();
+            known.removed = old.take(limit as usize).collect();
+            return Ok(known.removed.len() as u64);
+        }
+        if self.has(Fault::PurgesOthersMail) {
+            of.extend(self.known().mail.iter().map(|mail| mail.workflow.clone()));
+        }
+        self.inner().purge_mail(&of, before, limit).await
     }
 
     async fn close(&self) {}

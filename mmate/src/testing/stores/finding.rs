@@ -9,6 +9,7 @@ use crate::store::{Instance, InstanceFilter, LiveVersion, WorkflowStatus};
 list![
     the_newest_instances_are_listed_first,
     instances_are_listed_by_workflow,
+    instances_are_listed_of_several_workflows,
     instances_are_listed_by_status,
     instances_are_listed_by_when_they_were_started,
     no_more_instances_are_listed_than_asked_for,
@@ -20,8 +21,7 @@ list![
 ];
 
 fn of(bench: &Bench) -> InstanceFilter {
-    let workflow = Some(bench.name("workflow"));
-    InstanceFilter { workflow, ..InstanceFilter::default() }
+    InstanceFilter { workflows: bench.workflows().to_vec(), ..InstanceFilter::default() }
 }
 
 async fn list(bench: &Bench, filter: &InstanceFilter) -> Result<Vec<Uuid>, Failure> {
@@ -52,8 +52,25 @@ async fn instances_are_listed_by_workflow(bench: &Bench) -> Checked {
     another.workflow = bench.name("Workflow");
     bench.store().create(&another).await?;
     ensure_eq!(list(bench, &of(bench)).await?, ids, "the list");
-    let filter = InstanceFilter { workflow: Some(another.workflow), ..InstanceFilter::default() };
+    let workflows = vec![another.workflow.clone()];
+    let filter = InstanceFilter { workflows, ..InstanceFilter::default() };
     ensure_eq!(list(bench, &filter).await?, [another.id], "the list of the other");
+    Ok(())
+}
+
+async fn instances_are_listed_of_several_workflows(bench: &Bench) -> Checked {
+    let mut ids = Vec::new();
+    for (workflow, second) in ["a", "b", "c", "b"].iter().zip(0..) {
+        let mut new = bench.new_instance(second);
+        new.workflow = bench.name(workflow);
+        bench.store().create(&new).await?;
+        ids.push(new.id);
+    }
+    let workflows = vec![bench.name("b"), bench.name("a"), bench.name("b")];
+    let filter = InstanceFilter { workflows, since: Some(bench.at(1)), ..of(bench) };
+    ensure_eq!(list(bench, &filter).await?, [ids[3], ids[1]], "the list since");
+    let filter = InstanceFilter { since: None, ..filter };
+    ensure_eq!(list(bench, &filter).await?, [ids[3], ids[1], ids[0]], "the list");
     Ok(())
 }
 
@@ -130,8 +147,8 @@ async fn all_conditions_of_a_list_hold(bench: &Bench) -> Checked {
 
 async fn an_unknown_workflow_lists_nothing(bench: &Bench) -> Checked {
     bench.started(0).await?;
-    let workflow = Some(bench.name("' or true --"));
-    let filter = InstanceFilter { workflow, ..InstanceFilter::default() };
+    let workflows = vec![bench.name("' or true --")];
+    let filter = InstanceFilter { workflows, ..InstanceFilter::default() };
     ensure_empty(&list(bench, &filter).await?, "the list")?;
     Ok(())
 }

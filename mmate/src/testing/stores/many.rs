@@ -6,7 +6,7 @@ use futures_util::future::{join, join_all};
 
 use super::bench::{Bench, LEASE};
 use super::{Checked, Failure, ensure_eq, list};
-use crate::store::{Claim, HistoryEntry, HistoryEvent, Mail, Save, WorkflowStore};
+use crate::store::{Claim, HistoryEntry, HistoryEvent, Mail, Save, Saved, WorkflowStore};
 
 /// How many try at once.
 const MANY: usize = 50;
@@ -16,6 +16,7 @@ list![
     of_many_that_claim_an_instance_one_gets_it,
     of_many_changes_of_one_position_one_is_made,
     many_instances_are_changed_at_the_same_time,
+    of_many_that_read_one_piece_of_mail_one_does,
     an_instance_and_its_mail_never_miss_each_other,
 ];
 
@@ -74,7 +75,7 @@ async fn of_many_changes_of_one_position_one_is_made(bench: &Bench) -> Checked {
     let saves = stores.iter().zip(&changes).map(|(store, save)| store.save(save));
     let mut made = Vec::new();
     for (outcome, number) in join_all(saves).await.into_iter().zip(0..) {
-        if outcome? {
+        if outcome? == Saved::Made {
             made.push(number);
         }
     }
@@ -105,13 +106,48 @@ async fn many_instances_are_changed_at_the_same_time(bench: &Bench) -> Checked {
                 (save.next, save.keep) = (position + 1, false);
                 let event = HistoryEvent::Completed;
                 save.history = vec![HistoryEntry::new(position, "s", event, bench.at(second))];
-                ensure_eq!(store.save(&save).await?, true, "whether a change was made");
+                ensure_eq!(store.save(&save).await?, Saved::Made, "a change");
             }
             ensure_eq!(store.history(new.id).await?.len(), 5, "the lines of a history");
             Ok(())
         }
     });
     join_all(ways).await.into_iter().collect()
+}
+
+/// Two read each piece of mail at the same time, from two stores.
+async fn of_many_that_read_one_piece_of_mail_one_does(bench: &Bench) -> Checked {
+    let (one, two) = (bench.store(), bench.other().await?);
+    let owner = bench.name("owner");
+    let mut readers = Vec::new();
+    for number in 0..2 * MANY {
+        let address = bench.name(&format!("address-{number}"));
+        let [workflow] = bench.workflows();
+        one.post(&Mail::new(&workflow, &address, "m", "{}".to_owned(), bench.at(1))).await?;
+        for store in [one, &two] {
+            let taken = bench.claim(&bench.started(0).await?, &owner).await?;
+            let mut save = Save::of(&taken, "{\"read\":true}".to_owned(), bench.at(1));
+            save.read = Some((address.clone(), "m".to_owned()));
+            save.history = vec![HistoryEntry::new(0, "s", HistoryEvent::Completed, bench.at(1))];
+            readers.push((store, save));
+        }
+    }
+    let saves = readers.iter().map(|(store, save)| store.save(save));
+    let saved: Result<Vec<Saved>, _> = join_all(saves).await.into_iter().collect();
+    let saved = saved?;
+    for (pair, readers) in saved.chunks(2).zip(readers.chunks(2)) {
+        let is_one =
+            matches!(pair, [Saved::Made, Saved::MailGone] | [Saved::MailGone, Saved::Made]);
+        ensure_eq!(is_one, true, format!("whether one of two has read a piece of mail: {pair:?}"));
+        for (saved, (_, save)) in pair.iter().zip(readers) {
+            let is_made = *saved == Saved::Made;
+            let kept = bench.get(save.id).await?.book == save.book;
+            ensure_eq!(kept, is_made, "whether a change is there");
+            let lines = bench.events(save.id).await?.len();
+            ensure_eq!(lines, 1 + usize::from(is_made), "the lines of its history");
+        }
+    }
+    Ok(())
 }
 
 /// Whoever begins to wait looks for mail afterwards; whoever brings mail is told afterwards who waits. One of the
@@ -125,13 +161,13 @@ async fn an_instance_and_its_mail_never_miss_each_other(bench: &Bench) -> Checke
         let address = bench.name(&format!("address-{number}"));
         let mut save = Save::of(&taken, "{}".to_owned(), bench.at(1));
         save.awaits = Some(address.clone());
-        pairs.push((save, Mail::new(&address, "m", "{}".to_owned(), bench.at(1))));
+        pairs.push((save, Mail::new(&taken.workflow, &address, "m", "{}".to_owned(), bench.at(1))));
     }
     // All at once, so that they get into each other's way at different moments.
     let meetings = pairs.iter().map(|(save, mail)| {
         let wait = async {
-            bench.store().save(save).await?;
-            bench.store().mail(&mail.address).await
+            ensure_eq!(bench.store().save(save).await?, Saved::Made, "a change");
+            Ok::<_, Failure>(bench.store().mail(&mail.address).await?)
         };
         join(wait, other.post(mail))
     });

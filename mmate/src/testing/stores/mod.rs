@@ -29,6 +29,8 @@ mod claiming;
 mod creating;
 mod due;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod faulty;
 mod finding;
 mod mail;

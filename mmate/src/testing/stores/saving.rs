@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::{Checked, Failure, ensure, ensure_empty, ensure_eq, list};
-use crate::store::{HistoryEntry, HistoryEvent, Instance, Mail, Save, WorkflowStatus};
+use crate::store::{HistoryEntry, HistoryEvent, Instance, Mail, Save, Saved, WorkflowStatus};
 
 list![
     a_change_is_kept_as_it_was_given,
@@ -54,13 +54,14 @@ async fn ensure_not_made(
     spoil: impl FnOnce(&mut Save),
 ) -> Checked {
     let address = bench.name("mail");
-    let mail = Mail::new(&address, "m-1", "1".to_owned(), bench.at(1));
+    let [workflow] = bench.workflows();
+    let mail = Mail::new(&workflow, &address, "m-1", "1".to_owned(), bench.at(1));
     bench.store().post(&mail).await?;
     let before = everything(bench, instance, &address).await?;
     let mut save = step(bench, instance);
     save.read = Some((address.clone(), mail.id.clone()));
     spoil(&mut save);
-    ensure!(!bench.store().save(&save).await?, "the change was made");
+    ensure_eq!(bench.store().save(&save).await?, Saved::TooLate, "the change");
     ensure_eq!(everything(bench, instance, &address).await?, before, "instance, history and mail");
     Ok(())
 }
@@ -125,7 +126,7 @@ async fn a_change_is_made_once(bench: &Bench) -> Checked {
     let taken = bench.claimed(&bench.name("owner")).await?;
     let save = step(bench, &taken);
     let saved = bench.saved(&save).await?;
-    ensure!(!bench.store().save(&save).await?, "the same change was made again");
+    ensure_eq!(bench.store().save(&save).await?, Saved::TooLate, "the same change again");
     ensure_eq!(bench.get(taken.id).await?, saved, "the instance");
     ensure_eq!(bench.events(taken.id).await?.len(), 2, "the lines of its history");
     Ok(())

@@ -110,7 +110,7 @@ async fn app(world: &World) -> TestApp {
 
 async fn statuses(app: &TestApp, workflow: &str) -> Vec<WorkflowStatus> {
     let mut filter = InstanceFilter::default();
-    filter.workflow = Some(workflow.to_owned());
+    filter.workflows = vec![workflow.to_owned()];
     let views = app.workflows().list(&filter).await.unwrap();
     views.iter().map(|view| view.instance.status).collect()
 }

@@ -25,6 +25,9 @@ pub(super) async fn hold_goods(hold: HoldGoods, world: State<World>) -> Result<G
     if hold.goods != "salt" {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
+    if hold.goods == "smoke" {
+        return Err(HandlerError::msg("set aside, and then it went up"));
+    }
     if hold.goods == "gold" {
         return Err(Reject::new("SOLD_OUT", "no gold").into());
     }
@@ -168,6 +171,14 @@ async fn a_refusal_fails_the_stage_which_is_not_undone() {
     let (status, error, seen) = pick("gold").await;
     assert_eq!((status, &*error), (WorkflowStatus::Compensated, "hold: SOLD_OUT: no gold"));
     assert_eq!(seen, ["list", "ask", "rub out"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_failed_may_have_done_it_so_the_stage_is_undone() {
+    let (status, error, seen) = pick("smoke").await;
+    assert_eq!(status, WorkflowStatus::Compensated);
+    assert!(error.starts_with("hold: REQUEST_FAILED: "), "{error}");
+    assert_eq!(seen, ["list", "ask", "put back hold", "rub out"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -227,7 +227,8 @@ async fn what_comes_between_the_look_and_the_wait_is_not_missed() {
     let checkpoints = Checkpoints::new(move |place| {
         if place == "looked" {
             let body = r#"{"invoice":7,"cents":5}"#.to_owned();
-            let mail = Mail::new("event:InvoicePaid:7", "late", body, now);
+            let address = "event:everything:InvoicePaid:7";
+            let mail = Mail::new("everything", address, "late", body, now);
             let waiting = store.post(&mail).now_or_never().unwrap().unwrap();
             assert_eq!(waiting, [], "nobody waits yet");
         }
