@@ -4,6 +4,7 @@ mod apart;
 mod chosen;
 mod crashes;
 mod databases;
+mod deadly;
 mod generated;
 mod groups;
 mod leases;
