@@ -22,6 +22,9 @@ use crate::stores::Folder;
 /// What makes this program such a process.
 const RIVAL: &str = "MMATE_TEST_RIVAL";
 
+/// How often a process is started until it boots.
+const BOOTS_MAX: usize = 5;
+
 /// What it is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Task {
@@ -45,15 +48,15 @@ impl Task {
 
     /// Works, and starts the instances that it is told to, until nobody gives orders any more.
     async fn work(self) {
+        let stream = tokio::net::TcpStream::connect(self.ledger).await.unwrap();
+        let mut orders = Orders::new(stream);
+        answer(&mut orders, "orders").await;
         let way = Way::to(self.ledger);
         let world = World::far(Arc::new(way), WORK);
         let process = self.place().process().await;
         let entry = entry_with(&shape(), format!("{}.", self.name));
         let running = process.workflow_entry(entry).provide(world).start().await.unwrap();
         let workflows = running.workflows().unwrap();
-        let stream = tokio::net::TcpStream::connect(self.ledger).await.unwrap();
-        let mut orders = Orders::new(stream);
-        answer(&mut orders, "orders").await;
         answer(&mut orders, "ready").await;
         while let Some(line) = next_line(&mut orders).await {
             let number: u64 = line.parse().unwrap();
@@ -80,22 +83,31 @@ pub(super) struct Rival {
 }
 
 impl Rival {
-    /// Starts one, and waits until it works.
+    /// Starts one, and waits until it works. Whose connection is cut while it boots ends, and is started again.
     pub(super) async fn start(
         guard: &Arc<Guard>,
         folder: &Path,
         task: &Task,
         ledger: &mut Ledger,
     ) -> Self {
-        let mut command = guarded(std::env::current_exe().unwrap());
-        command.args(["--exact", NAME, "--nocapture"]);
-        command.env(RIVAL, serde_json::to_string(task).unwrap());
-        let program = Program::start(guard, &mut command, folder);
-        let orders = timeout(PATIENCE, ledger.orders.recv()).await;
-        let orders = orders.unwrap_or_else(|_| panic!("{}", program.log())).unwrap();
-        let mut rival = Self { program, orders };
-        rival.hear("ready").await;
-        rival
+        let mut logs = Vec::new();
+        for _ in 0..BOOTS_MAX {
+            let mut command = guarded(std::env::current_exe().unwrap());
+            command.args(["--exact", NAME, "--nocapture"]);
+            command.env(RIVAL, serde_json::to_string(task).unwrap());
+            let program = Program::start(guard, &mut command, folder);
+            let orders = timeout(PATIENCE, ledger.orders.recv()).await;
+            let mut orders = orders.unwrap_or_else(|_| panic!("{}", program.log())).unwrap();
+            let first = timeout(PATIENCE, next_line(&mut orders)).await;
+            match first.unwrap_or_else(|_| panic!("it does not boot: {}", program.log())) {
+                Some(ready) => {
+                    assert_eq!(ready, "ready");
+                    return Self { program, orders };
+                }
+                None => logs.push(program.ended().1),
+            }
+        }
+        panic!("it does not boot: {}", logs.join("\n"))
     }
 
     async fn hear(&mut self, line: &str) {
