@@ -1,21 +1,28 @@
 //! Workflows: forward, back, and what is known of them.
 
 mod apart;
+mod chosen;
 mod crashes;
 mod databases;
+mod deadly;
 mod doubt;
 mod generated;
 mod groups;
 mod leases;
 mod numbers;
+mod place;
+mod places;
 mod revival;
 mod rivals;
 mod scene;
+mod schedules;
 mod sharing;
 mod stages;
+mod story;
 mod told;
 mod versions;
 mod waiting;
+mod workers;
 mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};

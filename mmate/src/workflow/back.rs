@@ -109,18 +109,21 @@ impl Case<'_> {
                 (line.attempt, line.reason) = (attempt, Some(text));
                 Next::Again(wait, "undo_retry")
             }
-            Step::GiveUp => {
-                let line = self.note(stage.name, HistoryEvent::Stuck);
-                (line.attempt, line.reason) = (attempt, Some(text.clone()));
-                self.engine.0.options.alerts.raise(&Alert::WorkflowStuck {
-                    workflow: workflow.to_owned(),
-                    instance: instance.to_string(),
-                    stage: stage.name.to_owned(),
-                    error: text,
-                });
-                Next::Stuck
-            }
+            Step::GiveUp => self.stuck(stage.name, attempt, text),
         }
+    }
+
+    /// Nobody tries any more to undo the stage: an operator has to look.
+    pub(super) fn stuck(&mut self, stage: &str, attempt: u32, error: String) -> Next {
+        let line = self.note(stage, HistoryEvent::Stuck);
+        (line.attempt, line.reason) = (attempt, Some(error.clone()));
+        self.engine.0.options.alerts.raise(&Alert::WorkflowStuck {
+            workflow: self.graph.entry.id.to_owned(),
+            instance: self.id.to_string(),
+            stage: stage.to_owned(),
+            error,
+        });
+        Next::Stuck
     }
 
     /// What becomes of a stuck instance without a store: its message waits with the other dead letters.

@@ -80,6 +80,13 @@ impl Case<'_> {
             return told.map_or_else(Outcome::Failed, |()| Outcome::Done);
         }
         if self.book.back.is_some() {
+            if self.is_deadly() {
+                let (stage, error) = (self.current_stage(), self.silence());
+                let next = self.stuck(&stage, self.book.tries, error);
+                // This claim is over too, and was not interrupted.
+                self.book.tries += 1;
+                return self.commit(next).await;
+            }
             return Box::pin(self.back()).await;
         }
         if self.is_overdue() {
@@ -88,7 +95,7 @@ impl Case<'_> {
             let next = self.time_is_over();
             return self.commit(next).await;
         }
-        if self.book.interruptions > self.engine.0.options.interruptions_max {
+        if self.is_deadly() {
             self.cancel_child().await;
             let next = self.give_up();
             return self.commit(next).await;
@@ -154,14 +161,21 @@ impl Case<'_> {
         }
     }
 
-    /// Every attempt of the step killed its process, or so it seems.
-    fn give_up(&mut self) -> Next {
-        let stage = self.current_stage();
-        let error = format!(
+    /// Every attempt of the step, or of what undoes it, killed its process, or so it seems.
+    fn is_deadly(&self) -> bool {
+        self.book.interruptions > self.engine.0.options.interruptions_max
+    }
+
+    fn silence(&self) -> String {
+        format!(
             "{} attempts ended without a word: the process was killed or lost its connection each time \
              (`consume.redeliveries_max` is {})",
             self.book.interruptions, self.engine.0.options.interruptions_max
-        );
+        )
+    }
+
+    fn give_up(&mut self) -> Next {
+        let (stage, error) = (self.current_stage(), self.silence());
         self.note(&stage, HistoryEvent::Failed).reason = Some(error.clone());
         self.abandon_step();
         self.turn_back(Cause::Failed, &stage, error)

@@ -1,7 +1,7 @@
 //! SQLite: a file of its own for each test.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mmate::contract::Source;
@@ -18,6 +18,10 @@ impl Folder {
         let folder = std::env::temp_dir().join(mmate_tests::unique("mmate-sqlite"));
         fs::create_dir(&folder).unwrap();
         Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn url(&self) -> String {

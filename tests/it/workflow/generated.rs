@@ -1,7 +1,6 @@
 //! Workflows made at random, and a model that says how each must end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use mmate::contract::Location;
 use mmate::prelude::*;
@@ -13,8 +12,13 @@ use mmate::workflow::{
 
 use super::world::World;
 
-/// How long a stage may take; one that hangs is cut off after it.
-const STAGE_TIMEOUT: Duration = Duration::from_millis(60);
+/// After how many milliseconds a stage that hangs is cut off.
+const HANG_MS: u64 = 60;
+/// How long another may take, on a machine that is busy with other things too.
+const STAGE_MS: u64 = 10_000;
+
+/// How many steps a workflow has at most that nobody says anything else of.
+pub(super) const STEPS_MAX: u64 = 6;
 
 /// What a stage does when it is called.
 #[payload]
@@ -217,7 +221,7 @@ fn made(plan: &Plan, name: &'static str) -> StageEntry {
     let run = if matches!(plan.shape, Shape::Branch(_)) { run_branch } else { run_stage };
     // An attempt whose process is killed counts, and up to two are.
     let attempts = if matches!(plan.act, Act::FailOnce | Act::Waver) { 4 } else { 1 };
-    let timeout = u64::try_from(STAGE_TIMEOUT.as_millis()).unwrap_or(1);
+    let timeout = if plan.act == Act::Hang { HANG_MS } else { STAGE_MS };
     let mut entry = StageEntry::new(name, 1, needs_world, run)
         .shape(plan.shape)
         .timeout_ms(timeout)

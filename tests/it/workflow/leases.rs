@@ -202,7 +202,7 @@ async fn when_the_store_is_gone_for_a_while_nothing_is_dead_lettered_and_everyth
             let completed = ended.status == WorkflowStatus::Completed;
             assert_eq!(completed, model(&plan).completed, "{plan:#?}\n{history:#?}");
             assert_eq!(world.kept(id), model(&plan).kept(), "{plan:#?}\n{history:#?}");
-            check_history(&history).unwrap();
+            check_history(&history, 1).unwrap();
         }
         assert_eq!(world.wrong(), [""; 0]);
         let queues: Vec<String> =

@@ -1,23 +1,29 @@
-//! Two processes work on the same instances under load, while messages are doubled and connections are cut.
+//! Two processes of the operating system work on the same instances under load, while messages are doubled, connections are
+//! cut, and the processes are killed in turn.
+
+mod ledger;
+mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mmate::contract::Source;
 use mmate::contract::address::Address;
-use mmate::runtime::Running;
 use mmate::store::{InstanceFilter, WorkflowStatus, WorkflowStore};
 use mmate::transport::{Intake, Outgoing, Settlement, SubscribeOptions, Transport};
-use mmate::workflow::{Shape, WorkflowEntry};
+use mmate::workflow::Shape;
 use mmate_tests::postgres::with_empty_database;
 use mmate_tests::{rabbitmq, unique};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
+use xtask::servers::Guard;
 
-use super::generated::{Act, Plan, entry_with, model, state};
-use super::scene::{Carrying, Keeping, Line, Place, check_history};
+use self::ledger::Ledger;
+use self::process::{Rival, Task};
+use super::generated::{Act, Plan, model};
+use super::place::Line;
+use super::scene::{check_history, live};
 use super::world::World;
 use crate::stores::Folder;
 
@@ -81,43 +87,58 @@ fn id_of(number: u64) -> Uuid {
 
 /// Two processes and what they share.
 struct Contest {
-    entry: &'static WorkflowEntry,
+    tasks: [Task; 2],
+    lines: [Line; 2],
+    ledger: Ledger,
+    guard: Arc<Guard>,
+    folder: Folder,
     world: World,
-    places: [Place; 2],
     store: Arc<dyn WorkflowStore>,
     copies: Arc<AtomicU64>,
 }
 
+/// How long a contest takes, and how hard it is.
+struct Terms {
+    time: Duration,
+    /// How often a process is killed, one and the other in turn.
+    kill_every: Duration,
+    in_flight: usize,
+}
+
 impl Contest {
-    fn new(url: &str) -> Self {
-        let name = unique("rivals");
-        let place = || Place {
+    async fn new(url: &str) -> Self {
+        let (name, world, lines) = (unique("rivals"), World::default(), [Line::new(), Line::new()]);
+        let ledger = Ledger::open(&world).await;
+        let task = |line: &Line| Task {
             name: name.clone(),
-            keeping: Keeping::Url(url.to_owned()),
-            carrying: Carrying::RabbitMq(Line::new()),
-            source: Source::system(),
-            config: CONFIG,
+            store: url.to_owned(),
+            amqp: line.url(),
+            ledger: ledger.address,
         };
-        let places = [place(), place()];
+        let tasks = [task(&lines[0]), task(&lines[1])];
         Self {
-            entry: entry_with(&shape(), format!("{name}.")),
-            world: World::slow(WORK),
-            store: places[0].store().unwrap(),
-            places,
+            store: tasks[0].place().store().unwrap(),
+            tasks,
+            lines,
+            ledger,
+            guard: Guard::new(None).unwrap(),
+            folder: Folder::new(),
+            world,
             copies: Arc::default(),
         }
     }
 
+    async fn process(&mut self, which: usize) -> Rival {
+        let task = &self.tasks[which];
+        Rival::start(&self.guard, self.folder.path(), task, &mut self.ledger).await
+    }
+
     /// Runs instances for a while, so many at a time, and checks each when all have ended.
-    async fn run(self, time: Duration, in_flight: usize, on: &str) {
-        let until = Instant::now() + time;
-        let mut processes = Vec::new();
-        for place in &self.places {
-            processes.push(place.process(self.entry, &self.world).await.start().await.unwrap());
-        }
+    async fn run(mut self, terms: Terms, on: &str) {
+        let mut rivals = vec![self.process(0).await, self.process(1).await];
         let mut troubles = JoinSet::new();
         self.provoke(&mut troubles).await;
-        let started = self.start_until(until, in_flight, &processes).await;
+        let (started, kills) = self.compete(&terms, &mut rivals).await;
         let over = Instant::now() + PATIENCE;
         while let left @ 1.. = self.live().await {
             assert!(Instant::now() < over, "{left} of {started} instances have not ended on {on}");
@@ -125,11 +146,14 @@ impl Contest {
         }
         troubles.shutdown().await;
         let copies = self.copies.load(Ordering::Relaxed);
-        println!("{started} instances in {time:?} on {on}, {copies} messages doubled");
+        println!(
+            "{started} instances in {:?} on {on}, {copies} messages doubled, {kills} processes killed",
+            terms.time
+        );
         self.judge(started).await;
-        assert!(started > in_flight as u64 && copies > 50, "{started}, {copies}");
-        for process in processes {
-            process.stop().await;
+        assert!(started > terms.in_flight as u64 && copies > 50, "{started}, {copies}");
+        for rival in rivals {
+            rival.ended();
         }
         self.store.close().await;
     }
@@ -138,40 +162,56 @@ impl Contest {
     async fn provoke(&self, troubles: &mut JoinSet<()>) {
         let transport = rabbitmq().await;
         for step in 0..5 {
-            let queue = format!("{}.generated.stage{step}", self.places[0].name);
+            let queue = format!("{}.generated.stage{step}", self.tasks[0].name);
             troubles.spawn(double(Arc::clone(&transport), queue, Arc::clone(&self.copies)));
         }
-        let queue = format!("{}.compensation.generated", self.places[0].name);
+        let queue = format!("{}.compensation.generated", self.tasks[0].name);
         troubles.spawn(double(transport, queue, Arc::clone(&self.copies)));
-        let places = self.places.clone();
+        let lines = self.lines.clone();
         troubles.spawn(async move {
-            for place in places.iter().cycle() {
+            for line in lines.iter().cycle() {
                 sleep(CUT_EVERY).await;
-                if let Carrying::RabbitMq(line) = &place.carrying {
-                    line.cut();
-                }
+                line.cut();
             }
         });
     }
 
-    async fn start_until(&self, until: Instant, in_flight: usize, processes: &[Running]) -> u64 {
-        let mut number = 0;
-        while Instant::now() < until {
-            for _ in self.live().await..in_flight {
-                let process = &processes[usize::try_from(number % 2).unwrap()];
-                let workflows = process.workflows().unwrap();
-                workflows.start(state(&plan_of(number))).id(id_of(number)).await.unwrap();
+    /// Starts instances, and kills the processes. Gives how many of both there were.
+    async fn compete(&mut self, terms: &Terms, rivals: &mut Vec<Rival>) -> (u64, usize) {
+        let until = Instant::now() + terms.time;
+        let (mut number, mut kills) = (0, 0);
+        let mut next_kill = Instant::now() + terms.kill_every;
+        // Each process is killed, also on a machine on which everything takes long.
+        while Instant::now() < until || kills < rivals.len() {
+            for _ in self.live().await..terms.in_flight {
+                if Instant::now() >= next_kill {
+                    break;
+                }
+                rivals[usize::try_from(number % 2).unwrap()].order(number).await;
                 number += 1;
             }
-            sleep_until((Instant::now() + Duration::from_millis(100)).min(until)).await;
+            if Instant::now() >= next_kill {
+                next_kill += terms.kill_every;
+                self.kill(kills % 2, number, rivals).await;
+                (number, kills) = (number + 1, kills + 1);
+            }
+            sleep(Duration::from_millis(100)).await;
         }
-        number
+        (number, kills)
+    }
+
+    /// Kills one of the processes, which has just been told to start an instance. Nobody knows whether it has, so the other one
+    /// is told the same.
+    async fn kill(&mut self, which: usize, number: u64, rivals: &mut Vec<Rival>) {
+        let mut killed = rivals.remove(which);
+        killed.tell(number).await;
+        killed.kill();
+        rivals[0].order(number).await;
+        rivals.insert(which, self.process(which).await);
     }
 
     async fn live(&self) -> usize {
-        let mut filter = InstanceFilter::default();
-        filter.statuses =
-            WorkflowStatus::ALL.iter().copied().filter(|status| !status.is_end()).collect();
+        let mut filter = live();
         filter.limit = Some(InstanceFilter::LIMIT_MAX);
         self.store.list(&filter).await.unwrap().len()
     }
@@ -188,7 +228,7 @@ impl Contest {
             let completed = instance.status == WorkflowStatus::Completed;
             assert_eq!(completed, model.completed, "{}", told());
             assert_eq!(instance.owner, None, "{}", told());
-            if let Err(why) = check_history(&history) {
+            if let Err(why) = check_history(&history, 1) {
                 panic!("{why}: {}", told());
             }
         }
@@ -214,7 +254,9 @@ async fn double(transport: Arc<dyn Transport>, queue: String, copies: Arc<Atomic
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_postgres_never_do_one_thing_twice_at_a_time_and_lose_nothing() {
     with_empty_database(|url| async move {
-        Contest::new(&url).run(Duration::from_secs(60), 300, "rabbitmq with postgres").await;
+        let (time, kill_every) = (Duration::from_secs(60), Duration::from_secs(10));
+        let terms = Terms { time, kill_every, in_flight: 300 };
+        Contest::new(&url).await.run(terms, "rabbitmq with postgres").await;
     })
     .await;
 }
@@ -222,5 +264,7 @@ async fn two_processes_on_postgres_never_do_one_thing_twice_at_a_time_and_lose_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_sqlite_never_do_one_thing_twice_at_a_time_and_lose_nothing() {
     let folder = Folder::new();
-    Contest::new(&folder.url()).run(Duration::from_secs(10), 100, "rabbitmq with sqlite").await;
+    let (time, kill_every) = (Duration::from_secs(10), Duration::from_secs(3));
+    let terms = Terms { time, kill_every, in_flight: 100 };
+    Contest::new(&folder.url()).await.run(terms, "rabbitmq with sqlite").await;
 }

@@ -9,9 +9,11 @@ use mmate::store::{HistoryEvent, WorkflowStatus};
 use mmate::transport::{ExchangeKind, Queue, Topology, Transport};
 use mmate_tests::take;
 
-use super::crashes::{run, scene};
+use super::crashes::scene;
 use super::generated::{described, plan};
-use super::scene::{Carrying, Scene};
+use super::place::Carrying;
+use super::scene::Scene;
+use super::schedules::run;
 
 const EARS: &str = "ears";
 
@@ -79,7 +81,7 @@ async fn ensure_told(seed: u64, announced: bool) -> usize {
             scene.place.carrying = Carrying::Embedded(transport.clone());
         }
         let transport = listen(&scene).await;
-        let killed = run(&scene, &[kill]).await;
+        let killed = run(&scene, &[kill]).await.kills;
         let heard = heard(&transport).await;
         let told = || format!("killed at {kill}, {plan:#?}");
         assert_eq!(heard.keys().cloned().collect::<BTreeSet<_>>(), due(&scene).await, "{}", told());

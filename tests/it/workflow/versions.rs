@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::crashes::scene;
 use super::generated::{Act, Generated, Plan, described, model, state};
 use super::scene::{Life, Scene};
+use super::story::Story as _;
 use super::world::World;
 
 fn plan(stages: usize) -> Vec<Plan> {
@@ -35,8 +36,8 @@ async fn begun() -> Scene {
 }
 
 async fn refused(scene: &Scene, entry: &'static WorkflowEntry) -> String {
-    let process = scene.place.process(entry, &scene.world).await;
-    process.start().await.map(|_| ()).unwrap_err().to_string()
+    let process = scene.place.process().await.workflow_entry(entry);
+    process.provide(scene.story.world.clone()).start().await.map(|_| ()).unwrap_err().to_string()
 }
 
 fn ensure(text: &str, words: &[&str]) {
@@ -54,8 +55,8 @@ async fn a_program_without_the_version_of_a_live_instance_refuses_to_boot() {
     // The one that has it ends the instance; after that nobody needs it.
     assert!(matches!(scene.live(1, None).await, Life::Ended(_)));
     scene.judge(&[6]).await;
-    let process = scene.place.process(version(2, 2), &scene.world).await;
-    process.start().await.unwrap().stop().await;
+    let process = scene.place.process().await.workflow_entry(version(2, 2));
+    process.provide(scene.story.world.clone()).start().await.unwrap().stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +73,7 @@ async fn the_same_version_with_other_stages_refuses_to_boot() {
 #[tokio::test(start_paused = true)]
 async fn a_program_with_both_versions_ends_old_instances_on_the_old_and_new_ones_on_the_new() {
     let scene = begun().await;
-    let process = scene.place.process(scene.entry, &scene.world).await;
+    let process = scene.story.equip(scene.place.process().await);
     let running = process.workflow_entry(version(2, 2)).start().await.unwrap();
     let workflows = running.workflows().unwrap();
     let new = Uuid::from_u128(2);
@@ -83,9 +84,9 @@ async fn a_program_with_both_versions_ends_old_instances_on_the_old_and_new_ones
         assert_eq!(ended.status, WorkflowStatus::Completed);
         let view = workflows.get(*id).await.unwrap().unwrap();
         assert_eq!(view.instance.version, *version, "{id}");
-        assert_eq!(scene.world.kept(*id), model(plan).kept(), "{id}");
+        assert_eq!(scene.story.world.kept(*id), model(plan).kept(), "{id}");
     }
-    assert_eq!(scene.world.wrong(), [""; 0]);
+    assert_eq!(scene.story.world.wrong(), [""; 0]);
     running.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! Stages that wait: for an event here, for replies, for workflows that they start, and across restarts below.
 
 mod children;
+mod everything;
 mod replies;
 mod restarts;
 mod taking;

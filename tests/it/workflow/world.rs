@@ -1,6 +1,7 @@
 //! The outside world that stages of generated workflows act on.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,28 @@ use uuid::Uuid;
 
 /// What is outside: it keeps effects by their key, so that one which comes twice is one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct World(Arc<Mutex<Effects>>, Arc<Notify>, Duration);
+pub(super) struct World {
+    effects: Arc<Mutex<Effects>>,
+    changed: Arc<Notify>,
+    work: Duration,
+    /// Where the effects are kept instead, in a process beside the world.
+    ledger: Option<Arc<dyn Far>>,
+}
+
+/// The way to a world in another process.
+pub(super) trait Far: fmt::Debug + Send + Sync {
+    /// Has the world there do this. Gives what [`World::act`] there says.
+    fn act(&self, deed: Deed, key: &str) -> u32;
+}
+
+/// What is done in the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Enter,
+    Leave,
+    Apply,
+    Undo,
+}
 
 #[derive(Debug, Default)]
 struct Effects {
@@ -25,49 +47,41 @@ pub(super) struct Inside(World, String);
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.lock().running.remove(&self.1);
+        self.0.act(Deed::Leave, &self.1);
     }
 }
 
 impl World {
     fn lock(&self) -> MutexGuard<'_, Effects> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One in which everything takes so long.
     pub(super) fn slow(work: Duration) -> Self {
-        Self(Arc::default(), Arc::default(), work)
+        Self { work, ..Self::default() }
+    }
+
+    /// One that another process keeps, in which everything takes so long.
+    pub(super) fn far(ledger: Arc<dyn Far>, work: Duration) -> Self {
+        Self { ledger: Some(ledger), work, ..Self::default() }
     }
 
     /// Other tasks get their turn: a second call of the same stage would be seen.
     pub(super) async fn work(&self) {
         tokio::task::yield_now().await;
-        if !self.2.is_zero() {
-            tokio::time::sleep(self.2).await;
+        if !self.work.is_zero() {
+            tokio::time::sleep(self.work).await;
         }
     }
 
     /// A call begins; gives which one it is of this stage, from 1.
     pub(super) fn enter(&self, key: &str) -> (Inside, u32) {
-        let mut effects = self.lock();
-        if !effects.running.insert(key.to_owned()) {
-            effects.wrong.push(format!("`{key}` runs beside itself"));
-        }
-        let calls = effects.calls.entry(key.to_owned()).or_default();
-        *calls += 1;
-        let calls = *calls;
-        drop(effects);
+        let calls = self.act(Deed::Enter, key);
         (Inside(self.clone(), key.to_owned()), calls)
     }
 
     pub(super) fn apply(&self, key: &str) {
-        let mut effects = self.lock();
-        if effects.undone.contains(key) {
-            effects.wrong.push(format!("`{key}` was undone and is done again"));
-        }
-        effects.applied.insert(key.to_owned());
-        drop(effects);
-        self.1.notify_waiters();
+        self.act(Deed::Apply, key);
     }
 
     pub(super) fn is_applied(&self, key: &str) -> bool {
@@ -75,8 +89,39 @@ impl World {
     }
 
     pub(super) fn undo(&self, key: &str) {
-        self.lock().undone.insert(key.to_owned());
-        self.1.notify_waiters();
+        self.act(Deed::Undo, key);
+    }
+
+    /// Does something; gives how many calls of this stage there were so far.
+    pub(super) fn act(&self, deed: Deed, key: &str) -> u32 {
+        if let Some(ledger) = &self.ledger {
+            return ledger.act(deed, key);
+        }
+        let mut effects = self.lock();
+        match deed {
+            Deed::Enter => {
+                if !effects.running.insert(key.to_owned()) {
+                    effects.wrong.push(format!("`{key}` runs beside itself"));
+                }
+                *effects.calls.entry(key.to_owned()).or_default() += 1;
+            }
+            Deed::Leave => {
+                effects.running.remove(key);
+            }
+            Deed::Apply => {
+                if effects.undone.contains(key) {
+                    effects.wrong.push(format!("`{key}` was undone and is done again"));
+                }
+                effects.applied.insert(key.to_owned());
+            }
+            Deed::Undo => {
+                effects.undone.insert(key.to_owned());
+            }
+        }
+        let calls = effects.calls.get(key).copied().unwrap_or(0);
+        drop(effects);
+        self.changed.notify_waiters();
+        calls
     }
 
     /// Waits until these stages of an instance have had their effect, and those are undone.
@@ -87,7 +132,7 @@ impl World {
         undone: &BTreeSet<String>,
     ) {
         loop {
-            let changed = self.1.notified();
+            let changed = self.changed.notified();
             let is_over = {
                 let effects = self.lock();
                 // What may have had its effect is undone too.

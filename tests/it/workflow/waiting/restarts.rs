@@ -1,169 +1,53 @@
 //! Instances that wait across restarts, kills, and on a real broker.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use mmate::App;
-use mmate::contract::Source;
-use mmate::prelude::*;
 use mmate::runtime::{AppBuilder, Running};
-use mmate::store::{InstanceFilter, Mail, MemoryStore, WorkflowStatus, WorkflowStore};
+use mmate::store::{Mail, WorkflowStatus};
+use mmate::transport::Transport;
 use mmate::transport::memory::MemoryTransport;
-use mmate::workflow::{Checkpoints, InstanceId, Workflow, WorkflowEntry};
+use mmate::workflow::{Checkpoints, Workflow, WorkflowEntry};
 use mmate_tests::{Backend, eventually, unique};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::super::World;
+use super::super::crashes;
+use super::super::place::{Carrying, Place};
+use super::super::places::{Broker, Store, with_places};
+use super::super::scene::Scene;
+use super::super::schedules::exhaust;
+use super::super::story::Story as _;
+use super::super::workers;
 use super::InvoicePaid;
 use super::children::Errand;
-use super::replies::{GoodsHeld, HoldGoods, hold_goods};
-
-/// Waits in all three ways.
-#[payload]
-struct Everything {
-    invoice: u32,
-    goods: String,
-    way: String,
-    /// Whether its own first stage pays the invoice.
-    pays: bool,
-    /// Whether its last stage fails.
-    fails: bool,
-    cents: u32,
-    shelf: u32,
-    steps: u32,
-}
-
-impl Everything {
-    fn new(pays: bool, fails: bool) -> Self {
-        let (goods, way) = ("tea".to_owned(), "far".to_owned());
-        Self { invoice: 7, goods, way, pays, fails, cents: 0, shelf: 0, steps: 0 }
-    }
-}
-
-#[workflow(id = "everything")]
-impl Everything {
-    #[stage]
-    async fn begin(&mut self, publisher: Publisher) -> Result {
-        if self.pays {
-            publisher.publish(InvoicePaid { invoice: self.invoice, cents: 5 }).await?;
-        }
-        Ok(())
-    }
-
-    #[stage(wait_for = InvoicePaid, key = invoice, within = "1h", compensate = undo)]
-    async fn paid(&mut self, event: InvoicePaid, key: StageKey, world: State<World>) {
-        self.cents = event.cents;
-        world.note(key.as_str());
-    }
-
-    #[stage(reply = held, within = "1h", compensate = undo)]
-    async fn hold(&self) -> Result<HoldGoods> {
-        Ok(HoldGoods { goods: self.goods.clone() })
-    }
-
-    async fn held(&mut self, reply: GoodsHeld, key: StageKey, world: State<World>) {
-        self.shelf = reply.shelf;
-        world.note(key.as_str());
-    }
-
-    #[stage(ended = came_back, within = "3h", compensate = undo)]
-    async fn send(&self) -> Result<Errand> {
-        Ok(Errand { way: self.way.clone(), steps: 0 })
-    }
-
-    async fn came_back(&mut self, ended: Ended<Errand>, key: StageKey, world: State<World>) {
-        self.steps = ended.state.steps;
-        world.note(key.as_str());
-    }
-
-    #[stage]
-    async fn end(&mut self) -> Result {
-        if self.fails { Err(Reject::new("NO", "not this time").into()) } else { Ok(()) }
-    }
-
-    async fn undo(&mut self, key: StageKey, world: State<World>) {
-        world.note(key.undo().as_str());
-    }
-}
-
-/// What outlives a process.
-struct Scene {
-    transport: MemoryTransport,
-    store: Arc<dyn WorkflowStore>,
-    source: Source,
-    world: World,
-}
+use super::everything::{Errands, Everything};
+use super::replies::hold_goods;
 
 const ID: Uuid = Uuid::from_u128(7);
 
-impl Scene {
-    fn new() -> Self {
-        let began = tokio::time::Instant::now();
-        let source = Source::seeded(7, move || began.elapsed());
-        let store = Arc::new(MemoryStore::new(source.clone()));
-        let transport = MemoryTransport::new().source(source.clone());
-        Self { transport, store, source, world: World::default() }
-    }
+/// A place in memory whose broker is embedded, and stays.
+fn place() -> Place {
+    let place = crashes::place(false);
+    let Carrying::Kept(transport) = place.carrying else { unreachable!("it was asked for") };
+    Place { name: "waiting".to_owned(), carrying: Carrying::Embedded(transport), ..place }
+}
 
-    fn app(&self) -> AppBuilder {
-        let transport = Arc::new(self.transport.clone()) as Arc<dyn mmate::transport::Transport>;
-        App::builder()
-            .name("waiting")
-            .transport(transport)
-            .source(self.source.clone())
-            .workflow_store(Arc::clone(&self.store))
-            .workflow::<Everything>()
-            .workflow::<Errand>()
-            .handler::<hold_goods>()
-            .provide(self.world.clone())
-            .config("workflows.lost_after", "1h")
-    }
+fn scene(fails: bool) -> Scene<Errands> {
+    Scene { place: place(), story: Errands::with_tea(fails), id: ID }
+}
 
-    /// The broker is gone with the process, as the embedded one is.
-    fn forget(&mut self) {
-        self.transport = MemoryTransport::new().source(self.source.clone());
-    }
+fn transport(scene: &Scene<Errands>) -> Arc<dyn Transport> {
+    let Carrying::Embedded(transport) = &scene.place.carrying else {
+        unreachable!("it was asked for")
+    };
+    Arc::new(transport.clone())
+}
 
-    /// What was done and not undone. What is done again has the same key.
-    fn kept(&self) -> BTreeSet<String> {
-        let seen: BTreeSet<String> = self.world.seen().into_iter().collect();
-        let is_kept =
-            |key: &&String| !key.ends_with(".undo") && !seen.contains(&format!("{key}.undo"));
-        seen.iter().filter(is_kept).cloned().collect()
-    }
-
-    /// One life of the process, which ends at this checkpoint; true if it did.
-    async fn live(&self, start: Option<Everything>, kill: Option<usize>) -> bool {
-        let (reached, killed) = (AtomicUsize::new(0), Arc::new(Notify::new()));
-        let ring = Arc::clone(&killed);
-        let checkpoints = Checkpoints::new(move |_| {
-            let now = Some(reached.fetch_add(1, Ordering::Relaxed)) == kill;
-            if now {
-                ring.notify_one();
-            }
-            now
-        });
-        let running = self.app().provide(checkpoints).start().await.unwrap();
-        let workflows = running.workflows().unwrap();
-        if let Some(state) = start {
-            workflows.start(state).id(ID).await.unwrap();
-        }
-        tokio::select! {
-            biased;
-            () = killed.notified() => true,
-            ended = workflows.wait(InstanceId::<Everything>::from(ID), "12h") => {
-                if let Err(error) = ended {
-                    panic!("{kill:?}: {error}\n{:#?}", workflows.history(ID).await);
-                }
-                running.stop().await;
-                false
-            }
-        }
-    }
+async fn app(scene: &Scene<Errands>) -> AppBuilder {
+    scene.story.equip(scene.place.process().await)
 }
 
 async fn waits_at(running: &Running, stage: &str) {
@@ -179,21 +63,21 @@ async fn waits_at(running: &Running, stage: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_wakes_by_what_came_while_no_process_ran() {
-    let scene = Scene::new();
-    let running = scene.app().start().await.unwrap();
+    let scene = scene(false);
+    let running = app(&scene).await.start().await.unwrap();
     let id = running.workflows().unwrap().start(Everything::new(false, false)).id(ID).await;
     let id = id.unwrap().id;
     waits_at(&running, "paid").await;
     running.publisher().publish(InvoicePaid { invoice: 8, cents: 5 }).await.unwrap();
     drop(running);
-    let transport = Arc::new(scene.transport.clone()) as Arc<dyn mmate::transport::Transport>;
+    let transport = transport(&scene);
     let bank =
         App::builder().name("bank").publish_only().transport(transport).start().await.unwrap();
     bank.publisher().publish(InvoicePaid { invoice: 7, cents: 5 }).await.unwrap();
-    let running = scene.app().start().await.unwrap();
+    let running = app(&scene).await.start().await.unwrap();
     waits_at(&running, "hold").await;
     drop(running);
-    let running = scene.app().start().await.unwrap();
+    let running = app(&scene).await.start().await.unwrap();
     let done = running.workflows().unwrap().wait(id, "3h").await.unwrap().completed().unwrap();
     assert_eq!((done.cents, done.shelf, done.steps), (5, 4, 2));
 }
@@ -201,16 +85,17 @@ async fn an_instance_wakes_by_what_came_while_no_process_ran() {
 #[tokio::test(start_paused = true)]
 async fn an_instance_wakes_by_time_in_another_process() {
     for forgetful in [false, true] {
-        let mut scene = Scene::new();
-        let running = scene.app().start().await.unwrap();
+        let mut scene = scene(false);
+        let running = app(&scene).await.start().await.unwrap();
         let id = running.workflows().unwrap().start(Everything::new(false, false)).id(ID).await;
         let id = id.unwrap().id;
         waits_at(&running, "paid").await;
         drop(running);
         if forgetful {
-            scene.forget();
+            let transport = MemoryTransport::new().source(scene.place.source.clone());
+            scene.place.carrying = Carrying::Embedded(transport);
         }
-        let running = scene.app().start().await.unwrap();
+        let running = app(&scene).await.start().await.unwrap();
         let workflows = running.workflows().unwrap();
         tokio::time::sleep(Duration::from_secs(3_500)).await;
         let view = workflows.get(ID).await.unwrap().unwrap();
@@ -222,8 +107,8 @@ async fn an_instance_wakes_by_time_in_another_process() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_between_the_look_and_the_wait_is_not_missed() {
-    let scene = Scene::new();
-    let (store, now) = (Arc::clone(&scene.store), scene.source.now());
+    let scene = scene(false);
+    let (store, now) = (scene.place.store().unwrap(), scene.place.source.now());
     let checkpoints = Checkpoints::new(move |place| {
         if place == "looked" {
             let body = r#"{"invoice":7,"cents":5}"#.to_owned();
@@ -234,7 +119,7 @@ async fn what_comes_between_the_look_and_the_wait_is_not_missed() {
         }
         false
     });
-    let running = scene.app().provide(checkpoints).start().await.unwrap();
+    let running = app(&scene).await.provide(checkpoints).start().await.unwrap();
     let workflows = running.workflows().unwrap();
     workflows.start(Everything::new(false, false)).id(ID).await.unwrap();
     // Long before somebody looks after instances.
@@ -242,37 +127,45 @@ async fn what_comes_between_the_look_and_the_wait_is_not_missed() {
     assert_eq!(workflows.get(ID).await.unwrap().unwrap().stage, "hold");
 }
 
-/// Kills the process at every checkpoint once. Gives how many there are.
-async fn exhaust(fails: bool) -> usize {
-    let state = || Everything { way: "near".to_owned(), ..Everything::new(true, fails) };
-    let calm = Scene::new();
-    assert!(!calm.live(Some(state()), None).await);
-    let expected = calm.kept();
-    for kill in 0.. {
-        let scene = Scene::new();
-        if !scene.live(Some(state()), Some(kill)).await {
-            return kill;
-        }
-        assert!(!scene.live(None, None).await);
-        let history = scene.store.history(ID).await.unwrap();
-        let what = || format!("killed at {kill}: {:?}\n{history:#?}", scene.world.seen());
-        assert_eq!(scene.kept(), expected, "{}", what());
-        let instance = scene.store.get(ID).await.unwrap().unwrap();
-        let status = if fails { WorkflowStatus::Compensated } else { WorkflowStatus::Completed };
-        assert_eq!((instance.status, instance.owner), (status, None), "{}", what());
-        let live = WorkflowStatus::ALL.iter().copied().filter(|status| !status.is_end());
-        let mut filter = InstanceFilter::default();
-        filter.statuses = live.collect();
-        assert_eq!(scene.store.list(&filter).await.unwrap(), [], "{}", what());
+#[tokio::test(start_paused = true)]
+async fn what_waits_and_is_killed_anywhere_once_and_twice_ends_as_if_it_was_not() {
+    for fails in [false, true] {
+        let tried = exhaust(|| scene(fails), 2).await;
+        println!("{tried} schedules of {} in memory", scene(fails).story.name());
     }
-    unreachable!("some checkpoint is the last")
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_process_that_is_killed_anywhere_leaves_what_one_leaves_that_is_not() {
-    let (forward, back) = (exhaust(false).await, exhaust(true).await);
-    println!("killed at {forward} places forward and at {back} with the way back");
-    assert!(forward > 30 && back > forward, "{forward} {back}");
+/// Once at every checkpoint: pairs would be some thousand for each store and broker. The broker is one that keeps its messages:
+/// with one that forgets, what was published and not heard yet is gone.
+fn killed_anywhere(broker: Broker, store: Store) {
+    let stories = [false, true]
+        .map(|fails| move |place: &Place| Errands::with_salt(fails, format!("{}.", place.name)));
+    let (tried, waited) =
+        with_places(broker, store, |places| workers::exhaust(places, &stories, 1, false));
+    println!(
+        "{tried} schedules of 2 workflows that wait on {broker} {store}, {waited} of them with a lease to wait for too"
+    );
+    assert!(tried > 60, "{tried}");
+}
+
+#[test]
+fn what_waits_and_is_killed_anywhere_with_sqlite() {
+    killed_anywhere(Broker::Kept, Store::Sqlite);
+}
+
+#[test]
+fn what_waits_and_is_killed_anywhere_with_postgres() {
+    killed_anywhere(Broker::Kept, Store::Postgres);
+}
+
+#[test]
+fn what_waits_and_is_killed_anywhere_on_rabbitmq_with_sqlite() {
+    killed_anywhere(Broker::RabbitMq, Store::Sqlite);
+}
+
+#[test]
+fn what_waits_and_is_killed_anywhere_on_rabbitmq_with_postgres() {
+    killed_anywhere(Broker::RabbitMq, Store::Postgres);
 }
 
 /// The same workflow with queues that no other run on the same broker has.
