@@ -29,9 +29,7 @@ pub(super) use self::statement::{Statement, Value, binds};
 #[cfg(feature = "postgres")]
 pub(super) use self::statement::{millis, signed};
 pub(super) use self::tables::{MIGRATIONS, Words, check_version, migrations};
-#[cfg(feature = "postgres")]
-pub(super) use self::texts::COLUMNS;
-pub(super) use self::texts::{Dialect, LINE, Texts};
+pub(super) use self::texts::{COLUMNS, Dialect, LINE, Texts};
 use super::error::StoreError;
 use super::words::Wish;
 use super::workflow::{
