@@ -326,7 +326,7 @@ impl Workflows {
     }
 
     async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<(), WorkflowError> {
-        let engine = &self.engine;
+        let (engine, has_parent) = (&self.engine, book.has_parent);
         let new = engine.new_instance(graph, id, &book);
         let message = FlowMessage {
             workflow: graph.entry.id.to_owned(),
@@ -354,12 +354,33 @@ impl Workflows {
                 .map_err(|error| WorkflowError::new(Kind::Unannounced, error.to_string()));
         };
         if !store.create(&new).await? {
-            return Ok(());
+            return self.announce_again(&**store, id).await;
+        }
+        if has_parent {
+            engine.checkpoint("begun").await;
         }
         // Crash window: kept and not announced. It is announced when it is due; so it has started, whatever the
         // broker says now.
         if let Err(error) = engine.send(outgoing).await {
             tracing::warn!(instance = %id, workflow = graph.entry.id, %error, "an instance is kept, and its first stage not announced yet");
+        }
+        Ok(())
+    }
+
+    /// The instance was there already. Whoever made it may have ended before it was announced, and asks again now; where it
+    /// has begun there is nothing to say.
+    async fn announce_again(
+        &self,
+        store: &dyn WorkflowStore,
+        id: Uuid,
+    ) -> Result<(), WorkflowError> {
+        let there = store
+            .get(id)
+            .await?
+            .filter(|there| there.position == 0 && there.owner.is_none() && !there.status.is_end());
+        let Some(there) = there else { return Ok(()) };
+        if let Err(error) = self.engine.say_where(&there).await {
+            tracing::warn!(instance = %id, workflow = there.workflow, error = %error.chain(), "an instance is kept, and its first stage not announced yet");
         }
         Ok(())
     }
