@@ -8,8 +8,9 @@ type Reached = dyn Fn(&'static str) -> bool + Send + Sync;
 /// Says at which places of the engine the process is to end. Given to an app with `provide(..)`.
 ///
 /// The places, in the order in which a step passes them: `claimed` (nothing has been done), `looked` (what a stage waits
-/// for has not come, and nobody knows yet that it waits), `ran` (the stage is done
-/// and nobody knows), `published` (so is what it published), `saved` (the step is durable, and the next message has not
+/// for has not come, and nobody knows yet that it waits), `ran` (the stage is done and nobody knows), `published` (so is
+/// what it published), `kept` (the end of a branch is durable, and others are not over), `begun` (the workflow that a stage
+/// starts is kept, and its first message has not left), `saved` (the step is durable, and the next message has not
 /// left), `sent` (it has, and the delivery is not acknowledged).
 #[derive(Clone)]
 pub struct Checkpoints(Arc<Reached>);

@@ -330,7 +330,7 @@ impl Workflows {
     }
 
     async fn announce(&self, graph: &Graph, id: Uuid, book: Book) -> Result<Begun, WorkflowError> {
-        let engine = &self.engine;
+        let (engine, has_parent) = (&self.engine, book.has_parent);
         let new = engine.new_instance(graph, id, &book);
         let message = FlowMessage {
             workflow: graph.entry.id.to_owned(),
@@ -357,7 +357,10 @@ impl Workflows {
             return sent.map_err(|error| WorkflowError::new(Kind::Unannounced, error.to_string()));
         };
         if !store.create(&new).await? {
-            return found(&**store, graph, id).await;
+            return self.found(&**store, graph, id).await;
+        }
+        if has_parent {
+            engine.checkpoint("begun").await;
         }
         // Crash window: kept and not announced. It is announced when it is due; so it has started, whatever the
         // broker says now.
@@ -366,20 +369,29 @@ impl Workflows {
         }
         Ok(Begun::Now)
     }
-}
 
-/// There is an instance with this id: one of the same workflow is meant.
-async fn found(store: &dyn WorkflowStore, graph: &Graph, id: Uuid) -> Result<Begun, WorkflowError> {
-    match store.get(id).await? {
-        Some(other) if other.workflow != graph.entry.id => Err(WorkflowError::new(
-            Kind::Invalid,
-            format!(
+    /// There is an instance with this id, and one of the same workflow is meant. Whoever made it may have ended before it
+    /// was announced, and asks again now; where it has begun there is nothing to say.
+    async fn found(
+        &self,
+        store: &dyn WorkflowStore,
+        graph: &Graph,
+        id: Uuid,
+    ) -> Result<Begun, WorkflowError> {
+        let Some(there) = store.get(id).await? else { return Ok(Begun::Before) };
+        if there.workflow != graph.entry.id {
+            let text = format!(
                 "`{id}` is an instance of workflow `{}`, so none of `{}` can have it\nhelp: derive ids from the workflow \
                  too, as with UUID v5",
-                other.workflow, graph.entry.id
-            ),
-        )),
-        _ => Ok(Begun::Before),
+                there.workflow, graph.entry.id
+            );
+            return Err(WorkflowError::new(Kind::Invalid, text));
+        }
+        let has_begun = there.position > 0 || there.owner.is_some() || there.status.is_end();
+        if !has_begun && let Err(error) = self.engine.say_where(&there).await {
+            tracing::warn!(instance = %id, workflow = there.workflow, error = %error.chain(), "an instance is kept, and its first stage not announced yet");
+        }
+        Ok(Begun::Before)
     }
 }
 

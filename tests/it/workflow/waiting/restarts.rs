@@ -127,10 +127,12 @@ async fn what_comes_between_the_look_and_the_wait_is_not_missed() {
     assert_eq!(workflows.get(ID).await.unwrap().unwrap().stage, "hold");
 }
 
+/// A broker of another process keeps what is said; with one that is embedded all is said again at the start.
 #[tokio::test(start_paused = true)]
 async fn what_waits_and_is_killed_anywhere_once_and_twice_ends_as_if_it_was_not() {
     for fails in [false, true] {
-        let tried = exhaust(|| scene(fails), 2).await;
+        let apart = || Scene { place: crashes::place(false), ..scene(fails) };
+        let tried = exhaust(apart, 2).await + exhaust(|| scene(fails), 1).await;
         println!("{tried} schedules of {} in memory", scene(fails).story.name());
     }
 }
