@@ -151,7 +151,7 @@ impl Contest {
             terms.time
         );
         self.judge(started).await;
-        assert!(started > terms.in_flight as u64 && copies > 50, "{started}, {copies}");
+        assert!(copies > 50, "{copies}");
         for rival in rivals {
             rival.ended();
         }
@@ -181,8 +181,8 @@ impl Contest {
         let until = Instant::now() + terms.time;
         let (mut number, mut kills) = (0, 0);
         let mut next_kill = Instant::now() + terms.kill_every;
-        // Each process is killed, also on a machine on which everything takes long.
-        while Instant::now() < until || kills < rivals.len() {
+        // Each process is killed, and more are started than run at a time, also on a machine on which everything takes long.
+        while Instant::now() < until || kills < rivals.len() || number <= terms.in_flight as u64 {
             for _ in self.live().await..terms.in_flight {
                 if Instant::now() >= next_kill {
                     break;
