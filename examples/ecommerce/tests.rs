@@ -161,7 +161,7 @@ async fn a_lost_answer_does_not_charge_twice(app: TestApp) -> Result {
 #[mmate::test]
 async fn a_charge_that_nobody_knows_of_is_paid_back(app: TestApp) -> Result {
     app.send(order("tok_silent", &[("mug", 1)])).await?;
-    let why = "handler `charge` did not end within 250ms and was cancelled";
+    let why = "stage `charge` did not end within 250ms and was cancelled";
     assert_failed(&app, "charge", why, &["charge", "reserve_inventory", "accept"]).await;
     assert_eq!(charged(&app), (1, Decimal::ZERO));
     Ok(())
@@ -179,7 +179,7 @@ async fn an_order_that_cannot_be_shipped_is_paid_back(app: TestApp) -> Result {
 #[mmate::test]
 async fn a_parcel_that_nobody_knows_of_is_called_back(app: TestApp) -> Result {
     app.send(of_customer("amelia", "tok_visa")).await?;
-    let why = "handler `ship` did not end within 500ms and was cancelled";
+    let why = "stage `ship` did not end within 500ms and was cancelled";
     assert_failed(&app, "ship", why, &["ship", "charge", "reserve_inventory", "accept"]).await;
     Ok(())
 }

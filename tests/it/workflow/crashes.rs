@@ -14,7 +14,7 @@ use super::chosen::CHOSEN;
 use super::generated::{Act, Plan, entry, model, plan};
 use super::place::{Carrying, Keeping, Place};
 use super::scene::{Life, Scene};
-use super::schedules::{exhaust, run};
+use super::schedules::{exhaust, run, say};
 use super::story::{Planned, Story as _};
 
 /// The lease is short since each second of it is a look at the instance that nobody works on any more.
@@ -48,7 +48,7 @@ async fn exhaust_many(seeds: &[u64], forgetful: bool) {
             exhaust(|| Scene { place: place(forgetful), story: story.again(), id: ID }, 2).await;
     }
     let broker = if forgetful { "a forgetful broker" } else { "a broker" };
-    println!("{tried} schedules of {} workflows on {broker} in memory", seeds.len());
+    say(&format!("{tried} schedules of {} workflows on {broker} in memory", seeds.len()));
 }
 
 // In several tests, which run beside each other.
@@ -84,10 +84,10 @@ async fn what_is_in_messages_alone_also_survives_a_kill_anywhere() {
         let place = || Place { keeping: Keeping::Nowhere, ..place(false) };
         tried += exhaust(|| Scene { place: place(), story: story.again(), id: ID }, 2).await;
     }
-    println!(
+    say(&format!(
         "{tried} schedules of {} workflows on a broker in memory without a store",
         seeds.len()
-    );
+    ));
 }
 
 /// A stage whose process ended before its end was written down may have had its effect, whatever the next attempt says.

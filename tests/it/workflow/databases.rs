@@ -3,6 +3,7 @@
 use super::chosen::{CHOSEN, ON_RABBITMQ, WITHOUT_STORE};
 use super::place::Place;
 use super::places::{Broker, Store, with_places};
+use super::schedules::say;
 use super::story::Planned;
 use super::workers::exhaust;
 
@@ -16,10 +17,10 @@ fn killed_anywhere(broker: Broker, store: Store, seeds: &[u64]) {
     // On RabbitMQ a message comes twice now and then, and lives differ in how many checkpoints they pass.
     let steady = matches!(broker, Broker::Forgetful);
     let (tried, waited) = with_places(broker, store, |places| exhaust(places, &stories, 2, steady));
-    println!(
+    say(&format!(
         "{tried} schedules of {} workflows on {broker} {store}, {waited} of them with a lease to wait for too",
         seeds.len()
-    );
+    ));
 }
 
 #[test]

@@ -24,6 +24,7 @@ use self::process::{Rival, Task};
 use super::generated::{Act, Plan, model};
 use super::place::Line;
 use super::scene::{check_history, live};
+use super::schedules::say;
 use super::world::World;
 use crate::stores::Folder;
 
@@ -146,10 +147,10 @@ impl Contest {
         }
         troubles.shutdown().await;
         let copies = self.copies.load(Ordering::Relaxed);
-        println!(
+        say(&format!(
             "{started} instances in {:?} on {on}, {copies} messages doubled, {kills} processes killed",
             terms.time
-        );
+        ));
         self.judge(started).await;
         assert!(copies > 50, "{copies}");
         for rival in rivals {

@@ -1,6 +1,7 @@
 //! At which checkpoints of its lives the process is killed: every schedule, once tried, says which ones follow.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use super::scene::{Life, Scene};
 use super::story::Story;
@@ -72,6 +73,12 @@ impl Tried {
             Err(format!("{} schedules were tried, and there are {due}", self.ends.len()))
         }
     }
+}
+
+/// Says what was tried. It does not go where the output of tests is kept from view unless they fail: every run shows it.
+pub(super) fn say(text: &str) {
+    // Whoever closes the output does not want to know.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Runs an instance to its end through as many lives as there are kills, and one more.

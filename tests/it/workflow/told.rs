@@ -13,7 +13,7 @@ use super::crashes::scene;
 use super::generated::{described, plan};
 use super::place::Carrying;
 use super::scene::Scene;
-use super::schedules::run;
+use super::schedules::{run, say};
 
 const EARS: &str = "ears";
 
@@ -102,6 +102,6 @@ async fn whatever_is_durable_is_told_at_least_once_and_under_one_id() {
         // An instance may have gone on before the message comes again of which something is not told.
         kills += ensure_told(seed, false).await + ensure_told(seed, true).await;
     }
-    println!("{kills} kills of 5 workflows that tell of their life");
+    say(&format!("{kills} kills of 5 workflows that tell of their life"));
     assert!(kills > 100, "{kills}");
 }

@@ -18,7 +18,7 @@ use super::super::crashes;
 use super::super::place::{Carrying, Place};
 use super::super::places::{Broker, Store, with_places};
 use super::super::scene::Scene;
-use super::super::schedules::exhaust;
+use super::super::schedules::{exhaust, say};
 use super::super::story::Story as _;
 use super::super::workers;
 use super::InvoicePaid;
@@ -133,7 +133,7 @@ async fn what_waits_and_is_killed_anywhere_once_and_twice_ends_as_if_it_was_not(
     for fails in [false, true] {
         let apart = || Scene { place: crashes::place(false), ..scene(fails) };
         let tried = exhaust(apart, 2).await + exhaust(|| scene(fails), 1).await;
-        println!("{tried} schedules of {} in memory", scene(fails).story.name());
+        say(&format!("{tried} schedules of {} in memory", scene(fails).story.name()));
     }
 }
 
@@ -144,9 +144,9 @@ fn killed_anywhere(broker: Broker, store: Store) {
         .map(|fails| move |place: &Place| Errands::with_salt(fails, format!("{}.", place.name)));
     let (tried, waited) =
         with_places(broker, store, |places| workers::exhaust(places, &stories, 1, false));
-    println!(
+    say(&format!(
         "{tried} schedules of 2 workflows that wait on {broker} {store}, {waited} of them with a lease to wait for too"
-    );
+    ));
     assert!(tried > 60, "{tried}");
 }
 
