@@ -114,16 +114,20 @@ impl PostgresServer {
         }
     }
 
-    /// Kills the server with `SIGKILL`; its data stays.
+    /// Kills the server with `SIGKILL`, and waits until nothing listens on its port any more; its data stays.
     ///
     /// # Errors
     ///
-    /// When the process cannot be killed.
+    /// When the process cannot be killed, or its port is not free within 20 s.
     pub fn kill(&self) -> io::Result<()> {
-        match lock(&self.process).take() {
-            Some(mut process) => process.kill(),
-            None => Ok(()),
-        }
+        let Some(mut process) = lock(&self.process).take() else { return Ok(()) };
+        process.kill()?;
+        // The processes that it had for its clients hold the port, too, and end a moment later.
+        let freed = wait_until(SHUT_DOWN_TIMEOUT, || Ok(is_free(self.port).then_some(())))?;
+        freed.ok_or_else(|| {
+            let text = format!("port {} is not free after the server was killed", self.port);
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        })
     }
 
     /// Starts a server that was ended on the same port with the same data, and waits until it answers. Nothing
