@@ -1,6 +1,6 @@
 //! Which of the workflows made at random are killed at every pair of checkpoints, and what they must show together.
 //!
-//! The number of pairs grows with the square of the checkpoints, so of the first 5,000 seeds those were chosen that have the fewest
+//! The number of pairs grows with the square of the checkpoints, so of the first 4,000 seeds those were chosen that have the fewest
 //! checkpoints and yet show everything together: one for each number of steps that are made. Undoing succeeds at once in all
 //! of them, since a second passes between its attempts; what fails there first is killed in memory, where a second takes no time.
 
