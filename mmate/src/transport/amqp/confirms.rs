@@ -116,6 +116,8 @@ impl Lane {
         {
             // The limit only makes it look again: the last verdict does not end `drive`.
             let _ = tokio::time::timeout(RETIRE_AGE_MIN, self.drive()).await;
+            // Cut off between hearing of news and looking, it would not hear of them again.
+            self.look(None);
         }
         self.bury();
     }

@@ -141,8 +141,7 @@ impl AmqpSubscription {
             self.timer.as_mut().reset(self.finished_since + self.ack_delay);
         }
         while self.timer_runs && self.timer.as_mut().poll(cx).is_ready() {
-            let at_the_latest = self.finished_since + self.ack_delay * BUSY_ACK_DELAYS;
-            let due = at_the_latest.min(self.busy_at + self.ack_delay);
+            let due = ack_due(self.finished_since, self.busy_at, self.ack_delay);
             if due <= Instant::now() {
                 self.write_acks(true);
                 return;
@@ -242,6 +241,12 @@ impl AmqpSubscription {
             _ => Ok(()),
         }
     }
+}
+
+/// When finished deliveries are acknowledged that are too few to be worth it: once nothing has come for a while, but others
+/// are not waited for without an end.
+fn ack_due(finished_since: Instant, busy_at: Instant, delay: Duration) -> Instant {
+    (finished_since + delay * BUSY_ACK_DELAYS).min(busy_at + delay)
 }
 
 impl Loss {
@@ -344,5 +349,21 @@ impl fmt::Debug for AmqpSubscription {
             .field("queue", &self.queue)
             .field("phase", &phase)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_finished_waits_for_a_quiet_moment_and_not_for_ever() {
+        let (start, delay) = (Instant::now(), Duration::from_millis(2));
+        let due = |busy_ms| ack_due(start, start + Duration::from_millis(busy_ms), delay);
+        assert_eq!(due(0), start + delay);
+        assert_eq!(due(7), start + Duration::from_millis(9), "something came meanwhile");
+        for busy_ms in [18, 19, 500] {
+            assert_eq!(due(busy_ms), start + Duration::from_millis(20), "others keep coming");
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn add(&self, number: u64) {
+    fn add(&self, number: u64) {
         lock(&self.numbers).push(number);
     }
 
