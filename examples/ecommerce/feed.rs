@@ -1,7 +1,7 @@
 //! The orders of the file, and how each is sent: by HTTP, or as a message where it is one, else as the bytes
 //! that somebody who knows no contract would send.
 
-use mmate::contract::Message;
+use mmate::contract::{Message, Text};
 use mmate::contract::address::Address;
 use mmate::prelude::*;
 use mmate::transport::{Outgoing, Properties, Transport};
@@ -171,7 +171,7 @@ impl Line {
             Content::NoJson(text) => (*text).to_owned(),
         };
         let mut properties = Properties::default();
-        properties.message_id = Some(self.id.clone());
+        properties.message_id = Some(Text::from(&self.id));
         let address = Address::of(PlaceOrder::INFO, "shop", None);
         transport.publish(Outgoing::new(address, properties, body)).await?;
         Ok(())

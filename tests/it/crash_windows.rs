@@ -270,7 +270,7 @@ impl Scene {
             let event =
                 mmate::contract::envelope::decode::<RoomBooked>(&delivery.body).expect("an event");
             if event.message.test == self.name {
-                ids.push(event.meta.id);
+                ids.push(event.meta.id.into());
             }
         }
         ids

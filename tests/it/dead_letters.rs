@@ -207,7 +207,7 @@ async fn a_death_by_the_broker_is_listed_and_replayed_too(backend: Backend) {
     topology.queue(parked.clone());
     service.transport.declare(&topology).await.expect("declared");
     let mut properties = Properties::default();
-    properties.message_id = Some("b".to_owned());
+    properties.message_id = Some("b".into());
     properties.headers.set(names::ATTEMPT, 2);
     let address = mmate::contract::address::Address::queue(&side);
     let late = Outgoing::new(address, properties, "body").delayed(Duration::from_secs(1));

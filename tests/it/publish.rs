@@ -90,7 +90,7 @@ async fn take_ours(transport: &Arc<dyn Transport>, queue: &str, ids: &[&str]) ->
             Ok(Intake::Delivery(delivery)) => {
                 let id = delivery.properties.message_id.unwrap_or_default();
                 if ids.contains(&id.as_str()) {
-                    ours.push(id);
+                    ours.push(id.into());
                 }
             }
             other => panic!("{} of {} messages came, then {other:?}", ours.len(), ids.len()),

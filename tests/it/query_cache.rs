@@ -102,7 +102,7 @@ async fn ask(transport: &Arc<dyn Transport>, queue: &str, item: &str, caller: &s
     });
     let headers: Headers = [("tenant".to_owned(), tenant.into())].into_iter().collect();
     let mut properties = Properties::default();
-    (properties.headers, properties.message_id) = (headers, Some(id));
+    (properties.headers, properties.message_id) = (headers, Some(id.into()));
     publish_raw(transport, queue, properties, body.to_string()).await;
 }
 

@@ -102,7 +102,7 @@ async fn what_waited_at_the_broker_is_parked_as_it_came(backend: Backend) {
     let parked = take(&service.transport, &format!("dlq.{}", service.queue)).await;
     assert_eq!(service.probe.notes(), ["5 1", "5 2", "5 3"]);
     let Properties { message_id, priority, headers, .. } = &parked.properties;
-    assert_eq!((message_id.as_ref(), *priority), (Some(&id), Some(3)));
+    assert_eq!((message_id.as_deref(), *priority), (Some(id.as_str()), Some(3)));
     assert_eq!(headers.text(names::DEATH_REASON), Some("retries_exhausted"));
     assert_eq!(headers.get(names::DEATH_ATTEMPTS), Some(&3.into()));
     assert_eq!(headers.text(names::ORIGINAL_EXCHANGE), Some("mmate.commands"));
@@ -168,7 +168,7 @@ async fn a_delayed_retry_of_the_go_sibling_goes_on_where_it_stopped(backend: Bac
         "retryPolicy":"ExponentialBackoff","scheduledAt":"2026-01-01T00:00:00.5Z",
         "retryAt":"2026-01-01T00:00:02Z","lastError":"the bank does not answer"}"#;
     let mut properties = Properties::default();
-    properties.message_id = Some("go-1".to_owned());
+    properties.message_id = Some("go-1".into());
     properties.headers.set(names::SIBLING_ATTEMPTS, 1);
     publish_raw(&service.transport, &service.queue, properties, body).await;
     let parked = take(&service.transport, &format!("dlq.{}", service.queue)).await;

@@ -104,7 +104,7 @@ async fn a_message_under_an_alias_is_handled_too(backend: Backend) {
         format!(r#"{{"id":"1","type":"reading.taken","payload":{{"test":"{name}","number":7}}}}"#);
     let address = mmate::contract::address::Address {
         exchange: "mmate.events".into(),
-        routing_key: "evt.sensor.12.reading.taken".to_owned(),
+        routing_key: "evt.sensor.12.reading.taken".into(),
     };
     let outgoing =
         mmate::transport::Outgoing::new(address, mmate::transport::Properties::default(), body);

@@ -65,7 +65,7 @@ async fn send<M: Command>(
     }
     let options = AskOptions { publish: own, timeout: options.timeout };
     let bridge = Bridge::of(publisher).map_err(|why| {
-        let asked = Asked { request: M::INFO.name, id: "-".to_owned() };
+        let asked = Asked { request: M::INFO.name, id: "-".into() };
         asked.error(AskErrorKind::NotSent, why)
     })?;
     let (call, options) = bridge.call(M::INFO, options);
@@ -103,5 +103,5 @@ fn read(asked: &Asked, delivery: &Delivery) -> Result<Acknowledgement, AskError>
         Some(refusal) => ProcessingOutcome::Rejected(refusal),
         None => ProcessingOutcome::Processed,
     };
-    Ok(Acknowledgement::new(asked.id.clone(), outcome))
+    Ok(Acknowledgement::new(asked.id.to_string(), outcome))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::AskError;
 use super::reply;
 use super::request::Bridge;
-use crate::contract::{HeaderValue, Message, Reply, Request};
+use crate::contract::{HeaderValue, Message, Reply, Request, Text};
 use crate::publish::{IntoDuration, PublishOptions};
 
 /// A request with its options; awaiting it sends it and waits for the reply, an `R`.
@@ -59,7 +59,7 @@ impl<'a, R> Ask<'a, R> {
     }
 
     /// Adds a header: text, a number or a boolean.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+    pub fn header(mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) -> Self {
         self.options.publish.set_header(name.into(), value.into());
         self
     }
@@ -71,14 +71,14 @@ impl<'a, R> Ask<'a, R> {
     }
 
     /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
-    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+    pub fn correlation_id(mut self, id: impl Into<Text>) -> Self {
         self.options.publish.correlation_id = Some(id.into());
         self
     }
 
     /// Sets the request's id instead of making one: ask again with the id of an
     /// [`AskError`](AskError::id). At most 255 bytes.
-    pub fn id(mut self, id: impl Into<String>) -> Self {
+    pub fn id(mut self, id: impl Into<Text>) -> Self {
         self.options.publish.message_id = Some(id.into());
         self
     }

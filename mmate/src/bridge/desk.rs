@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::pending::Pending;
 use crate::consume::{Activity, Readiness, stalled};
-use crate::contract::Source;
+use crate::contract::{Source, Text};
 use crate::reliability::Backoff;
 use crate::transport::{
     Intake, Queue, QueueKind, Settlement, SubscribeOptions, Subscription, Topology, Transport,
@@ -70,7 +70,7 @@ enum State {
     /// The broker has confirmed the consumer of this queue. Each time is another life: what was in the
     /// queue before went with it.
     Open {
-        queue: Arc<str>,
+        queue: Text,
         life: u64,
     },
     /// There is no consumer, with the reason; it is being made.
@@ -93,7 +93,7 @@ impl Drop for Task {
 /// An address for a reply, and the life of the queue in which it was given.
 #[derive(Clone, Debug)]
 pub(super) struct ReplyAddress {
-    pub(super) queue: Arc<str>,
+    pub(super) queue: Text,
     life: u64,
 }
 
@@ -111,14 +111,14 @@ impl Desk {
     /// Gives the address as soon as the broker has confirmed its consumer; nothing once it is closed.
     pub(super) async fn address(self: &Arc<Self>) -> Option<ReplyAddress> {
         if let State::Open { queue, life } = &*self.state.borrow() {
-            return Some(ReplyAddress { queue: Arc::clone(queue), life: *life });
+            return Some(ReplyAddress { queue: queue.clone(), life: *life });
         }
         self.start();
         let mut state = self.state.subscribe();
         let usable = |state: &State| matches!(state, State::Open { .. } | State::Closed);
         match &*state.wait_for(usable).await.ok()? {
             State::Open { queue, life } => {
-                Some(ReplyAddress { queue: Arc::clone(queue), life: *life })
+                Some(ReplyAddress { queue: queue.clone(), life: *life })
             }
             _ => None,
         }
@@ -240,7 +240,7 @@ impl Keeper {
         }
     }
 
-    fn fresh_name(&self) -> Arc<str> {
+    fn fresh_name(&self) -> Text {
         format!("rpl.{}", self.source.id()).into()
     }
 
@@ -262,7 +262,7 @@ impl Keeper {
     /// One life of the queue: takes replies until it is lost, or the broker has forgotten who takes them.
     async fn life(
         &self,
-        queue: &Arc<str>,
+        queue: &Text,
         life: u64,
         subscription: Box<dyn Subscription>,
     ) -> TransportError {
@@ -277,8 +277,8 @@ impl Keeper {
     }
 
     /// Says that the queue is there, and resolves if it is found to be gone.
-    async fn watch(&self, queue: &Arc<str>, life: u64) -> TransportError {
-        let open = State::Open { queue: Arc::clone(queue), life };
+    async fn watch(&self, queue: &Text, life: u64) -> TransportError {
+        let open = State::Open { queue: queue.clone(), life };
         if life == 1 {
             self.show(open);
             return pending().await;

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::contract::refusal::codes;
-use crate::contract::{DecodeError, Refusal};
+use crate::contract::{DecodeError, Refusal, Text};
 use crate::reliability::{ErrorClass, ErrorEntry, MessageError};
 use crate::transport::{PublishError, PublishErrorKind};
 
@@ -45,7 +45,7 @@ pub struct AskError(Box<Inner>);
 struct Inner {
     kind: AskErrorKind,
     request: &'static str,
-    id: String,
+    id: Text,
     message: String,
     refusal: Option<Refusal>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -57,7 +57,7 @@ pub(super) struct Asked {
     /// The type's name on the wire.
     pub(super) request: &'static str,
     /// The message's id.
-    pub(super) id: String,
+    pub(super) id: Text,
 }
 
 impl Asked {

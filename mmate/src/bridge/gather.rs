@@ -13,7 +13,7 @@ use super::error::{AskError, AskErrorKind, Asked};
 use super::reply;
 use super::request::{Bridge, Call, Letter, Ready};
 use crate::contract::headers::names;
-use crate::contract::{HeaderValue, Message, Query, Refusal};
+use crate::contract::{HeaderValue, Message, Query, Refusal, Text};
 use crate::publish::IntoDuration;
 use crate::transport::{Delivery, PublishErrorKind};
 
@@ -113,13 +113,13 @@ impl<R> Gather<'_, R> {
     }
 
     /// Adds a header: text, a number or a boolean.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+    pub fn header(mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) -> Self {
         self.options.publish.set_header(name.into(), value.into());
         self
     }
 
     /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
-    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+    pub fn correlation_id(mut self, id: impl Into<Text>) -> Self {
         self.options.publish.correlation_id = Some(id.into());
         self
     }
@@ -260,8 +260,8 @@ impl<'a, R> Gathering<'a, R> {
 fn responder(delivery: &Delivery) -> String {
     let properties = &delivery.properties;
     let named = properties.headers.text(names::RESPONDER).or(properties.app_id.as_deref());
-    let id = || properties.message_id.clone().unwrap_or_else(|| format!("#{}", delivery.tag.0));
-    named.map_or_else(id, str::to_owned)
+    let named = named.or(properties.message_id.as_deref());
+    named.map_or_else(|| format!("#{}", delivery.tag.0), str::to_owned)
 }
 
 impl<R> fmt::Debug for Gather<'_, R> {

@@ -2,6 +2,7 @@
 //! and by those who stop to wait.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::contract::envelope::{self, Opened};
 use crate::contract::headers::names;
-use crate::contract::{MessageInfo, Refusal};
+use crate::contract::{MessageInfo, Refusal, Text};
 use crate::transport::{Delivery, Properties};
 
 /// Who waits for which reply. Clones are the same table.
@@ -26,20 +27,27 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By the id of the request. Two entries have one id where a message is handled twice at a time, and
-    /// so its handler asks twice: a reply to that id answers both.
-    waiters: HashMap<Arc<str>, Vec<Waiter>>,
+    /// By the id of the request.
+    waiters: HashMap<Text, Waiters>,
     /// How many requests with another id than their correlation id wait, by their correlation id.
-    flows: HashMap<String, usize>,
+    flows: HashMap<Text, usize>,
     next: u64,
     closed: bool,
+}
+
+/// Who waits for the reply to one id: nearly always one. There are more where a message is handled twice at a
+/// time, and so its handler asks twice: a reply to that id answers all of them.
+#[derive(Debug)]
+struct Waiters {
+    first: Waiter,
+    others: Vec<Waiter>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     number: u64,
     /// The correlation id, where it is another one than the id.
-    flow: Option<String>,
+    flow: Option<Text>,
     reply: Option<&'static MessageInfo>,
     to: Sender,
 }
@@ -69,6 +77,7 @@ impl Matched {
     #[cold]
     fn log(self, reply: &Delivery) {
         let Properties { message_id, message_type, .. } = &reply.properties;
+        let (message_id, message_type) = (message_id.as_deref(), message_type.as_deref());
         if self == Self::Ambiguous {
             tracing::warn!(
                 message_id,
@@ -89,9 +98,9 @@ impl Matched {
 /// A request to be entered.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
-    pub(super) id: &'a str,
+    pub(super) id: &'a Text,
     /// The correlation id, where it is another one.
-    pub(super) flow: Option<&'a str>,
+    pub(super) flow: Option<&'a Text>,
     /// The type of the reply that is expected, if one is.
     pub(super) reply: Option<&'static MessageInfo>,
 }
@@ -100,7 +109,7 @@ pub(super) struct Entry<'a> {
 #[derive(Debug)]
 pub(super) struct Ticket<R> {
     pending: Pending,
-    id: Arc<str>,
+    id: Text,
     number: u64,
     /// Ends without a reply once the table is closed.
     pub(super) replies: R,
@@ -130,15 +139,17 @@ impl Pending {
         }
         let number = table.next;
         table.next += 1;
-        let flow = entry.flow.map(str::to_owned);
-        if let Some(flow) = &flow {
+        if let Some(flow) = entry.flow {
             *table.flows.entry(flow.clone()).or_default() += 1;
         }
-        let waiter = Waiter { number, flow, reply: entry.reply, to };
-        let id: Arc<str> = entry.id.into();
-        // Nearly always the only one.
-        let waiters = table.waiters.entry(Arc::clone(&id));
-        waiters.or_insert_with(|| Vec::with_capacity(1)).push(waiter);
+        let waiter = Waiter { number, flow: entry.flow.cloned(), reply: entry.reply, to };
+        let id = entry.id.clone();
+        match table.waiters.entry(id.clone()) {
+            Place::Vacant(place) => {
+                place.insert(Waiters { first: waiter, others: Vec::new() });
+            }
+            Place::Occupied(mut place) => place.get_mut().others.push(waiter),
+        }
         drop(table);
         Some(Ticket { pending: self.clone(), id, number, replies })
     }
@@ -169,7 +180,7 @@ impl Pending {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().waiters.values().map(Vec::len).sum()
+        self.lock().waiters.values().map(|waiters| 1 + waiters.others.len()).sum()
     }
 
     /// How many replies came for which nobody waited any more.
@@ -193,13 +204,13 @@ impl Table {
     /// A request carries its own id in the property `correlation_id`, which peers of any family send back,
     /// and that alone is nearly always enough. The Go sibling knows only the envelope's correlation id,
     /// which all requests of a flow share.
-    fn find(&self, delivery: &Delivery) -> Result<Arc<str>, Matched> {
+    fn find(&self, delivery: &Delivery) -> Result<Text, Matched> {
         let property = delivery.properties.correlation_id.as_deref();
         if let Some(id) = property
             && let Some((id, _)) = self.waiters.get_key_value(id)
             && !self.flows.contains_key(&**id)
         {
-            return Ok(Arc::clone(id));
+            return Ok(id.clone());
         }
         let opened = envelope::open(&delivery.body).ok();
         if let Some(id) = opened.as_ref().and_then(|opened| self.named_in(opened)) {
@@ -207,12 +218,12 @@ impl Table {
         }
         let correlation = opened.as_ref().and_then(|it| it.meta.correlation_id.as_deref());
         let ids = [property, correlation];
-        let mut found: Vec<(&Arc<str>, &Waiter)> = self
+        let mut found: Vec<(&Text, &Waiter)> = self
             .waiters
             .iter()
             .flat_map(|(id, all)| all.iter().map(move |waiter| (id, waiter)))
             .filter(|(id, waiter)| {
-                let own = |it: &str| *it == ***id || waiter.flow.as_deref() == Some(it);
+                let own = |it: &str| ***id == *it || waiter.flow.as_deref() == Some(it);
                 ids.into_iter().flatten().any(own)
             })
             .collect();
@@ -222,34 +233,41 @@ impl Table {
         match found.split_first() {
             None => Err(Matched::Late),
             Some(((id, _), rest)) if rest.iter().all(|(other, _)| other == id) => {
-                Ok(Arc::clone(id))
+                Ok((*id).clone())
             }
             Some(_) => Err(Matched::Ambiguous),
         }
     }
 
     /// The request that the reply's own headers name.
-    fn named_in(&self, opened: &Opened<'_>) -> Option<Arc<str>> {
+    fn named_in(&self, opened: &Opened<'_>) -> Option<Text> {
         let named = [opened.meta.headers.text(names::REQUEST_ID), opened.meta.causation_id()];
-        let known = |id| self.waiters.get_key_value(id).map(|(id, _)| Arc::clone(id));
+        let known = |id| self.waiters.get_key_value(id).map(|(id, _)| id.clone());
         named.into_iter().flatten().find_map(known)
     }
 
     /// Gives the reply back if nobody takes it.
     fn give(&mut self, id: &str, delivery: Delivery) -> Option<Delivery> {
-        let waiters = self.waiters.get_mut(id).map(Vec::as_mut_slice).unwrap_or_default();
-        let Some((last, others)) = waiters.split_last_mut() else { return Some(delivery) };
+        let Some(Waiters { first, others }) = self.waiters.get_mut(id) else { return Some(delivery) };
         let others = others.iter_mut().any(|waiter| waiter.to.send(delivery.clone()).is_none());
-        last.to.send(delivery).filter(|_| !others)
+        first.to.send(delivery).filter(|_| !others)
+    }
+
+    /// Takes one of those who wait out of the table.
+    fn take(&mut self, id: &str, number: u64) -> Option<Waiter> {
+        let Waiters { first, others } = self.waiters.get_mut(id)?;
+        if first.number != number {
+            let at = others.iter().position(|waiter| waiter.number == number)?;
+            return Some(others.swap_remove(at));
+        }
+        match others.pop() {
+            Some(next) => Some(std::mem::replace(first, next)),
+            None => self.waiters.remove(id).map(|waiters| waiters.first),
+        }
     }
 
     fn remove(&mut self, id: &str, number: u64) {
-        let Some(waiters) = self.waiters.get_mut(id) else { return };
-        let Some(at) = waiters.iter().position(|waiter| waiter.number == number) else { return };
-        let gone = waiters.swap_remove(at);
-        if waiters.is_empty() {
-            self.waiters.remove(id);
-        }
+        let Some(gone) = self.take(id, number) else { return };
         if let Some(flow) = gone.flow
             && let Some(count) = self.flows.get_mut(&flow)
         {
@@ -258,6 +276,12 @@ impl Table {
                 self.flows.remove(&flow);
             }
         }
+    }
+}
+
+impl Waiters {
+    fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 
@@ -275,7 +299,7 @@ impl Sender {
 }
 
 /// Leaves those who wait for a reply of this type. A refusal has no type of its own, so it narrows nothing.
-fn narrow(found: &mut Vec<(&Arc<str>, &Waiter)>, reply: &Opened<'_>) {
+fn narrow(found: &mut Vec<(&Text, &Waiter)>, reply: &Opened<'_>) {
     if Refusal::read(reply.payload()).is_some() {
         return;
     }

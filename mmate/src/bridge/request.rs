@@ -15,7 +15,7 @@ use super::error::{AskError, AskErrorKind, Asked};
 use super::pending::{Entry, Pending, Ticket};
 use crate::consume::Readiness;
 use crate::contract::headers::names;
-use crate::contract::{Message, MessageInfo, Request};
+use crate::contract::{Message, MessageInfo, Request, Text};
 use crate::handler::{Context, FromContext, FromResources, HandlerError, HandlerResult, Resources};
 use crate::publish::{PublishOptions, Publisher};
 use crate::transport::{Delivery, Outgoing, PublishErrorKind, Transport};
@@ -97,7 +97,7 @@ pub(super) struct Letter {
     /// Boxed: it goes through several futures, and each would keep a place for it.
     pub(super) outgoing: Box<Outgoing>,
     /// The flow's correlation id, as the envelope has it, where it is another one than the request's id.
-    pub(super) flow: Option<String>,
+    pub(super) flow: Option<Text>,
 }
 
 impl Letter {
@@ -107,7 +107,7 @@ impl Letter {
         asked: &'a Asked,
         reply: Option<&'static MessageInfo>,
     ) -> Entry<'a> {
-        Entry { id: &asked.id, flow: self.flow.as_deref(), reply }
+        Entry { id: &asked.id, flow: self.flow.as_ref(), reply }
     }
 }
 
@@ -246,7 +246,7 @@ impl Bridge {
         self.shared.pending.enter_many(entry, room).ok_or_else(|| stopping(call))
     }
 
-    fn next_id(&self) -> String {
+    fn next_id(&self) -> Text {
         self.shared.publisher.encoder().next_id(self.context.as_ref().map(Context::origin))
     }
 
@@ -299,13 +299,13 @@ impl Bridge {
         mut options: PublishOptions,
         ready: &Ready,
     ) -> Result<Letter, AskError> {
-        options.reply_to = Some(ready.address.queue.to_string());
+        options.reply_to = Some(ready.address.queue.clone());
         let origin = self.context.as_ref().map(Context::origin);
         let encoded = self.shared.publisher.encode_from(message, options, origin);
         let mut outgoing = encoded.map_err(|error| call.asked.not_published(error))?;
         // The envelope carries the flow's id; this property is what peers of any family send back, so it
         // tells this request apart from others of the flow.
-        let own = |id: &String| *id == call.asked.id;
+        let own = |id: &Text| *id == call.asked.id;
         let correlation_id = &mut outgoing.properties.correlation_id;
         let flow = match correlation_id {
             Some(id) if own(id) => None,

@@ -92,7 +92,7 @@ impl<'a> Caller<'a> {
     fn acknowledgement(&self, publisher: &Publisher, outcome: ProcessingOutcome) -> Sent<Outgoing> {
         let encoder = publisher.encoder();
         let meta = self.outbox.origin().meta();
-        let mut acknowledgement = Acknowledgement::new(meta.id.clone(), outcome);
+        let mut acknowledgement = Acknowledgement::new(meta.id.to_string(), outcome);
         acknowledgement.processing_time = self.began.map(|began| began.elapsed());
         acknowledgement.processed_at = Some(encoder.source.now());
         acknowledgement.processor = format!("{}-{}", encoder.service, std::process::id());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Kind, MessageInfo};
+use super::{Kind, MessageInfo, Text};
 
 /// Exchanges that every sibling declares: topic, durable, no arguments.
 pub mod exchanges {
@@ -31,13 +31,13 @@ pub struct Address {
     /// The exchange; empty for the default one.
     pub exchange: Cow<'static, str>,
     /// The routing key; the queue's name with the default exchange.
-    pub routing_key: String,
+    pub routing_key: Text,
 }
 
 impl Address {
     /// The address of a queue itself.
     #[must_use]
-    pub fn queue(name: impl Into<String>) -> Self {
+    pub fn queue(name: impl Into<Text>) -> Self {
         Self { exchange: Cow::Borrowed(exchanges::DEFAULT), routing_key: name.into() }
     }
 
@@ -54,7 +54,7 @@ impl Address {
             Kind::Event => ["evt", key.or(info.aggregate).unwrap_or_default(), info.name].join("."),
             Kind::Reply => format!("rpl.{}", info.name),
         };
-        Self { exchange: Cow::Borrowed(exchange(info.kind)), routing_key }
+        Self { exchange: Cow::Borrowed(exchange(info.kind)), routing_key: routing_key.into() }
     }
 }
 

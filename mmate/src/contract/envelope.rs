@@ -18,6 +18,7 @@ use super::Message;
 use super::decode_error::{self, DecodeError, Reason};
 use super::headers::{Headers, names};
 use super::sibling_retry;
+use super::text::Text;
 
 /// The longest id, correlation id or causation id that is accepted, in bytes: what an AMQP short
 /// string holds.
@@ -31,15 +32,15 @@ pub const NESTING_DEPTH_MAX: usize = 128;
 #[non_exhaustive]
 pub struct Meta {
     /// The message's id.
-    pub id: String,
+    pub id: Text,
     /// The type's name on the wire.
-    pub message_type: String,
+    pub message_type: Text,
     /// When the message was made.
     pub timestamp: Timestamp,
     /// What the message belongs to: the same for all messages of one flow.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Text>,
     /// Where an answer is to be sent.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Text>,
     /// Free headers.
     pub headers: Headers,
 }
@@ -47,7 +48,8 @@ pub struct Meta {
 impl Meta {
     /// The description of a message that begins a flow: its correlation id is its own.
     #[must_use]
-    pub fn new(id: String, message_type: String, timestamp: Timestamp) -> Self {
+    pub fn new(id: impl Into<Text>, message_type: impl Into<Text>, timestamp: Timestamp) -> Self {
+        let (id, message_type) = (id.into(), message_type.into());
         let correlation_id = Some(id.clone());
         Self {
             id,
@@ -342,8 +344,8 @@ impl<'a> Wire<'a> {
             })?,
         };
         let headers = self.headers.unwrap_or_default();
-        let reply_to = self.reply_to.filter(|queue| !queue.is_empty()).map(Cow::into_owned);
-        let correlation_id = self.correlation_id.filter(|id| !id.is_empty()).map(Cow::into_owned);
+        let reply_to = self.reply_to.filter(|queue| !queue.is_empty()).map(Text::from);
+        let correlation_id = self.correlation_id.filter(|id| !id.is_empty()).map(Text::from);
         let meta = Meta { id, message_type, timestamp, correlation_id, reply_to, headers };
         Ok(Opened { meta, payload })
     }
@@ -353,10 +355,10 @@ fn required(
     value: Option<Cow<'_, str>>,
     reason: Reason,
     name: &str,
-) -> Result<String, DecodeError> {
+) -> Result<Text, DecodeError> {
     value
         .filter(|text| !text.is_empty())
-        .map(Cow::into_owned)
+        .map(Text::from)
         .ok_or_else(|| DecodeError::new(reason, format!("the envelope has no `{name}`")))
 }
 
@@ -378,7 +380,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
                 let mut wire = Wire::default();
-                while let Some(Text(key)) = map.next_key()? {
+                while let Some(Unescaped(key)) = map.next_key()? {
                     read_field(&mut wire, &key, &mut map)?;
                 }
                 Ok(wire)
@@ -412,26 +414,26 @@ fn read_field<'de, A: MapAccess<'de>>(
             return Ok(());
         }
     };
-    *slot = map.next_value::<Option<Text<'de>>>()?.map(|Text(text)| text);
+    *slot = map.next_value::<Option<Unescaped<'de>>>()?.map(|Unescaped(text)| text);
     Ok(())
 }
 
 /// Text that is borrowed where it has no escapes; serde's own `Cow` always copies.
-struct Text<'a>(Cow<'a, str>);
+struct Unescaped<'a>(Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Unescaped<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
         impl<'de> Visitor<'de> for Any {
-            type Value = Text<'de>;
+            type Value = Unescaped<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Unescaped<'de>, E> {
+                Ok(Unescaped(Cow::Borrowed(text)))
             }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<Unescaped<'de>, E> {
+                Ok(Unescaped(Cow::Owned(text.to_owned())))
             }
         }
         deserializer.deserialize_str(Any)
@@ -465,10 +467,10 @@ impl<'a> Opened<'a> {
     /// Where the answer goes: `payload.replyTo`, as the Go sibling writes it, then the envelope's.
     /// An empty text counts as absent, and so does RabbitMQ's `amq.rabbitmq.reply-to`.
     #[must_use]
-    pub fn reply_to(&self) -> Option<String> {
+    pub fn reply_to(&self) -> Option<Text> {
         // Direct reply-to: in a body this is no address. The broker puts the one that leads back, which ends
         // in a token, into the property alone, and whoever answers the bare name answers nobody.
-        let is_address = |queue: &String| queue != "amq.rabbitmq.reply-to";
+        let is_address = |queue: &Text| queue != "amq.rabbitmq.reply-to";
         let of_envelope = self.meta.reply_to.as_deref();
         if of_envelope.is_some_and(|address| is_only_reply_to(self.payload, address)) {
             return self.meta.reply_to.clone().filter(is_address);
@@ -477,13 +479,13 @@ impl<'a> Opened<'a> {
         of_payload.or_else(|| self.meta.reply_to.clone().filter(is_address))
     }
 
-    fn payload_reply_to(&self) -> Option<String> {
+    fn payload_reply_to(&self) -> Option<Text> {
         static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("replyTo"));
         NAME.find(self.payload.as_bytes())?;
         #[derive(Deserialize)]
         struct ReplyTo {
             #[serde(rename = "replyTo")]
-            reply_to: Option<String>,
+            reply_to: Option<Text>,
         }
         let found: ReplyTo = serde_json::from_str(self.payload).ok()?;
         found.reply_to.filter(|queue| !queue.is_empty())

@@ -5,6 +5,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::text::Text;
+
 /// The names of headers that Mmate writes or reads.
 pub mod names {
     /// How many times the message was handed to a handler, this time included. From 1.
@@ -82,7 +84,7 @@ pub enum HeaderValue {
     /// A floating-point number.
     Float(f64),
     /// Text.
-    Text(String),
+    Text(Text),
     /// A time in whole seconds since 1970.
     Time(u64),
     /// A decimal number, `value / 10^scale`.
@@ -159,7 +161,7 @@ impl HeaderValue {
                 Some(whole) => Self::Int(whole),
                 None => Self::Float(number.as_f64().unwrap_or(f64::MAX)),
             },
-            Value::String(text) => Self::Text(text),
+            Value::String(text) => Self::Text(text.into()),
             Value::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
             Value::Object(map) => Self::Table(
                 map.into_iter().map(|(key, value)| (key, Self::from_json(value))).collect(),
@@ -209,9 +211,11 @@ from_value! {
     u32 => |value| Self::Int(value.into());
     i64 => |value| Self::Int(value);
     f64 => |value| Self::Float(value);
-    &str => |value| Self::Text(value.to_owned());
-    String => |value| Self::Text(value);
-    &String => |value| Self::Text(value.clone());
+    &str => |value| Self::Text(value.into());
+    String => |value| Self::Text(value.into());
+    &String => |value| Self::Text(value.into());
+    Text => |value| Self::Text(value);
+    &Text => |value| Self::Text(value.clone());
 }
 
 /// That a broker took a message out of a queue by itself.
@@ -228,7 +232,7 @@ pub struct BrokerDeath<'a> {
 
 /// Headers in the order in which they were set; names are compared without regard to case.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Headers(Vec<(String, HeaderValue)>);
+pub struct Headers(Vec<(Text, HeaderValue)>);
 
 impl Headers {
     /// No headers.
@@ -250,7 +254,7 @@ impl Headers {
     }
 
     /// Sets a header, replacing one of the same name.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<HeaderValue>) {
+    pub fn set(&mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) {
         let (name, value) = (name.into(), value.into());
         match self.0.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(&name)) {
             Some(entry) => *entry = (name, value),
@@ -287,9 +291,9 @@ impl Headers {
 
     /// Sets every header of `other` that is not set here.
     pub fn fill_from(&mut self, other: &Headers) {
-        for (name, value) in other.iter() {
+        for (name, value) in &other.0 {
             if self.get(name).is_none() {
-                self.0.push((name.to_owned(), value.clone()));
+                self.0.push((name.clone(), value.clone()));
             }
         }
     }
@@ -312,8 +316,8 @@ impl Headers {
     }
 }
 
-impl FromIterator<(String, HeaderValue)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (String, HeaderValue)>>(iter: I) -> Self {
+impl<N: Into<Text>> FromIterator<(N, HeaderValue)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, HeaderValue)>>(iter: I) -> Self {
         let mut headers = Self::new();
         for (name, value) in iter {
             headers.set(name, value);
@@ -342,7 +346,7 @@ impl<'de> Deserialize<'de> for Headers {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
                 let mut headers = Headers::new();
-                while let Some((name, value)) = map.next_entry::<String, HeaderValue>()? {
+                while let Some((name, value)) = map.next_entry::<Text, HeaderValue>()? {
                     headers.0.push((name, value));
                 }
                 Ok(headers)

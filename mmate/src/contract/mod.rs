@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod schema;
 mod sibling_retry;
 pub mod source;
+pub mod text;
 #[cfg(feature = "validation")]
 pub mod validate;
 
@@ -33,6 +34,7 @@ pub use info::{Location, MessageEntry, MessageInfo, registered_messages};
 pub use kind::{Command, Event, Kind, Query, Reply, Request};
 pub use refusal::Refusal;
 pub use source::Source;
+pub use text::Text;
 
 /// A value that travels between services in its own envelope.
 ///

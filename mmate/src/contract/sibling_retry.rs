@@ -10,14 +10,15 @@ use serde_json::value::RawValue;
 
 use super::envelope::Meta;
 use super::headers::Headers;
+use super::text::Text;
 
 /// The wrapper, as far as it matters. What else it says is about a schedule that is over.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wrapper<'a> {
-    message_id: String,
-    message_type: String,
-    correlation_id: Option<String>,
+    message_id: Text,
+    message_type: Text,
+    correlation_id: Option<Text>,
     scheduled_at: Option<Timestamp>,
     #[serde(borrow)]
     original_payload: &'a RawValue,

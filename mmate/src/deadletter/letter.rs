@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::contract::headers::{BrokerDeath, names};
-use crate::contract::{HeaderValue, Headers};
+use crate::contract::{HeaderValue, Headers, Text};
 use crate::transport::{Delivery, Properties};
 
 /// A message in a dead-letter queue. What nobody wrote down is missing.
@@ -42,15 +42,15 @@ impl DeadLetter {
         let Properties { message_id, message_type, correlation_id, headers, .. } =
             &delivery.properties;
         let mut letter = Self {
-            id: message_id.clone(),
-            message_type: message_type.clone(),
+            id: message_id.as_ref().map(Text::to_string),
+            message_type: message_type.as_ref().map(Text::to_string),
             reason: "unknown".to_owned(),
             error: None,
             time: None,
             attempts: None,
             queue: None,
             handler: None,
-            correlation_id: correlation_id.clone(),
+            correlation_id: correlation_id.as_ref().map(Text::to_string),
             bytes: delivery.body.len(),
         };
         match headers.broker_death() {

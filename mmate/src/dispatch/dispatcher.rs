@@ -14,7 +14,7 @@ use super::invoke::{Target, invoke};
 use super::limits::{Admitted, Hold, LATE_WAIT_MIN, Limits, Ticket, Waits};
 use super::opening::{self, Opening, Unreadable};
 use super::routes::{QueueRoutes, Route};
-use crate::contract::Meta;
+use crate::contract::{Meta, Text};
 use crate::handler::{Call, Context, ContextParts, HandlerError, Outcome, Resources};
 use crate::publish::{Origin, Outbox};
 use crate::reliability::RetrySettings;
@@ -205,7 +205,7 @@ impl Dispatcher {
         &self,
         delivery: &Delivery,
         mut meta: Meta,
-        reply_to: Option<String>,
+        reply_to: Option<Text>,
         (route, target): (&Route, Target),
         attempt: u32,
     ) -> Context {

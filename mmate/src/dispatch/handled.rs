@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::cache::Caching;
 use super::routes::Route;
+use crate::contract::Text;
 use crate::handler::{HandlerError, Outcome};
 use crate::publish::Outbox;
 
@@ -21,7 +22,7 @@ pub struct Handled {
     /// What it published, and the message that it handled; nothing if the envelope was unreadable.
     pub outbox: Option<Arc<Outbox>>,
     /// Where an answer goes.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Text>,
     /// Why the fallback was called instead of the handler, if it was.
     pub instead_of: Option<HandlerError>,
     /// When the call began, if there was one.
@@ -48,7 +49,7 @@ impl Handled {
         outcome: Outcome,
         route: Option<Arc<Route>>,
         outbox: Option<Arc<Outbox>>,
-        reply_to: Option<String>,
+        reply_to: Option<Text>,
     ) -> Self {
         let (instead_of, began, caching) = (None, None, Caching::Not);
         Self { outcome, route, outbox, reply_to, instead_of, began, caching }

@@ -7,7 +7,7 @@ use super::routes::{QueueRoutes, Route};
 use crate::contract::address::check_routing_key;
 use crate::contract::envelope::{self, Opened};
 use crate::contract::headers::names;
-use crate::contract::{DecodeError, HeaderValue, Meta, Reason};
+use crate::contract::{DecodeError, HeaderValue, Meta, Reason, Text};
 use crate::transport::Delivery;
 
 /// A message whose handler is known.
@@ -16,14 +16,14 @@ pub(super) struct Opening<'a> {
     pub(super) opened: Opened<'a>,
     pub(super) route: Arc<Route>,
     /// Where an answer goes.
-    pub(super) reply_to: Option<String>,
+    pub(super) reply_to: Option<Text>,
 }
 
 /// A message for which no handler can be called, and who waits for its answer as far as that is known.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) error: DecodeError,
-    pub(super) caller: Option<(Meta, String)>,
+    pub(super) caller: Option<(Meta, Text)>,
 }
 
 impl From<DecodeError> for Unreadable {

@@ -13,7 +13,7 @@ use super::resources::Resources;
 use crate::contract::envelope::{self, Meta};
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
-use crate::contract::{DecodeError, Headers, Message};
+use crate::contract::{DecodeError, Headers, Message, Text};
 use crate::publish::{Origin, Outbox};
 use crate::transport::Outgoing;
 
@@ -22,7 +22,7 @@ use crate::transport::Outgoing;
 pub struct Context(Arc<ContextParts>);
 
 pub(crate) struct ContextParts {
-    pub(crate) reply_to: Option<String>,
+    pub(crate) reply_to: Option<Text>,
     pub(crate) queue: Arc<str>,
     pub(crate) handler: &'static str,
     pub(crate) is_fallback: bool,

@@ -12,7 +12,7 @@ use super::outbox::Origin;
 use crate::contract::address::{Address, check_name, check_routing_key};
 use crate::contract::envelope::{self, Meta};
 use crate::contract::headers::{Headers, names};
-use crate::contract::{Message, MessageInfo, Source};
+use crate::contract::{Message, MessageInfo, Source, Text};
 use crate::transport::{Outgoing, Properties, PublishError, PublishErrorKind};
 
 /// Which properties and headers are written beside the body.
@@ -100,7 +100,7 @@ impl Encoder {
     }
 
     /// The id of a new message.
-    pub(crate) fn next_id(&self, origin: Option<&Origin>) -> String {
+    pub(crate) fn next_id(&self, origin: Option<&Origin>) -> Text {
         origin.map_or_else(|| text(self.source.id()), Origin::next_id)
     }
 
@@ -115,11 +115,11 @@ impl Encoder {
             return Err(invalid(&id, format!("`{name}` was not published: {mistake}")));
         }
         let of_flow = options.correlation_id.take();
-        let of_flow = of_flow.or_else(|| origin.map(|origin| origin.correlation_id().to_owned()));
+        let of_flow = of_flow.or_else(|| origin.map(|origin| origin.correlation_id().clone()));
         let mut meta = Meta {
             correlation_id: Some(of_flow.unwrap_or_else(|| id.clone())),
             id,
-            message_type: name.to_owned(),
+            message_type: name.into(),
             timestamp: self.now(),
             reply_to: options.reply_to.take(),
             headers: std::mem::take(&mut options.headers),
@@ -215,8 +215,8 @@ impl Encoder {
             correlation_id: meta.correlation_id,
             message_type: Some(meta.message_type),
             reply_to: meta.reply_to,
-            content_type: Some("application/json".to_owned()),
-            app_id: Some(self.service.to_string()),
+            content_type: Some("application/json".into()),
+            app_id: Some(Text::from(&*self.service)),
             ..Properties::default()
         }
     }
@@ -246,8 +246,8 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// The id's text, without the machinery of formatting.
-pub(super) fn text(id: Uuid) -> String {
-    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+pub(super) fn text(id: Uuid) -> Text {
+    Text::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 fn invalid(id: &str, text: String) -> PublishError {

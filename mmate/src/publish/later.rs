@@ -83,7 +83,7 @@ impl Later {
         let (sender, outcome) = oneshot::channel();
         let ticket = Ticket {
             number: self.shared.lock().accept(),
-            message_type: outgoing.properties.message_type.clone().unwrap_or_default(),
+            message_type: outgoing.properties.message_type.as_deref().unwrap_or_default().to_owned(),
             outgoing: Some(outgoing),
             id: id.clone(),
             outcome: Some(sender),

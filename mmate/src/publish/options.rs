@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contract::{HeaderValue, Headers};
+use crate::contract::{HeaderValue, Headers, Text};
 
 /// Options of one publish; each overrides what the message's type says.
 #[derive(Clone, Debug, Default)]
@@ -10,16 +10,16 @@ pub struct PublishOptions {
     pub(super) headers: Headers,
     pub(super) priority: Option<u8>,
     pub(super) ttl: Option<Duration>,
-    pub(crate) correlation_id: Option<String>,
-    pub(crate) reply_to: Option<String>,
-    pub(crate) message_id: Option<String>,
+    pub(crate) correlation_id: Option<Text>,
+    pub(crate) reply_to: Option<Text>,
+    pub(crate) message_id: Option<Text>,
     pub(crate) optional: bool,
     /// The first mistake in the options; reported when the publish is awaited.
     pub(crate) mistake: Option<String>,
 }
 
 impl PublishOptions {
-    pub(crate) fn set_header(&mut self, name: String, value: HeaderValue) {
+    pub(crate) fn set_header(&mut self, name: Text, value: HeaderValue) {
         if name.is_empty() || name.len() > crate::contract::address::NAME_BYTES_MAX {
             let length = name.len();
             self.note(format!("a header's name has {length} bytes; from 1 to 255 are allowed"));

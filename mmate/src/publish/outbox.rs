@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::encode::text;
-use crate::contract::Meta;
+use crate::contract::{Meta, Text};
 use crate::contract::headers::{Headers, names};
 use crate::transport::Outgoing;
 
@@ -44,14 +44,14 @@ impl Origin {
 
     /// Its correlation id, or its own id if it has none.
     #[must_use]
-    pub fn correlation_id(&self) -> &str {
-        self.meta.correlation_id.as_deref().unwrap_or(&self.meta.id)
+    pub fn correlation_id(&self) -> &Text {
+        self.meta.correlation_id.as_ref().unwrap_or(&self.meta.id)
     }
 
     /// The id of the next message: the same for the same message, queue, handler and position, so that a
     /// redelivery publishes the same ids again. The queue tells services apart: functions of one name in
     /// two of them may handle the same event.
-    pub(super) fn next_id(&self) -> String {
+    pub(super) fn next_id(&self) -> Text {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let message = Uuid::parse_str(self.id())
             .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id().as_bytes()));

@@ -13,7 +13,7 @@ use super::later::{Accepted, FlushError, Later, PublishLater};
 use super::options::{IntoDuration, PublishOptions};
 use super::outbox::{Origin, Outbox};
 use super::outlet::{Outlet, fate_of};
-use crate::contract::{Command, Event, HeaderValue, Message};
+use crate::contract::{Command, Event, HeaderValue, Message, Text};
 use crate::observability::{Ledger, Note};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
 
@@ -309,7 +309,7 @@ pub struct Publish<'a, M> {
 
 impl<M: Message> Publish<'_, M> {
     /// Adds a header: text, a number or a boolean.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+    pub fn header(mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) -> Self {
         self.options.set_header(name.into(), value.into());
         self
     }
@@ -327,20 +327,20 @@ impl<M: Message> Publish<'_, M> {
     }
 
     /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
-    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+    pub fn correlation_id(mut self, id: impl Into<Text>) -> Self {
         self.options.correlation_id = Some(id.into());
         self
     }
 
     /// Sets the message's id instead of making one: publish again with the id of an
     /// [`PublishErrorKind::Unknown`] error. At most 255 bytes.
-    pub fn id(mut self, id: impl Into<String>) -> Self {
+    pub fn id(mut self, id: impl Into<Text>) -> Self {
         self.options.message_id = Some(id.into());
         self
     }
 
     /// Names the queue that an answer is to be sent to.
-    pub fn reply_to(mut self, queue: impl Into<String>) -> Self {
+    pub fn reply_to(mut self, queue: impl Into<Text>) -> Self {
         self.options.reply_to = Some(queue.into());
         self
     }

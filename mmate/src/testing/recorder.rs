@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::faults::{Faults, Faulty};
 use crate::contract::envelope;
-use crate::contract::{Envelope, Message};
+use crate::contract::{Envelope, Message, Text};
 use crate::transport::memory::MemoryTransport;
 use crate::transport::{
     Capabilities, Outgoing, PublishError, QueueStats, SubscribeOptions, Subscription, Topology,
@@ -46,7 +46,7 @@ impl Recorder {
             .collect();
         let others = published
             .iter()
-            .filter_map(|outgoing| outgoing.properties.message_type.clone())
+            .filter_map(|outgoing| outgoing.properties.message_type.as_ref().map(Text::to_string))
             .collect();
         Captured { messages, others }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::contract::Headers;
+use crate::contract::{Headers, Text};
 use crate::contract::address::Address;
 
 /// What stands beside a body: the AMQP properties, which other brokers carry as headers.
@@ -12,25 +12,25 @@ use crate::contract::address::Address;
 #[non_exhaustive]
 pub struct Properties {
     /// The message's id.
-    pub message_id: Option<String>,
+    pub message_id: Option<Text>,
     /// What the message belongs to.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Text>,
     /// The type's name.
-    pub message_type: Option<String>,
+    pub message_type: Option<Text>,
     /// When it was made, in seconds since 1970.
     pub timestamp: Option<u64>,
     /// The media type of the body.
-    pub content_type: Option<String>,
+    pub content_type: Option<Text>,
     /// The encoding of the body.
-    pub content_encoding: Option<String>,
+    pub content_encoding: Option<Text>,
     /// Where an answer goes.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Text>,
     /// How long it may wait in a queue, in milliseconds.
     pub expiration_ms: Option<u64>,
     /// From 0 to 9 (to 255 from foreign senders).
     pub priority: Option<u8>,
     /// The sending service.
-    pub app_id: Option<String>,
+    pub app_id: Option<Text>,
     /// True if it survives a restart of the broker.
     pub persistent: bool,
     /// Headers.

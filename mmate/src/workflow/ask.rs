@@ -48,9 +48,9 @@ impl Asker {
         let publisher = Publisher::from_context(&self.context)?;
         let mut options = PublishOptions::default();
         // Both are the request's own, so that peers of all families send back what it is known by.
-        options.message_id = Some(self.to.id.clone());
-        options.correlation_id = Some(self.to.id);
-        options.reply_to = Some(self.to.queue);
+        options.message_id = Some(self.to.id.clone().into());
+        options.correlation_id = Some(self.to.id.into());
+        options.reply_to = Some(self.to.queue.into());
         let outgoing = publisher.encode_from(&request, options, Some(self.context.origin()))?;
         self.context.keep(outgoing).map_err(HandlerError::msg)?;
         Ok("null".to_owned())

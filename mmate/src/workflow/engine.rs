@@ -149,8 +149,8 @@ impl Engine {
             PublishError::new(PublishErrorKind::Invalid, &id, error.to_string())
         })?;
         let mut options = PublishOptions::default();
-        options.message_id = Some(id);
-        options.correlation_id = Some(message.book.correlation.clone());
+        options.message_id = Some(id.into());
+        options.correlation_id = Some(message.book.correlation.clone().into());
         let outgoing =
             self.0.publisher.encoder().encode_to(name, &payload, queue, options, origin)?;
         Ok(later(outgoing, not_before, now))

@@ -265,8 +265,8 @@ impl Life<'_> {
     fn encode<M: Message>(&self, event: &M, about: &str) -> Result<Outgoing, PublishError> {
         let name = format!("event:{}:{}:{about}", self.position, M::INFO.name);
         let mut options = PublishOptions::default();
-        options.message_id = Some(Uuid::new_v5(&self.id, name.as_bytes()).to_string());
-        options.correlation_id = Some(self.book.correlation.clone());
+        options.message_id = Some(Uuid::new_v5(&self.id, name.as_bytes()).to_string().into());
+        options.correlation_id = Some(self.book.correlation.clone().into());
         // Nobody need listen.
         options.optional = true;
         self.engine.0.publisher.encode_from(event, options, self.origin)

@@ -302,7 +302,7 @@ impl Workflows {
             None => made_id(&engine.0.publisher.encoder().next_id(origin)),
         };
         let correlation = correlation_id
-            .or_else(|| origin.map(|origin| origin.correlation_id().to_owned()))
+            .or_else(|| origin.map(|origin| origin.correlation_id().to_string()))
             .unwrap_or_else(|| id.to_string());
         let begin = Begin { graph, state, id, correlation, has_parent: false };
         Ok((id, self.begin_as(begin).await?))

@@ -64,8 +64,8 @@ pub(super) fn message(queue: &str, id: &str) -> Outgoing {
 
 pub(super) fn properties(id: &str) -> Properties {
     let mut properties = Properties::default();
-    properties.message_id = Some(id.to_owned());
-    properties.message_type = Some("TestMessage".to_owned());
+    properties.message_id = Some(id.into());
+    properties.message_type = Some("TestMessage".into());
     properties
 }
 

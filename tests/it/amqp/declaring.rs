@@ -85,7 +85,7 @@ async fn an_exclusive_queue_is_consumed_by_its_own_connection_and_goes_with_it()
     for _ in 0..2 {
         let mut subscription = subscribe(&transport, &queue, 10).await;
         let address =
-            Address { exchange: exchange.clone().into(), routing_key: "news.today".to_owned() };
+            Address { exchange: exchange.clone().into(), routing_key: "news.today".into() };
         let outgoing = Outgoing::new(address, properties("a"), "body");
         transport.publish(outgoing).await.unwrap();
         let first = delivery(&mut subscription).await;

@@ -155,7 +155,7 @@ impl Service {
         );
         let address = Address {
             exchange: exchanges::QUERIES.into(),
-            routing_key: "qry.LossQuery".to_owned(),
+            routing_key: "qry.LossQuery".into(),
         };
         let outgoing = Outgoing::new(address, Properties::default(), body);
         self.direct.publish(outgoing).await

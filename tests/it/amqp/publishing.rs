@@ -1,7 +1,7 @@
 //! Publishing: what arrives, and what the publisher hears when it does not.
 
 use mmate::contract::address::{Address, exchanges};
-use mmate::contract::{HeaderValue, Headers};
+use mmate::contract::{HeaderValue, Headers, Text};
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::{
     ExchangeKind, Outgoing, PublishError, PublishErrorKind, Queue, QueueKind, Topology, Transport,
@@ -17,7 +17,7 @@ async fn all_properties_and_headers_arrive() {
     let queue = name("round-trip");
     declare(&transport, Queue::new(&queue)).await;
 
-    let text = |text: &str| Some(text.to_owned());
+    let text = |text: &str| Some(Text::from(text));
     let mut sent = properties("id-1");
     sent.correlation_id = text("corr-1");
     sent.timestamp = Some(1_700_000_000);
@@ -111,7 +111,7 @@ async fn returned_messages_reach_their_own_publishers() {
 }
 
 fn to_exchange(exchange: &str, id: &str) -> Outgoing {
-    let address = Address { exchange: exchange.to_owned().into(), routing_key: "key".to_owned() };
+    let address = Address { exchange: exchange.to_owned().into(), routing_key: "key".into() };
     Outgoing::new(address, properties(id), "body")
 }
 
@@ -264,7 +264,7 @@ async fn the_familys_exchanges_route_by_pattern() {
     transport.declare(&topology).await.unwrap();
     transport.declare(&topology).await.unwrap();
     for (key, id) in [(format!("evt..{queue}"), "none"), (format!("evt.a.b.{queue}"), "two")] {
-        let address = Address { exchange: exchanges::EVENTS.into(), routing_key: key };
+        let address = Address { exchange: exchanges::EVENTS.into(), routing_key: key.into() };
         transport.publish(Outgoing::new(address, properties(id), "body")).await.unwrap();
     }
     wait_ready(&transport, &queue, 2).await;

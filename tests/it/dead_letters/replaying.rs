@@ -41,8 +41,8 @@ async fn yard(transport: Arc<dyn Transport>) -> Yard {
 impl Yard {
     async fn park(&self, id: &str, headers: &[(&str, &str)]) {
         let mut properties = Properties::default();
-        properties.message_id = Some(id.to_owned());
-        properties.message_type = Some(id[..1].to_owned());
+        properties.message_id = Some(id.into());
+        properties.message_type = Some(id[..1].into());
         for (name, value) in headers {
             properties.headers.set(*name, *value);
         }
@@ -67,7 +67,8 @@ impl Yard {
 async fn drain(transport: &Arc<dyn Transport>, queue: &str, count: u64) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
-        ids.extend(take(transport, queue).await.properties.message_id);
+        let id = take(transport, queue).await.properties.message_id;
+        ids.extend(id.map(String::from));
     }
     ids
 }
@@ -285,7 +286,7 @@ async fn a_shared_dead_letter_queue_sends_each_back_to_its_own_queue(backend: Ba
     transport.declare(&topology).await.expect("declared");
     for (id, origin) in [("a", Some(&one)), ("b", Some(&two)), ("c", None)] {
         let mut properties = Properties::default();
-        properties.message_id = Some(id.to_owned());
+        properties.message_id = Some(id.into());
         properties.headers.set("tenant", "t");
         if let Some(origin) = origin {
             properties.headers.set(names::DEATH_QUEUE, origin);

@@ -125,7 +125,7 @@ async fn questions_to_many_and_acknowledged_commands_say_so_in_headers() {
 /// A request of a peer that uses the property for an id of its own.
 fn asked(name: &str, payload: &Value, header: Option<&str>) -> (Properties, String) {
     let mut properties = Properties::default();
-    properties.correlation_id = Some("7".to_owned());
+    properties.correlation_id = Some("7".into());
     if let Some(header) = header {
         properties.headers.set(header, true);
     }
@@ -176,7 +176,7 @@ async fn acknowledgements_leave_as_their_golden_files_say() {
 /// written, the headers mirrored, `type` as the developer put it.
 fn from_go(name: &str, correlation_id: &Value, payload: &Value) -> (Properties, String) {
     let mut properties = Properties::default();
-    properties.content_type = Some("application/json".to_owned());
+    properties.content_type = Some("application/json".into());
     let headers = json!({
         "correlation-id": correlation_id, "delivery-mode": 2, "message-type": name, "priority": 0,
         "x-message-kind": "reply",

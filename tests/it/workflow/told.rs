@@ -40,7 +40,7 @@ async fn heard(transport: &Arc<dyn Transport>) -> BTreeMap<String, BTreeSet<Stri
         let name = delivery.properties.message_type.unwrap();
         let stage = find(&body, "stageId").unwrap_or_default();
         let id = delivery.properties.message_id.unwrap();
-        heard.entry(format!("{name} {stage}").trim().to_owned()).or_default().insert(id);
+        heard.entry(format!("{name} {stage}").trim().to_owned()).or_default().insert(id.into());
     }
     heard
 }

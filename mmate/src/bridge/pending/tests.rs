@@ -12,14 +12,15 @@ static STOCK: MessageInfo = MessageInfo::new::<String>(Kind::Reply, "Stock", HER
 type One = Ticket<oneshot::Receiver<Delivery>>;
 
 fn enter(pending: &Pending, id: &str, correlation_id: &str, reply: &'static MessageInfo) -> One {
-    let flow = (id != correlation_id).then_some(correlation_id);
+    let (id, flow) = (&Text::from(id), &Text::from(correlation_id));
+    let flow = (id != flow).then_some(flow);
     pending.enter(&Entry { id, flow, reply: Some(reply) }).unwrap()
 }
 
 /// A reply with these ids and nothing else that could tell what it answers.
 fn reply(property: Option<&str>, envelope: Option<&str>, name: &str) -> Delivery {
     let body = json!({"id": "r", "type": name, "correlationId": envelope, "payload": {}});
-    let correlation_id = property.map(str::to_owned);
+    let correlation_id = property.map(Text::from);
     let properties = Properties { correlation_id, ..Properties::default() };
     Delivery::new(Tag(1), "rpl", properties, Bytes::from(body.to_string()))
 }
@@ -119,7 +120,7 @@ fn a_closed_table_ends_all_waiting_and_takes_nobody() {
     let mut ticket = enter(&pending, "a", "a", &PRICE);
     pending.close();
     assert!(ticket.replies.try_recv().is_err());
-    assert!(pending.enter(&Entry { id: "b", flow: None, reply: None }).is_none());
+    assert!(pending.enter(&Entry { id: &"b".into(), flow: None, reply: None }).is_none());
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn what_is_no_envelope_is_late_unless_the_property_says_whose_it_is() {
     let mut answer = reply(None, None, "Price");
     answer.body = Bytes::from_static(b"\xff");
     assert_eq!(pending.give(answer.clone()), Matched::Late);
-    answer.properties.correlation_id = Some("a".to_owned());
+    answer.properties.correlation_id = Some("a".into());
     assert_eq!(pending.give(answer), Matched::Given);
     assert!(is_given(&mut ticket));
 }

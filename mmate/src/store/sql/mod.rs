@@ -96,7 +96,7 @@ impl<E: Engine> fmt::Debug for SqlStore<E> {
 }
 
 impl<E: Engine> SqlStore<E> {
-    fn statement<'v>(&self, text: impl Fn(&Texts) -> &texts::Text) -> Statement<'v> {
+    fn statement<'v>(&self, text: impl Fn(&Texts) -> &texts::Sql) -> Statement<'v> {
         Statement::new(text(self.0.texts()).clone())
     }
 

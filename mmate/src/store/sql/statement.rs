@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::texts::Text;
+use super::texts::Sql;
 
 /// A text with the values for its places, in order.
 #[derive(Debug)]
 pub(in crate::store) struct Statement<'v> {
-    pub(in crate::store) text: Text,
+    pub(in crate::store) text: Sql,
     pub(in crate::store) values: Vec<Value<'v>>,
 }
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Value<'_> {
 }
 
 impl<'v> Statement<'v> {
-    pub(in crate::store) fn new(text: impl Into<Text>) -> Self {
+    pub(in crate::store) fn new(text: impl Into<Sql>) -> Self {
         Self { text: text.into(), values: Vec::new() }
     }
 

@@ -15,7 +15,7 @@ pub(in crate::store) const COLUMNS: &str = "id, workflow, version, graph, status
      updated_at, due_at, owner, claims, wish, awaits, book";
 
 /// A text that is made once and shared by all calls.
-pub(in crate::store) type Text = Arc<str>;
+pub(in crate::store) type Sql = Arc<str>;
 
 /// What differs between the databases.
 #[derive(Clone, Copy, Debug)]
@@ -33,25 +33,25 @@ pub(in crate::store) struct Dialect {
 /// The statements that are the same but for the dialect.
 #[derive(Debug)]
 pub(in crate::store) struct Texts {
-    pub(super) get: Text,
-    pub(super) claim: Text,
-    pub(super) release: Text,
-    pub(super) renew: Text,
-    pub(super) retire: Text,
-    pub(super) forget_owners: Text,
-    pub(super) wish: Text,
-    pub(super) history: Text,
-    pub(super) live_versions: Text,
-    pub(super) post: Text,
-    pub(super) waiting: Text,
-    pub(super) mail: Text,
-    pub(super) purge_mail: Text,
+    pub(super) get: Sql,
+    pub(super) claim: Sql,
+    pub(super) release: Sql,
+    pub(super) renew: Sql,
+    pub(super) retire: Sql,
+    pub(super) forget_owners: Sql,
+    pub(super) wish: Sql,
+    pub(super) history: Sql,
+    pub(super) live_versions: Sql,
+    pub(super) post: Sql,
+    pub(super) waiting: Sql,
+    pub(super) mail: Sql,
+    pub(super) purge_mail: Sql,
     /// `$1` id, `$2` workflow, `$3` version, `$4` graph, `$5` status, `$6` time, `$7` due, `$8` book.
-    pub(in crate::store) insert: Text,
+    pub(in crate::store) insert: Sql,
     /// `$1` id, `$2` position, `$3` owner, then what it gets; `$14` and `$15` address and id of the mail that it reads.
-    pub(in crate::store) update: Text,
+    pub(in crate::store) update: Sql,
     /// The ids of what ended before `$1`, at most `$2`, of the workflows `$3`.
-    pub(in crate::store) ended: Text,
+    pub(in crate::store) ended: Sql,
 }
 
 const HISTORY: &str = "select seq, position, stage, event, attempt, at, took, reason \

@@ -53,10 +53,10 @@ async fn a_delayed_message_is_unchanged(bench: &Bench) -> Checked {
     let queue = bench.queue("q").await?;
     let mut outgoing = delayed(&queue, "body", SHORT);
     let properties = &mut outgoing.properties;
-    properties.message_id = Some("id-1".to_owned());
-    properties.correlation_id = Some("correlation-1".to_owned());
-    properties.message_type = Some("OrderPlaced".to_owned());
-    properties.app_id = Some("orders".to_owned());
+    properties.message_id = Some("id-1".into());
+    properties.correlation_id = Some("correlation-1".into());
+    properties.message_type = Some("OrderPlaced".into());
+    properties.app_id = Some("orders".into());
     properties.priority = Some(7);
     properties.headers.set("tenant", "acme");
     let sent = outgoing.properties.clone();

@@ -4,7 +4,7 @@ use super::Failure;
 use super::behaviour::{Checked, ensure, list};
 use super::bench::{Bench, to_exchange, to_queue};
 use super::consumer::text;
-use crate::contract::{HeaderValue, Headers};
+use crate::contract::{HeaderValue, Headers, Text};
 use crate::transport::{Delivery, ExchangeKind, Outgoing, Properties, Queue, Settlement};
 
 list![
@@ -76,7 +76,7 @@ async fn a_body_of_one_mebibyte_arrives(bench: &Bench) -> Checked {
 }
 
 async fn every_property_arrives(bench: &Bench) -> Checked {
-    let some = |text: &str| Some(text.to_owned());
+    let some = |text: &str| Some(Text::from(text));
     let sent = Properties {
         message_id: some("id-1"),
         correlation_id: some("correlation-1"),
@@ -108,9 +108,9 @@ async fn header_values_of_every_scalar_type_arrive(bench: &Bench) -> Checked {
         ("least", HeaderValue::Int(i64::MIN)),
         ("greatest", HeaderValue::Int(i64::MAX)),
         ("float", HeaderValue::Float(-0.1)),
-        ("text", HeaderValue::Text("value".to_owned())),
-        ("digits", HeaderValue::Text("42".to_owned())),
-        ("empty", HeaderValue::Text(String::new())),
+        ("text", HeaderValue::Text("value".into())),
+        ("digits", HeaderValue::Text("42".into())),
+        ("empty", HeaderValue::Text(String::new().into())),
         ("time", HeaderValue::Time(1_767_225_600)),
     ];
     header_round_trip(bench, &headers).await
@@ -118,7 +118,7 @@ async fn header_values_of_every_scalar_type_arrive(bench: &Bench) -> Checked {
 
 async fn lists_and_tables_in_headers_arrive(bench: &Bench) -> Checked {
     let inner = [("a".to_owned(), HeaderValue::Int(1))];
-    let list = vec![HeaderValue::Int(1), HeaderValue::Text("two".to_owned())];
+    let list = vec![HeaderValue::Int(1), HeaderValue::Text("two".into())];
     let headers = [
         ("bytes", HeaderValue::Bytes(vec![0, 159, 255])),
         ("decimal", HeaderValue::Decimal { scale: 2, value: 1_995 }),

@@ -40,8 +40,8 @@ async fn queue_with_dead_letters(bench: &Bench) -> Result<(String, String), supe
 /// A message whose id and header are to be found again.
 fn marked(queue: &str) -> Outgoing {
     let mut outgoing = to_queue(queue, "body");
-    outgoing.properties.message_id = Some("id-1".to_owned());
-    outgoing.properties.correlation_id = Some("correlation-1".to_owned());
+    outgoing.properties.message_id = Some("id-1".into());
+    outgoing.properties.correlation_id = Some("correlation-1".into());
     outgoing.properties.headers.set("tenant", "north");
     outgoing.properties.headers.set("weight", 12_i64);
     outgoing

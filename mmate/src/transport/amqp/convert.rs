@@ -6,7 +6,7 @@ use lapin::message::Delivery as AmqpDelivery;
 use lapin::types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, ShortString};
 
 use crate::contract::headers::names::DELIVERY_COUNT;
-use crate::contract::{HeaderValue, Headers};
+use crate::contract::{HeaderValue, Headers, Text};
 use crate::transport::{Delivery, Properties, Tag};
 
 /// How deep tables and lists may be nested in a received message; what is deeper becomes `Null`.
@@ -99,7 +99,7 @@ fn forget_delay(headers: &mut Headers) {
 
 /// Properties as they came.
 pub(super) fn properties(amqp: &BasicProperties) -> Properties {
-    let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
+    let text = |value: &Option<ShortString>| value.as_ref().map(|text| Text::from(text.as_str()));
     Properties {
         message_id: text(amqp.message_id()),
         correlation_id: text(amqp.correlation_id()),
@@ -150,7 +150,7 @@ fn to_value(value: &HeaderValue) -> Result<AMQPValue, String> {
 fn headers(table: &FieldTable, depth: usize) -> Headers {
     table
         .into_iter()
-        .map(|(name, value)| (name.as_str().to_owned(), from_value(value, depth)))
+        .map(|(name, value)| (Text::from(name.as_str()), from_value(value, depth)))
         .collect()
 }
 
@@ -169,10 +169,10 @@ fn from_value(value: &AMQPValue, depth: usize) -> HeaderValue {
         AMQPValue::DecimalValue(decimal) => {
             HeaderValue::Decimal { scale: decimal.scale, value: decimal.value }
         }
-        AMQPValue::ShortString(text) => HeaderValue::Text(text.as_str().to_owned()),
+        AMQPValue::ShortString(text) => HeaderValue::Text(text.as_str().into()),
         // Some clients write bytes as a long string; whatever is not text stays bytes.
         AMQPValue::LongString(text) => match std::str::from_utf8(text.as_bytes()) {
-            Ok(text) => HeaderValue::Text(text.to_owned()),
+            Ok(text) => HeaderValue::Text(text.into()),
             Err(_) => HeaderValue::Bytes(text.as_bytes().to_vec()),
         },
         AMQPValue::Timestamp(seconds) => HeaderValue::Time(*seconds),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn full() -> Properties {
-        let text = |text: &str| Some(text.to_owned());
+        let text = |text: &str| Some(Text::from(text));
         let mut nested = Headers::new();
         nested.set("inner", 7_i64);
         let mut headers = Headers::new();
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_too_long_is_named() {
-        let properties = Properties { message_id: Some("x".repeat(256)), ..Properties::default() };
+        let properties = Properties { message_id: Some("x".repeat(256).into()), ..Properties::default() };
         let error = to_amqp(&properties).unwrap_err();
         assert_eq!(error, "its message id has 256 bytes; AMQP allows 255");
     }

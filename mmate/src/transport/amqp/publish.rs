@@ -415,8 +415,8 @@ mod tests {
         let publisher = Publisher::new(&config);
         let outgoing = |body: &'static [u8], key: String| {
             let properties = Properties {
-                message_id: Some("id-1".to_owned()),
-                message_type: Some("T".to_owned()),
+                message_id: Some("id-1".into()),
+                message_type: Some("T".into()),
                 ..Properties::default()
             };
             Outgoing::new(Address::queue(key), properties, body)

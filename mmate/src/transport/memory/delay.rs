@@ -35,7 +35,7 @@ impl State {
     /// Keeps a message back. A delay beyond reckoning is as good as for ever.
     pub(super) fn keep_back(&mut self, content: Content, delay: Duration) {
         let at = Instant::now().checked_add(delay);
-        let queue = content.address.routing_key.clone();
+        let queue = content.address.routing_key.to_string();
         let Some(at) = at else {
             self.delays.stranded.entry(queue).or_default().push(Arc::new(content));
             return;

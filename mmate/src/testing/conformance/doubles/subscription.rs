@@ -65,7 +65,7 @@ impl FaultySubscription {
             }
             Fault::AlwaysRedelivered => delivery.redelivered = true,
             Fault::RenamesRedelivered if delivery.redelivered => {
-                properties.message_id = Some("new".to_owned());
+                properties.message_id = Some("new".into());
             }
             Fault::CountsToOne => {
                 delivery.delivery_count = delivery.delivery_count.map(|count| count.min(1));
@@ -184,6 +184,6 @@ fn changed(
 fn as_text(value: &HeaderValue) -> HeaderValue {
     match value {
         HeaderValue::Text(text) => HeaderValue::Text(text.clone()),
-        other => HeaderValue::Text(format!("{other:?}")),
+        other => HeaderValue::Text(format!("{other:?}").into()),
     }
 }

@@ -164,7 +164,7 @@ impl Faulty {
             }
             Fault::DefaultReachesFirstQueue if outgoing.address.exchange.is_empty() => {
                 if let Some(queue) = &*lock(&self.shared.first_queue) {
-                    outgoing.address.routing_key.clone_from(queue);
+                    outgoing.address.routing_key = queue.into();
                 }
             }
             _ => {}
