@@ -1,8 +1,8 @@
 //! The orders of the file, and how each is sent: by HTTP, or as a message where it is one, else as the bytes
 //! that somebody who knows no contract would send.
 
-use mmate::contract::{Message, Text};
 use mmate::contract::address::Address;
+use mmate::contract::{Message, Text};
 use mmate::prelude::*;
 use mmate::transport::{Outgoing, Properties, Transport};
 use serde_json::{Value, json};

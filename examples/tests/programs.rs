@@ -318,10 +318,8 @@ async fn the_same_program_runs_on_rabbitmq() {
         AmqpTransport::connect(AmqpConfig::new(url)).await.expect("the broker of the tests");
     let body = r#"{"id":"hello-1","type":"CreateOrder","timestamp":"2026-01-01T00:00:00Z","correlationId":"req-7",
         "payload":{"customerId":"ada","items":[{"productId":"tea","quantity":3}]}}"#;
-    let address = Address {
-        exchange: "mmate.commands".into(),
-        routing_key: "cmd.orders.CreateOrder".into(),
-    };
+    let address =
+        Address { exchange: "mmate.commands".into(), routing_key: "cmd.orders.CreateOrder".into() };
     transport
         .publish(Outgoing::new(address, Properties::default(), body))
         .await

@@ -95,7 +95,9 @@ impl Service {
         let before = self.tools().count().await.expect("asked");
         let mut ids = Vec::new();
         for parcel in parcels {
-            ids.push(self.running.publisher().send(Ship { parcel }).await.expect("taken").id);
+            ids.push(
+                self.running.publisher().send(Ship { parcel }).await.expect("taken").id.into(),
+            );
         }
         wait_for_ready(&self.transport, &self.parked, before + ids.len() as u64).await;
         ids

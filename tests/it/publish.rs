@@ -34,7 +34,7 @@ async fn announce(
 ) -> Result {
     let steps = (0..message.steps).map(|number| Stepped { number, weight: 1 });
     let published = publisher.publish_all(steps).await?;
-    let ids: Vec<String> = published.into_iter().map(|published| published.id).collect();
+    let ids: Vec<String> = published.into_iter().map(|published| published.id.into()).collect();
     probe.note(ids.join(","));
     if context.attempt() <= message.failures {
         return Err(HandlerError::msg("not yet"));

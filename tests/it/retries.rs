@@ -74,7 +74,7 @@ async fn start(backend: Backend) -> Service {
 impl Service {
     async fn send(&self, amount: u32, succeeds_at: u32) -> String {
         let command = Pay { amount, succeeds_at };
-        self.running.publisher().send(command).priority(3).await.expect("taken").id
+        self.running.publisher().send(command).priority(3).await.expect("taken").id.into()
     }
 }
 

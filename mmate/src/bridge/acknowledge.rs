@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use super::ask::{AskOptions, Asking};
 use super::error::{AskError, AskErrorKind, Asked};
-use super::request::Bridge;
+use super::request::{Bridge, Notes};
 use crate::contract::acknowledgement::{ACKNOWLEDGEMENT, Acknowledgement, ProcessingOutcome};
 use crate::contract::headers::names;
 use crate::contract::{Command, Message, Refusal, envelope};
@@ -70,8 +70,8 @@ async fn send<M: Command>(
     })?;
     let (call, options) = bridge.call(M::INFO, options);
     let ready = bridge.prepare(&call).await?;
-    let mut letter = bridge.encode(&call, &message, options, &ready)?;
-    letter.outgoing.properties.headers.set(names::ACKNOWLEDGE, true);
+    let notes = Notes { flag: Some(names::ACKNOWLEDGE), ..Notes::default() };
+    let letter = bridge.write(&call, &message, options, &ready, notes)?;
     let reply = bridge.exchange(&call, letter, &ready, None).await?;
     read(&call.asked, &reply)
 }

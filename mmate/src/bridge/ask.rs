@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::AskError;
 use super::reply;
-use super::request::Bridge;
+use super::request::{Bridge, Notes};
 use crate::contract::{HeaderValue, Message, Reply, Request, Text};
 use crate::publish::{IntoDuration, PublishOptions};
 
@@ -91,9 +91,8 @@ async fn ask<M: Request>(
 ) -> Result<M::Reply, AskError> {
     let (call, options) = bridge.call(M::INFO, options);
     let ready = bridge.prepare(&call).await?;
-    let mut letter = bridge.encode(&call, &message, options, &ready)?;
-    bridge.set_deadline(&call, &mut letter);
-    letter.outgoing.near = bridge.is_local();
+    let notes = Notes { deadline: true, near: true, flag: None };
+    let letter = bridge.write(&call, &message, options, &ready, notes)?;
     let expected = Some(<M::Reply as Message>::INFO);
     let reply = bridge.exchange(&call, letter, &ready, expected).await?;
     reply::read::<M::Reply>(&call.asked, &reply)

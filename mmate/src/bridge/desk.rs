@@ -117,9 +117,7 @@ impl Desk {
         let mut state = self.state.subscribe();
         let usable = |state: &State| matches!(state, State::Open { .. } | State::Closed);
         match &*state.wait_for(usable).await.ok()? {
-            State::Open { queue, life } => {
-                Some(ReplyAddress { queue: queue.clone(), life: *life })
-            }
+            State::Open { queue, life } => Some(ReplyAddress { queue: queue.clone(), life: *life }),
             _ => None,
         }
     }

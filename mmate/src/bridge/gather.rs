@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 use super::ask::{AskOptions, Asking};
 use super::error::{AskError, AskErrorKind, Asked};
 use super::reply;
-use super::request::{Bridge, Call, Letter, Ready};
+use super::request::{Bridge, Call, Letter, Notes, Ready};
 use crate::contract::headers::names;
 use crate::contract::{HeaderValue, Message, Query, Refusal, Text};
 use crate::publish::IntoDuration;
@@ -133,16 +133,14 @@ async fn gather<M: Query>(
 ) -> Result<Gathered<M::Reply>, AskError> {
     let (call, options) = bridge.call(M::INFO, options);
     let ready = bridge.prepare(&call).await?;
-    let mut letter = bridge.encode(&call, &query, options, &ready)?;
-    bridge.set_deadline(&call, &mut letter);
-    letter.outgoing.properties.headers.set(names::GATHER, true);
+    let notes = Notes { deadline: true, near: false, flag: Some(names::GATHER) };
+    let letter = bridge.write(&call, &query, options, &ready, notes)?;
     let mut gathering = Gathering::new(&call.asked, reply::read::<M::Reply>);
     let expected = <M::Reply as Message>::INFO;
     let entry = letter.entry(&call.asked, Some(expected));
     let mut ticket = bridge.enter_many(&call, &entry, ROOM)?;
-    let sent = bridge.gather_into(&call, letter, &mut ticket.replies, |delivery| {
-        gathering.add(&delivery) >= count.max
-    });
+    let enough = |delivery| gathering.add(&delivery) >= count.max;
+    let sent = gather_into(&call, letter, &mut ticket.replies, enough);
     sent.await?;
     gathering.finish(bridge, (&call, &ready), count.min)
 }
@@ -161,39 +159,32 @@ impl<'a, R> IntoFuture for Gather<'a, R> {
     }
 }
 
-impl Bridge {
-    /// Sends the question, and gives every answer to `enough` until it says so or the time is over.
-    async fn gather_into(
-        &self,
-        call: &Call,
-        letter: Letter,
-        replies: &mut mpsc::Receiver<Delivery>,
-        mut enough: impl FnMut(Delivery) -> bool + Send,
-    ) -> Result<(), AskError> {
-        let gathering = async {
-            // The first answer proves that the broker has had the question; others come meanwhile.
-            let sent = self
-                .publisher()
-                .deliver_until(*letter.outgoing, &call.asked.id, replies.recv())
-                .await;
-            let first = match sent {
-                Ok(first) => first.flatten(),
-                Err(error) if error.kind() == PublishErrorKind::Unknown => None,
-                Err(error) => return Err(call.asked.not_published(error)),
-            };
-            if first.is_some_and(&mut enough) {
-                return Ok(());
-            }
-            while let Some(reply) = replies.recv().await {
-                if enough(reply) {
-                    break;
-                }
-            }
-            Ok(())
+/// Sends the question, and gives every answer to `enough` until it says so or the time is over.
+async fn gather_into(
+    call: &Call,
+    letter: Letter<'_>,
+    replies: &mut mpsc::Receiver<Delivery>,
+    mut enough: impl FnMut(Delivery) -> bool + Send,
+) -> Result<(), AskError> {
+    let gathering = async {
+        // The first answer proves that the broker has had the question; others come meanwhile.
+        let first = match letter.departure.until(&call.asked.id, replies.recv()).await {
+            Ok(first) => first.flatten(),
+            Err(error) if error.kind() == PublishErrorKind::Unknown => None,
+            Err(error) => return Err(call.asked.not_published(error)),
         };
-        // The end of the time is how it usually ends.
-        timeout_at(call.deadline, gathering).await.unwrap_or(Ok(()))
-    }
+        if first.is_some_and(&mut enough) {
+            return Ok(());
+        }
+        while let Some(reply) = replies.recv().await {
+            if enough(reply) {
+                break;
+            }
+        }
+        Ok(())
+    };
+    // The end of the time is how it usually ends.
+    timeout_at(call.deadline, gathering).await.unwrap_or(Ok(()))
 }
 
 /// Answers as they come.

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry as Place;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,9 +29,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Table {
     /// By the id of the request.
-    waiters: HashMap<Text, Waiters>,
+    waiters: HashMap<Text, Waiters, RandomState>,
     /// How many requests with another id than their correlation id wait, by their correlation id.
-    flows: HashMap<Text, usize>,
+    flows: HashMap<Text, usize, RandomState>,
     next: u64,
     closed: bool,
 }
@@ -232,9 +233,7 @@ impl Table {
         }
         match found.split_first() {
             None => Err(Matched::Late),
-            Some(((id, _), rest)) if rest.iter().all(|(other, _)| other == id) => {
-                Ok((*id).clone())
-            }
+            Some(((id, _), rest)) if rest.iter().all(|(other, _)| other == id) => Ok((*id).clone()),
             Some(_) => Err(Matched::Ambiguous),
         }
     }
@@ -248,7 +247,9 @@ impl Table {
 
     /// Gives the reply back if nobody takes it.
     fn give(&mut self, id: &str, delivery: Delivery) -> Option<Delivery> {
-        let Some(Waiters { first, others }) = self.waiters.get_mut(id) else { return Some(delivery) };
+        let Some(Waiters { first, others }) = self.waiters.get_mut(id) else {
+            return Some(delivery);
+        };
         let others = others.iter_mut().any(|waiter| waiter.to.send(delivery.clone()).is_none());
         first.to.send(delivery).filter(|_| !others)
     }

@@ -17,8 +17,8 @@ use crate::consume::Readiness;
 use crate::contract::headers::names;
 use crate::contract::{Message, MessageInfo, Request, Text};
 use crate::handler::{Context, FromContext, FromResources, HandlerError, HandlerResult, Resources};
-use crate::publish::{PublishOptions, Publisher};
-use crate::transport::{Delivery, Outgoing, PublishErrorKind, Transport};
+use crate::publish::{Departure, PublishOptions, Publisher};
+use crate::transport::{Delivery, PublishErrorKind, Transport};
 
 /// Limits of a bridge, as the configuration's section `bridge` gives them.
 #[derive(Clone, Debug)]
@@ -91,16 +91,16 @@ pub(super) struct Ready {
     _place: OwnedSemaphorePermit,
 }
 
-/// A request as it is sent.
+/// A request with its reply address, which the transport has taken over already: the futures that wait for the
+/// reply would each keep a place for it.
 #[derive(Debug)]
-pub(super) struct Letter {
-    /// Boxed: it goes through several futures, and each would keep a place for it.
-    pub(super) outgoing: Box<Outgoing>,
+pub(super) struct Letter<'a> {
+    pub(super) departure: Departure<'a>,
     /// The flow's correlation id, as the envelope has it, where it is another one than the request's id.
-    pub(super) flow: Option<Text>,
+    flow: Option<Text>,
 }
 
-impl Letter {
+impl Letter<'_> {
     /// Its line in the table of those who wait.
     pub(super) fn entry<'a>(
         &'a self,
@@ -109,6 +109,18 @@ impl Letter {
     ) -> Entry<'a> {
         Entry { id: &asked.id, flow: self.flow.as_ref(), reply }
     }
+}
+
+/// What is said about a request beside its message, by whoever asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes {
+    /// Whether the request says when nobody waits for its reply any more.
+    pub(super) deadline: bool,
+    /// Whether it may go to a handler of this process without the broker, where the options allow that. Only one
+    /// for which this process alone waits: it is gone with the process.
+    pub(super) near: bool,
+    /// A header that is set to true.
+    pub(super) flag: Option<&'static str>,
 }
 
 impl Bridge {
@@ -291,14 +303,16 @@ impl Bridge {
         }
     }
 
-    /// Writes the request, with its reply address and deadline.
-    pub(super) fn encode<M: Message>(
+    /// Writes the request, with its reply address and what else is said about it. It is sent when somebody waits
+    /// for it.
+    pub(super) fn write<M: Message>(
         &self,
         call: &Call,
         message: &M,
         mut options: PublishOptions,
         ready: &Ready,
-    ) -> Result<Letter, AskError> {
+        notes: Notes,
+    ) -> Result<Letter<'_>, AskError> {
         options.reply_to = Some(ready.address.queue.clone());
         let origin = self.context.as_ref().map(Context::origin);
         let encoded = self.shared.publisher.encode_from(message, options, origin);
@@ -311,30 +325,32 @@ impl Bridge {
             Some(id) if own(id) => None,
             _ => correlation_id.replace(call.asked.id.clone()),
         };
-        Ok(Letter { outgoing: Box::new(outgoing), flow })
+        let headers = &mut outgoing.properties.headers;
+        if notes.deadline {
+            headers.set(names::DEADLINE, self.deadline(call));
+        }
+        if let Some(flag) = notes.flag {
+            headers.set(flag, true);
+        }
+        outgoing.near = notes.near && self.shared.options.local;
+        // A reply proves that the broker has had the request.
+        outgoing.unhurried = true;
+        Ok(Letter { departure: self.shared.publisher.depart(outgoing), flow })
     }
 
-    /// True if a request may go to a handler of this process without the broker. Only one for which this
-    /// process alone waits: it is gone with the process.
-    pub(super) fn is_local(&self) -> bool {
-        self.shared.options.local
-    }
-
-    /// Says in the request's headers when nobody waits for the reply any more.
-    pub(super) fn set_deadline(&self, call: &Call, letter: &mut Letter) {
+    /// When nobody waits for the reply any more: milliseconds since 1970, UTC.
+    fn deadline(&self, call: &Call) -> i64 {
         let left = call.deadline.saturating_duration_since(Instant::now());
         let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
         let now = self.shared.publisher.encoder().source.now();
-        let deadline = now.saturating_add(left).unwrap_or(jiff::Timestamp::MAX);
-        let headers = &mut letter.outgoing.properties.headers;
-        headers.set(names::DEADLINE, deadline.as_millisecond());
+        now.saturating_add(left).unwrap_or(jiff::Timestamp::MAX).as_millisecond()
     }
 
     /// Sends the request and waits for its reply until the deadline.
     pub(super) async fn exchange(
         &self,
         call: &Call,
-        letter: Letter,
+        letter: Letter<'_>,
         ready: &Ready,
         expected: Option<&'static MessageInfo>,
     ) -> Result<Delivery, AskError> {
@@ -344,9 +360,7 @@ impl Bridge {
         let mut confirmed = false;
         let waiting = async {
             // A reply proves that the broker has had the request, whether its confirm is here or not.
-            let (outgoing, id) = (*letter.outgoing, &*call.asked.id);
-            let sent = self.shared.publisher.deliver_until(outgoing, id, &mut ticket.replies);
-            match sent.await {
+            match letter.departure.until(&call.asked.id, &mut ticket.replies).await {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => confirmed = true,
                 // It may have arrived all the same, and then its reply comes.

@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{Timestamp, civil, tz::TimeZone};
-use memchr::memmem::{self, Finder};
+use memchr::memchr2_iter;
+use memchr::memmem::Finder;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -173,13 +174,14 @@ fn add_kind_fields(
     if body.get(start) != Some(&b'{') {
         return Ok(());
     }
+    let [success_name, details_name, target, reply, aggregate, code, message, error] = &*KIND_NAMES;
     let texts = [
-        ("targetService", fields.target_service),
-        ("replyTo", fields.reply_to),
-        ("aggregateId", fields.aggregate_id),
-        ("errorCode", fields.error_code),
-        ("errorMessage", fields.error_message),
-        ("error", fields.error_message),
+        (target, fields.target_service),
+        (reply, fields.reply_to),
+        (aggregate, fields.aggregate_id),
+        (code, fields.error_code),
+        (message, fields.error_message),
+        (error, fields.error_message),
     ];
     let wanted = texts.iter().any(|(_, value)| value.is_some()) || fields.success.is_some();
     if !wanted {
@@ -189,35 +191,54 @@ fn add_kind_fields(
     debug_assert_eq!(end, Some(b'}'));
     let payload_end = body.len();
     if let Some(success) = fields.success
-        && !has_field(&body[start..payload_end], "success")
+        && !success_name.is_in(&body[start..payload_end])
     {
-        field(body, "success", &success)?;
+        field(body, success_name.name, &success)?;
     }
     for (name, value) in texts {
         if let Some(value) = value
-            && !has_field(&body[start..payload_end], name)
+            && !name.is_in(&body[start..payload_end])
         {
-            field(body, name, value)?;
+            field(body, name.name, value)?;
         }
     }
     if let Some(details) = fields.error_details
-        && !has_field(&body[start..payload_end], "errorDetails")
+        && !details_name.is_in(&body[start..payload_end])
     {
-        field(body, "errorDetails", details)?;
+        field(body, details_name.name, details)?;
     }
     body.push(b'}');
     Ok(())
 }
 
-/// True if the object (its closing brace cut off) has a field of this name at its top level.
-fn has_field(object: &[u8], name: &str) -> bool {
-    let is_quoted = |at: usize| {
-        let (before, after) = (&object[..at], &object[at + name.len()..]);
-        before.ends_with(b"\"") && after.starts_with(b"\":")
-    };
-    // Hardly any payload holds the name at all, so that nearly none is parsed for it.
-    let seen = memmem::find_iter(object, name.as_bytes()).any(is_quoted);
-    seen && top_level_keys(object).iter().any(|key| key == name)
+/// A kind field's name, and what finds it in a payload.
+struct KindName {
+    name: &'static str,
+    in_json: Finder<'static>,
+}
+
+/// Made once: a searcher costs more to make than to use on a small payload.
+static KIND_NAMES: LazyLock<[KindName; 8]> = LazyLock::new(|| {
+    [
+        "success",
+        "errorDetails",
+        "targetService",
+        "replyTo",
+        "aggregateId",
+        "errorCode",
+        "errorMessage",
+        "error",
+    ]
+    .map(|name| KindName { name, in_json: Finder::new(&format!("\"{name}\":")).into_owned() })
+});
+
+impl KindName {
+    /// True if the object (its closing brace cut off) has a field of this name at its top level.
+    fn is_in(&self, object: &[u8]) -> bool {
+        // Hardly any payload holds the name at all, so that nearly none is parsed for it.
+        let seen = self.in_json.find(object).is_some();
+        seen && top_level_keys(object).iter().any(|key| key == self.name)
+    }
 }
 
 fn top_level_keys(object: &[u8]) -> Vec<String> {
@@ -292,25 +313,16 @@ fn open_retry(text: &str) -> Option<Opened<'_>> {
         .then_some(Opened { meta, payload })
 }
 
-/// Counts brackets only where there are enough of them to nest too deep.
+/// Follows brackets only where there are enough of them, inside strings too, to nest too deep.
 fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
-    if openers(body) <= NESTING_DEPTH_MAX || decode_error::depth(body) <= NESTING_DEPTH_MAX {
+    let could_nest = memchr2_iter(b'[', b'{', body).nth(NESTING_DEPTH_MAX).is_some();
+    if !could_nest || decode_error::depth(body) <= NESTING_DEPTH_MAX {
         return Ok(());
     }
     Err(DecodeError::new(
         Reason::TooDeep,
         format!("the body nests deeper than {NESTING_DEPTH_MAX} levels"),
     ))
-}
-
-/// How many opening brackets there are, inside strings too.
-fn openers(body: &[u8]) -> usize {
-    /// In pieces whose count fits a byte, the compiler counts many bytes at a time.
-    const PIECE: usize = 255;
-    let in_piece = |piece: &[u8]| -> u8 {
-        piece.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum()
-    };
-    body.chunks(PIECE).map(|piece| usize::from(in_piece(piece))).sum()
 }
 
 #[derive(Default)]
@@ -351,11 +363,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-fn required(
-    value: Option<Cow<'_, str>>,
-    reason: Reason,
-    name: &str,
-) -> Result<Text, DecodeError> {
+fn required(value: Option<Cow<'_, str>>, reason: Reason, name: &str) -> Result<Text, DecodeError> {
     value
         .filter(|text| !text.is_empty())
         .map(Text::from)

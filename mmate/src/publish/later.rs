@@ -12,7 +12,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::outlet::Outlet;
 use super::publisher::{Publish, Published};
-use crate::contract::Message;
+use crate::contract::{Message, Text};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind};
 
 /// How many failures are kept for the next flush; the oldest are forgotten, and have been logged.
@@ -45,7 +45,7 @@ struct State {
 struct Ticket {
     number: u64,
     outgoing: Option<Outgoing>,
-    id: String,
+    id: Text,
     message_type: String,
     outcome: Option<oneshot::Sender<Result<Published, PublishError>>>,
     shared: Arc<Shared>,
@@ -72,7 +72,7 @@ impl Later {
 
     /// Takes a message as soon as there is room.
     pub(super) async fn accept(&self, outgoing: Outgoing) -> Result<Accepted, PublishError> {
-        let id = outgoing.id().to_owned();
+        let id = outgoing.id();
         let closed = |id: &str| {
             let text = "nothing is published any more: the program ends";
             PublishError::new(PublishErrorKind::Closed, id, text)
@@ -83,7 +83,12 @@ impl Later {
         let (sender, outcome) = oneshot::channel();
         let ticket = Ticket {
             number: self.shared.lock().accept(),
-            message_type: outgoing.properties.message_type.as_deref().unwrap_or_default().to_owned(),
+            message_type: outgoing
+                .properties
+                .message_type
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned(),
             outgoing: Some(outgoing),
             id: id.clone(),
             outcome: Some(sender),
@@ -212,7 +217,7 @@ impl<'a, M: Message> IntoFuture for PublishLater<'a, M> {
 /// logged, and reported by the next [`Publisher::flush`](super::Publisher::flush).
 #[derive(Debug)]
 pub struct Accepted {
-    id: String,
+    id: Text,
     /// Nothing if a handler's outbox keeps the message.
     outcome: Option<oneshot::Receiver<Result<Published, PublishError>>>,
 }
@@ -252,7 +257,7 @@ impl Future for Accepted {
 #[non_exhaustive]
 pub struct FailedPublish {
     /// Its id, by which to publish it again.
-    pub id: String,
+    pub id: Text,
     /// Its type.
     pub message_type: String,
     /// What became of it.

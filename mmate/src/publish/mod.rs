@@ -15,4 +15,5 @@ pub use encode::{Encoder, WireOptions};
 pub use later::{Accepted, FAILURES_KEPT_MAX, FailedPublish, FlushError, PublishLater};
 pub use options::{IntoDuration, PublishOptions};
 pub use outbox::{OUTBOX_MESSAGES_MAX, Origin, Outbox};
+pub(crate) use outlet::Departure;
 pub use publisher::{BatchError, PUBLISH_WINDOW, Publish, Published, Publisher, PublisherOptions};

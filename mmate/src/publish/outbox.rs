@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 use super::encode::text;
-use crate::contract::{Meta, Text};
 use crate::contract::headers::{Headers, names};
+use crate::contract::{Meta, Text};
 use crate::transport::Outgoing;
 
 /// How many messages one handler call may publish.
@@ -55,9 +56,8 @@ impl Origin {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let message = Uuid::parse_str(self.id())
             .unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.id().as_bytes()));
-        // No name holds a control character, so no two places run together.
-        let place = [self.queue.as_bytes(), self.handler.as_bytes(), &position.to_be_bytes()];
-        text(Uuid::new_v5(&message, &place.join(&0)))
+        let parts = [self.queue.as_bytes(), self.handler.as_bytes(), &position.to_be_bytes()];
+        text(derived(message, parts))
     }
 
     /// The trace context, and the headers that are marked to follow a flow, unless they are set.
@@ -71,6 +71,17 @@ impl Origin {
             }
         }
     }
+}
+
+/// The UUID v5 of a message and a place. Not by `Uuid::new_v5`, whose SHA-1 does without what the processor has for it.
+fn derived(message: Uuid, [queue, handler, position]: [&[u8]; 3]) -> Uuid {
+    let mut hash = Sha1::new();
+    // No name holds a control character, so no two places run together.
+    for part in [message.as_bytes(), queue, b"\0", handler, b"\0", position] {
+        hash.update(part);
+    }
+    let [bytes @ .., _, _, _, _]: [u8; 20] = hash.finalize().into();
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
 /// Messages that leave only if the handler succeeds.

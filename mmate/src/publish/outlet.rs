@@ -1,9 +1,11 @@
 //! The way out: bytes to the transport, what became of them to the ledger.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::task::unconstrained;
+use futures_util::future::BoxFuture;
+use tokio::task::coop::{Unconstrained, unconstrained};
 
 use super::publisher::Published;
 use crate::observability::{Account, Fate, Ledger};
@@ -16,6 +18,12 @@ pub(super) struct Outlet {
     pub(super) ledger: Ledger,
 }
 
+/// A message that the transport has taken over, and that leaves once it is polled.
+pub(crate) struct Departure<'a> {
+    account: &'a Account,
+    sending: Unconstrained<BoxFuture<'a, Result<(), PublishError>>>,
+}
+
 impl Outlet {
     /// Gives finished bytes to the transport.
     ///
@@ -25,9 +33,8 @@ impl Outlet {
         &self,
         outgoing: Outgoing,
     ) -> impl Future<Output = Result<Published, PublishError>> + Send + '_ {
-        let id = outgoing.id().to_owned();
-        let account = self.account(&outgoing);
-        let sending = self.forward(outgoing);
+        let id = outgoing.id();
+        let Departure { account, sending } = self.depart(outgoing);
         async move {
             let pending = account.begin(&id);
             let sent = sending.await;
@@ -39,31 +46,10 @@ impl Outlet {
         }
     }
 
-    /// The same for the message with this id, until `proof` shows that the broker has it: then its confirm
-    /// is not waited for.
-    pub(super) fn deliver_until<T>(
-        &self,
-        mut outgoing: Outgoing,
-        id: &str,
-        proof: impl Future<Output = T>,
-    ) -> impl Future<Output = Result<Option<T>, PublishError>> {
-        outgoing.unhurried = true;
+    /// Gives a message to the transport; it is sent when somebody waits for it.
+    pub(super) fn depart(&self, outgoing: Outgoing) -> Departure<'_> {
         let account = self.account(&outgoing);
-        let sending = self.forward(outgoing);
-        async move {
-            let pending = account.begin(id);
-            tokio::select! {
-                biased;
-                proof = proof => {
-                    pending.end(Fate::Confirmed);
-                    Ok(Some(proof))
-                }
-                sent = sending => {
-                    pending.end(fate_after(&sent));
-                    sent.map(|()| None)
-                }
-            }
-        }
+        Departure { account, sending: self.hand_over(outgoing) }
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
@@ -71,6 +57,13 @@ impl Outlet {
         &self,
         outgoing: Outgoing,
     ) -> impl Future<Output = Result<(), PublishError>> + Send + '_ {
+        self.hand_over(outgoing)
+    }
+
+    fn hand_over(
+        &self,
+        outgoing: Outgoing,
+    ) -> Unconstrained<BoxFuture<'_, Result<(), PublishError>>> {
         // Hundreds of publishes are polled in one task. Taken from that task's budget, most of them
         // would be woken for nothing; the wait for the broker gives others their turn anyway.
         unconstrained(self.transport.publish(outgoing))
@@ -78,6 +71,36 @@ impl Outlet {
 
     fn account(&self, outgoing: &Outgoing) -> &Account {
         self.ledger.of_type(outgoing.properties.message_type.as_deref().unwrap_or_default())
+    }
+}
+
+impl Departure<'_> {
+    /// Sends the message with this id, and waits for the broker's confirm or for `proof` that the broker has it,
+    /// whichever comes first.
+    pub(crate) async fn until<T>(
+        self,
+        id: &str,
+        proof: impl Future<Output = T>,
+    ) -> Result<Option<T>, PublishError> {
+        let Self { account, sending } = self;
+        let pending = account.begin(id);
+        tokio::select! {
+            biased;
+            proof = proof => {
+                pending.end(Fate::Confirmed);
+                Ok(Some(proof))
+            }
+            sent = sending => {
+                pending.end(fate_after(&sent));
+                sent.map(|()| None)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Departure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Departure").finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,7 @@ use super::encode::Encoder;
 use super::later::{Accepted, FlushError, Later, PublishLater};
 use super::options::{IntoDuration, PublishOptions};
 use super::outbox::{Origin, Outbox};
-use super::outlet::{Outlet, fate_of};
+use super::outlet::{Departure, Outlet, fate_of};
 use crate::contract::{Command, Event, HeaderValue, Message, Text};
 use crate::observability::{Ledger, Note};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
@@ -61,7 +61,7 @@ impl Default for PublisherOptions {
 #[non_exhaustive]
 pub struct Published {
     /// The id under which it travels.
-    pub id: String,
+    pub id: Text,
 }
 
 impl Publisher {
@@ -200,15 +200,9 @@ impl Publisher {
         self.shared.outlet.deliver(outgoing)
     }
 
-    /// Gives finished bytes to the transport, and waits for the broker or for `proof` that it has the message
-    /// with this id, whichever comes first.
-    pub(crate) fn deliver_until<T>(
-        &self,
-        outgoing: Outgoing,
-        id: &str,
-        proof: impl Future<Output = T>,
-    ) -> impl Future<Output = Result<Option<T>, PublishError>> {
-        self.shared.outlet.deliver_until(outgoing, id, proof)
+    /// Gives finished bytes to the transport; they are sent when somebody waits for it.
+    pub(crate) fn depart(&self, outgoing: Outgoing) -> Departure<'_> {
+        self.shared.outlet.depart(outgoing)
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
@@ -256,7 +250,7 @@ impl Publisher {
         let Some(outbox) = &self.outbox else {
             return self.deliver(outgoing).await;
         };
-        let id = outgoing.id().to_owned();
+        let id = outgoing.id();
         outbox
             .push(vec![outgoing])
             .map_err(|why| PublishError::new(PublishErrorKind::Closed, &id, why))?;
@@ -269,21 +263,21 @@ fn keep_all(
     encoded: Vec<Result<Outgoing, PublishError>>,
 ) -> Result<Vec<Published>, BatchError> {
     if encoded.iter().any(Result::is_err) {
-        let unkept = |outgoing: Outgoing| Published { id: outgoing.id().to_owned() };
+        let unkept = |outgoing: Outgoing| Published { id: outgoing.id() };
         return BatchError::from_results(
             encoded.into_iter().map(|result| result.map(unkept)).collect(),
         );
     }
     let messages: Vec<Outgoing> = encoded.into_iter().flatten().collect();
     let published: Vec<Published> =
-        messages.iter().map(|outgoing| Published { id: outgoing.id().to_owned() }).collect();
+        messages.iter().map(|outgoing| Published { id: outgoing.id() }).collect();
     match outbox.push(messages) {
         Ok(()) => Ok(published),
         Err(why) => BatchError::from_results(
             published
                 .into_iter()
                 .map(|published| {
-                    Err(PublishError::new(PublishErrorKind::Closed, published.id, why))
+                    Err(PublishError::new(PublishErrorKind::Closed, &*published.id, why))
                 })
                 .collect(),
         ),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::contract::{Headers, Text};
 use crate::contract::address::Address;
+use crate::contract::{Headers, Text};
 
 /// What stands beside a body: the AMQP properties, which other brokers carry as headers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,7 +96,7 @@ impl Outgoing {
 
     /// The message's id for errors; `-` where it has none.
     #[must_use]
-    pub fn id(&self) -> &str {
-        self.properties.message_id.as_deref().unwrap_or("-")
+    pub fn id(&self) -> Text {
+        self.properties.message_id.clone().unwrap_or_else(|| "-".into())
     }
 }

@@ -153,10 +153,8 @@ impl Service {
         let body = format!(
             r#"{{"id":"{token}","type":"LossQuery","timestamp":"2026-01-01T00:00:00Z","payload":{{"token":"{token}"}}}}"#
         );
-        let address = Address {
-            exchange: exchanges::QUERIES.into(),
-            routing_key: "qry.LossQuery".into(),
-        };
+        let address =
+            Address { exchange: exchanges::QUERIES.into(), routing_key: "qry.LossQuery".into() };
         let outgoing = Outgoing::new(address, Properties::default(), body);
         self.direct.publish(outgoing).await
     }

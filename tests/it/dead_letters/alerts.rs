@@ -82,7 +82,10 @@ async fn an_alert_says_that_a_message_cannot_be_parked(backend: Backend) {
     else {
         panic!("one alert, got {alerts:?}");
     };
-    assert_eq!((queue, dead_letter_queue, message_id), (&service.queue, &service.parked, &sent));
+    assert_eq!(
+        (queue, dead_letter_queue, message_id.as_str()),
+        (&service.queue, &service.parked, sent.as_str())
+    );
     assert!(error.contains(&service.parked), "{error}");
     // Made again as it was: with the way back.
     service.carrier.0.store(0, Ordering::Relaxed);

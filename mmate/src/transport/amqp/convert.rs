@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery as AmqpDelivery;
-use lapin::types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, ShortString};
+use lapin::types::{
+    AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, MAX_SHORT_STRING_LENGTH,
+    ShortString,
+};
 
 use crate::contract::headers::names::DELIVERY_COUNT;
 use crate::contract::{HeaderValue, Headers, Text};
@@ -23,11 +26,16 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, String
     let mode = if properties.persistent { PERSISTENT } else { TRANSIENT };
     let mut amqp = BasicProperties::default().with_delivery_mode(mode);
     macro_rules! texts {
-        ($($field:ident => $with:ident, $what:literal;)*) => {$(
-            if let Some(text) = &properties.$field {
-                amqp = amqp.$with(short(text, $what)?);
-            }
-        )*};
+        ($($field:ident => $with:ident, $what:literal;)*) => {
+            // First, so that no half-made properties need to be dropped between the steps: that costs more than
+            // all of the steps.
+            $(if let Some(text) = &properties.$field {
+                check_short(text, $what)?;
+            })*
+            $(if let Some(text) = &properties.$field {
+                amqp = amqp.$with(ShortString::from(&**text));
+            })*
+        };
     }
     texts! {
         message_id => with_message_id, "message id";
@@ -204,8 +212,15 @@ fn value_bytes(value: &HeaderValue) -> usize {
 }
 
 fn short(text: &str, what: &str) -> Result<ShortString, String> {
-    ShortString::try_new(text)
-        .map_err(|_| format!("its {what} has {} bytes; AMQP allows 255", text.len()))
+    check_short(text, what)?;
+    Ok(text.into())
+}
+
+fn check_short(text: &str, what: &str) -> Result<(), String> {
+    if text.len() <= MAX_SHORT_STRING_LENGTH {
+        return Ok(());
+    }
+    Err(format!("its {what} has {} bytes; AMQP allows 255", text.len()))
 }
 
 #[cfg(test)]
@@ -301,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_too_long_is_named() {
-        let properties = Properties { message_id: Some("x".repeat(256).into()), ..Properties::default() };
+        let properties =
+            Properties { message_id: Some("x".repeat(256).into()), ..Properties::default() };
         let error = to_amqp(&properties).unwrap_err();
         assert_eq!(error, "its message id has 256 bytes; AMQP allows 255");
     }

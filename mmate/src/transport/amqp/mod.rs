@@ -42,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 
@@ -259,10 +260,17 @@ impl Transport for AmqpTransport {
         self.declare_exclusive(topology).await
     }
 
-    async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+    /// Written out instead of an `async fn`, whose future would keep two places for the message.
+    fn publish<'a, 'async_trait>(
+        &'a self,
+        outgoing: Outgoing,
+    ) -> BoxFuture<'async_trait, Result<(), PublishError>>
+    where
+        'a: 'async_trait,
+    {
         match outgoing.delay {
-            None => self.publisher.publish(&self.publishing, outgoing).await,
-            Some(delay) => Box::pin(self.publish_delayed(outgoing, delay)).await,
+            None => Box::pin(self.publisher.publish(&self.publishing, outgoing)),
+            Some(delay) => Box::pin(self.publish_delayed(outgoing, delay)),
         }
     }
 
