@@ -133,7 +133,7 @@ async fn a_failing_message_is_tried_again_and_then_dead_lettered_intact(backend:
     assert_eq!(parked.properties.expiration_ms, None, "a dead letter does not expire");
     let envelope =
         mmate::contract::envelope::decode::<Work>(&parked.body).expect("the body is intact");
-    assert_eq!((envelope.meta.id, envelope.message.end.as_str()), (id.into(), "away"));
+    assert_eq!((envelope.meta.id, envelope.message.end.as_str()), (id, "away"));
     let counts = service.ends_empty().await;
     assert_eq!((counts.retried, counts.dead_lettered, counts.handled), (2, 1, 0));
 }

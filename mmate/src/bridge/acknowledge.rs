@@ -8,8 +8,9 @@ use super::ask::{AskOptions, Asking};
 use super::error::{AskError, AskErrorKind, Asked};
 use super::request::{Bridge, Notes};
 use crate::contract::acknowledgement::{ACKNOWLEDGEMENT, Acknowledgement, ProcessingOutcome};
+use crate::contract::envelope::{self, Glance};
 use crate::contract::headers::names;
-use crate::contract::{Command, Message, Refusal, envelope};
+use crate::contract::{Command, Message, Refusal};
 use crate::publish::{IntoDuration, Publish};
 use crate::transport::Delivery;
 
@@ -93,13 +94,14 @@ impl fmt::Debug for Acknowledged<'_> {
 
 /// Reads the word. A peer that knows no acknowledgements answers with its usual reply, which says as much.
 fn read(asked: &Asked, delivery: &Delivery) -> Result<Acknowledgement, AskError> {
-    let opened = envelope::open(&delivery.body).map_err(|error| asked.bad_reply(error))?;
-    if opened.meta.message_type == ACKNOWLEDGEMENT {
-        return Acknowledgement::read(opened.payload()).map_err(|_| {
+    let Glance { message_type, payload } =
+        envelope::glance(&delivery.body).map_err(|error| asked.bad_reply(error))?;
+    if message_type == ACKNOWLEDGEMENT {
+        return Acknowledgement::read(payload).map_err(|_| {
             asked.error(AskErrorKind::BadReply, "the acknowledgement does not say how it ended")
         });
     }
-    let outcome = match Refusal::read(opened.payload()) {
+    let outcome = match Refusal::read(payload) {
         Some(refusal) => ProcessingOutcome::Rejected(refusal),
         None => ProcessingOutcome::Processed,
     };

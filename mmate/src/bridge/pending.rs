@@ -240,7 +240,8 @@ impl Table {
 
     /// The request that the reply's own headers name.
     fn named_in(&self, opened: &Opened<'_>) -> Option<Text> {
-        let named = [opened.meta.headers.text(names::REQUEST_ID), opened.meta.causation_id()];
+        let named =
+            [opened.meta.headers.text(names::REQUEST_ID), opened.meta.causation_id.as_deref()];
         let known = |id| self.waiters.get_key_value(id).map(|(id, _)| id.clone());
         named.into_iter().flatten().find_map(known)
     }

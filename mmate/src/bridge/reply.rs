@@ -1,33 +1,34 @@
 //! Reading a reply: the type that was asked for, a refusal, or something else.
 
 use super::error::{AskError, AskErrorKind, Asked};
-use crate::contract::envelope::{self, Opened};
+use crate::contract::envelope::{self, Glance};
 use crate::contract::{MessageInfo, Refusal, Reply};
 use crate::transport::Delivery;
 
 /// Reads a reply of type `R`.
 pub(super) fn read<R: Reply>(asked: &Asked, delivery: &Delivery) -> Result<R, AskError> {
-    let opened = open(asked, R::INFO, delivery)?;
-    opened.message().map_err(|error| asked.bad_reply(error))
+    let payload = payload(asked, R::INFO, delivery)?;
+    envelope::message(payload).map_err(|error| asked.bad_reply(error))
 }
 
-/// Opens a reply and tells the answer from everything else.
-fn open<'a>(
+/// The payload of an answer, told from everything else.
+fn payload<'a>(
     asked: &Asked,
     wanted: &'static MessageInfo,
     delivery: &'a Delivery,
-) -> Result<Opened<'a>, AskError> {
-    let opened = envelope::open(&delivery.body).map_err(|error| asked.bad_reply(error))?;
-    let is_wanted = wanted.names().any(|name| name == opened.meta.message_type);
-    if let Some(refusal) = Refusal::read(opened.payload())
+) -> Result<&'a str, AskError> {
+    let Glance { message_type, payload } =
+        envelope::glance(&delivery.body).map_err(|error| asked.bad_reply(error))?;
+    let is_wanted = wanted.names().any(|name| name == message_type);
+    if let Some(refusal) = Refusal::read(payload)
         && !(is_wanted && has_own_success(wanted))
     {
         return Err(asked.refused(refusal));
     }
     if is_wanted {
-        return Ok(opened);
+        return Ok(payload);
     }
-    let text = format!("the reply is a `{}`, not a `{}`", opened.meta.message_type, wanted.name);
+    let text = format!("the reply is a `{message_type}`, not a `{}`", wanted.name);
     Err(asked.error(AskErrorKind::BadReply, text))
 }
 

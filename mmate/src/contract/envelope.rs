@@ -12,12 +12,13 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Message;
 use super::decode_error::{self, DecodeError, Reason};
-use super::headers::{Headers, names};
+use super::headers::{HeaderValue, Headers, names};
 use super::sibling_retry;
 use super::text::Text;
 
@@ -42,6 +43,8 @@ pub struct Meta {
     pub correlation_id: Option<Text>,
     /// Where an answer is to be sent.
     pub reply_to: Option<Text>,
+    /// The id of the message that caused this one. It travels among the headers, and stands here alone.
+    pub causation_id: Option<Text>,
     /// Free headers.
     pub headers: Headers,
 }
@@ -58,16 +61,9 @@ impl Meta {
             timestamp,
             correlation_id,
             reply_to: None,
+            causation_id: None,
             headers: Headers::new(),
         }
-    }
-
-    /// The id of the message that caused this one.
-    #[must_use]
-    pub fn causation_id(&self) -> Option<&str> {
-        self.headers
-            .text(names::CAUSATION_ID)
-            .or_else(|| self.headers.text(names::MIRROR_CAUSATION_ID))
     }
 }
 
@@ -143,11 +139,29 @@ fn begin(body: &mut Vec<u8>, meta: &Meta) -> Result<(), serde_json::Error> {
     if let Some(reply_to) = meta.reply_to.as_deref().filter(|queue| !queue.is_empty()) {
         field(body, "replyTo", reply_to)?;
     }
-    if !meta.headers.is_empty() {
-        field(body, "headers", &meta.headers)?;
+    if meta.causation_id.is_some() || !meta.headers.is_empty() {
+        field(body, "headers", &AllHeaders(meta))?;
     }
     body.extend_from_slice(b",\"payload\":");
     Ok(())
+}
+
+/// The free headers, and the causation id, which siblings look for among them.
+struct AllHeaders<'a>(&'a Meta);
+
+impl Serialize for AllHeaders<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Meta { headers, causation_id, .. } = self.0;
+        let count = headers.len() + usize::from(causation_id.is_some());
+        let mut map = serializer.serialize_map(Some(count))?;
+        for (name, value) in headers.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        if let Some(id) = causation_id {
+            map.serialize_entry(names::CAUSATION_ID, id)?;
+        }
+        map.end()
+    }
 }
 
 /// Appends `"name":value`, with a comma before it unless the object has just begun.
@@ -285,6 +299,36 @@ pub struct Opened<'a> {
 /// If the body is not UTF-8, not JSON, nested too deep, not an envelope, or lacks what an envelope
 /// must have. The error names the reason and never repeats the body.
 pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
+    let (wire, text) = read(body)?;
+    match wire.into_opened() {
+        Err(error) if matches!(error.reason(), Reason::MissingId | Reason::MissingType) => {
+            open_retry(text).ok_or(error)
+        }
+        outcome => outcome,
+    }
+}
+
+/// The type of a message and its payload, for whoever needs nothing else of the envelope.
+#[cfg(feature = "runtime")]
+pub(crate) struct Glance<'a> {
+    pub(crate) message_type: Cow<'a, str>,
+    /// The payload's JSON text; `{}` where the envelope had none.
+    pub(crate) payload: &'a str,
+}
+
+/// Reads of an envelope what a reader of replies needs.
+///
+/// # Errors
+/// If the body is no envelope, or has no type.
+#[cfg(feature = "runtime")]
+pub(crate) fn glance(body: &[u8]) -> Result<Glance<'_>, DecodeError> {
+    let (wire, _) = read(body)?;
+    let payload = wire.payload();
+    let message_type = required(wire.message_type, Reason::MissingType, "type")?;
+    Ok(Glance { message_type, payload })
+}
+
+fn read(body: &[u8]) -> Result<(Wire<'_>, &str), DecodeError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         DecodeError::new(
             Reason::NotUtf8,
@@ -296,12 +340,7 @@ pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
         let reason = if error.is_data() { Reason::NotAnEnvelope } else { Reason::NotJson };
         DecodeError::from_json(reason, "the envelope", &error)
     })?;
-    match wire.into_opened() {
-        Err(error) if matches!(error.reason(), Reason::MissingId | Reason::MissingType) => {
-            open_retry(text).ok_or(error)
-        }
-        outcome => outcome,
-    }
+    Ok((wire, text))
 }
 
 /// A sibling's delayed retry is no envelope, and has neither id nor type where an envelope has them.
@@ -332,20 +371,30 @@ struct Wire<'a> {
     timestamp: Option<Cow<'a, str>>,
     correlation_id: Option<Cow<'a, str>>,
     reply_to: Option<Cow<'a, str>>,
-    headers: Option<Headers>,
+    beside: Option<Beside>,
     payload: Option<&'a RawValue>,
 }
 
+/// An envelope's headers as they are read.
+#[derive(Default)]
+struct Beside {
+    causation_id: Option<Text>,
+    headers: Headers,
+}
+
 impl<'a> Wire<'a> {
+    fn payload(&self) -> &'a str {
+        self.payload.map_or("{}", |raw| if raw.get() == "null" { "{}" } else { raw.get() })
+    }
+
     fn into_opened(self) -> Result<Opened<'a>, DecodeError> {
-        let id = required(self.id, Reason::MissingId, "id")?;
-        let message_type = required(self.message_type, Reason::MissingType, "type")?;
+        let payload = self.payload();
+        let id = Text::from(required(self.id, Reason::MissingId, "id")?);
+        let message_type = required(self.message_type, Reason::MissingType, "type")?.into();
         check_length(&id, Reason::IdTooLong, "id")?;
         if let Some(correlation_id) = &self.correlation_id {
             check_length(correlation_id, Reason::CorrelationIdTooLong, "correlationId")?;
         }
-        let payload =
-            self.payload.map_or("{}", |raw| if raw.get() == "null" { "{}" } else { raw.get() });
         let timestamp = match self.timestamp.as_deref() {
             None | Some("") => Timestamp::UNIX_EPOCH,
             Some(text) => parse_timestamp(text).ok_or_else(|| {
@@ -355,18 +404,22 @@ impl<'a> Wire<'a> {
                 )
             })?,
         };
-        let headers = self.headers.unwrap_or_default();
+        let Beside { causation_id, headers } = self.beside.unwrap_or_default();
         let reply_to = self.reply_to.filter(|queue| !queue.is_empty()).map(Text::from);
         let correlation_id = self.correlation_id.filter(|id| !id.is_empty()).map(Text::from);
-        let meta = Meta { id, message_type, timestamp, correlation_id, reply_to, headers };
+        let meta =
+            Meta { id, message_type, timestamp, correlation_id, reply_to, causation_id, headers };
         Ok(Opened { meta, payload })
     }
 }
 
-fn required(value: Option<Cow<'_, str>>, reason: Reason, name: &str) -> Result<Text, DecodeError> {
+fn required<'a>(
+    value: Option<Cow<'a, str>>,
+    reason: Reason,
+    name: &str,
+) -> Result<Cow<'a, str>, DecodeError> {
     value
         .filter(|text| !text.is_empty())
-        .map(Text::from)
         .ok_or_else(|| DecodeError::new(reason, format!("the envelope has no `{name}`")))
 }
 
@@ -410,7 +463,7 @@ fn read_field<'de, A: MapAccess<'de>>(
         13 if key.eq_ignore_ascii_case("correlationId") => &mut wire.correlation_id,
         7 if key.eq_ignore_ascii_case("replyTo") => &mut wire.reply_to,
         7 if key.eq_ignore_ascii_case("headers") => {
-            wire.headers = map.next_value()?;
+            wire.beside = map.next_value()?;
             return Ok(());
         }
         7 if key.eq_ignore_ascii_case("payload") => {
@@ -424,6 +477,31 @@ fn read_field<'de, A: MapAccess<'de>>(
     };
     *slot = map.next_value::<Option<Unescaped<'de>>>()?.map(|Unescaped(text)| text);
     Ok(())
+}
+
+impl<'de> Deserialize<'de> for Beside {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Beside;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of headers")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Beside, A::Error> {
+                let mut beside = Beside::default();
+                while let Some((name, value)) = map.next_entry::<Text, HeaderValue>()? {
+                    match value {
+                        HeaderValue::Text(id) if name.eq_ignore_ascii_case(names::CAUSATION_ID) => {
+                            beside.causation_id = Some(id);
+                        }
+                        value => beside.headers.push(name, value),
+                    }
+                }
+                Ok(beside)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 /// Text that is borrowed where it has no escapes; serde's own `Cow` always copies.

@@ -1,9 +1,8 @@
 //! Headers: small named values that travel beside the payload.
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use super::text::Text;
 
@@ -152,22 +151,6 @@ impl HeaderValue {
                 | Self::Time(_)
         )
     }
-
-    fn from_json(value: Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(flag) => Self::Bool(flag),
-            Value::Number(number) => match number.as_i64() {
-                Some(whole) => Self::Int(whole),
-                None => Self::Float(number.as_f64().unwrap_or(f64::MAX)),
-            },
-            Value::String(text) => Self::Text(text.into()),
-            Value::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
-            Value::Object(map) => Self::Table(
-                map.into_iter().map(|(key, value)| (key, Self::from_json(value))).collect(),
-            ),
-        }
-    }
 }
 
 impl Serialize for HeaderValue {
@@ -191,7 +174,47 @@ impl Serialize for HeaderValue {
 
 impl<'de> Deserialize<'de> for HeaderValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::from_json)
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = HeaderValue;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the value of a header")
+            }
+            fn visit_unit<E>(self) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Null)
+            }
+            fn visit_bool<E>(self, flag: bool) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Bool(flag))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Int(number))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<HeaderValue, E> {
+                let whole = i64::try_from(number).map(HeaderValue::Int);
+                Ok(whole.unwrap_or(HeaderValue::Float(number as f64)))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Float(number))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Text(text.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<HeaderValue, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(HeaderValue::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderValue, A::Error> {
+                let mut headers = Headers::new();
+                while let Some((name, value)) = map.next_entry::<Text, HeaderValue>()? {
+                    headers.set(name, value);
+                }
+                Ok(HeaderValue::Table(headers))
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }
 
@@ -303,6 +326,11 @@ impl Headers {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// Adds a header that is not looked for among the others: what a sender wrote twice is read as the first.
+    pub(super) fn push(&mut self, name: Text, value: HeaderValue) {
+        self.0.push((name, value));
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -333,25 +361,5 @@ impl Serialize for Headers {
             map.serialize_entry(name, value)?;
         }
         map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Headers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Table;
-        impl<'de> Visitor<'de> for Table {
-            type Value = Headers;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of headers")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
-                let mut headers = Headers::new();
-                while let Some((name, value)) = map.next_entry::<Text, HeaderValue>()? {
-                    headers.0.push((name, value));
-                }
-                Ok(headers)
-            }
-        }
-        deserializer.deserialize_map(Table)
     }
 }

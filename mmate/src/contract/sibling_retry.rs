@@ -34,6 +34,7 @@ pub(super) fn read(text: &str) -> Option<(Meta, &str)> {
         timestamp: wrapper.scheduled_at.unwrap_or(Timestamp::UNIX_EPOCH),
         correlation_id: wrapper.correlation_id.filter(|id| !id.is_empty()),
         reply_to: None,
+        causation_id: None,
         headers: Headers::new(),
     };
     (!is_empty).then(|| (meta, wrapper.original_payload.get()))

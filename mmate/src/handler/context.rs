@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::resources::Resources;
 use crate::contract::envelope::{self, Meta};
+use crate::contract::headers::names;
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
 use crate::contract::{DecodeError, Headers, Message, Text};
@@ -69,7 +70,8 @@ impl Context {
     /// The id of the message that caused this one.
     #[must_use]
     pub fn causation_id(&self) -> Option<&str> {
-        self.meta().causation_id()
+        let Meta { causation_id, headers, .. } = self.meta();
+        causation_id.as_deref().or_else(|| headers.text(names::MIRROR_CAUSATION_ID))
     }
 
     /// Where an answer goes, if somebody waits for one.

@@ -12,7 +12,7 @@ use super::outbox::Origin;
 use crate::contract::address::{Address, check_name, check_routing_key};
 use crate::contract::envelope::{self, Meta};
 use crate::contract::headers::{Headers, names};
-use crate::contract::{Message, MessageInfo, Source, Text};
+use crate::contract::{HeaderValue, Message, MessageInfo, Source, Text};
 use crate::transport::{Outgoing, Properties, PublishError, PublishErrorKind};
 
 /// Which properties and headers are written beside the body.
@@ -122,15 +122,14 @@ impl Encoder {
             message_type: name.into(),
             timestamp: self.now(),
             reply_to: options.reply_to.take(),
+            causation_id: origin.map(|origin| origin.meta().id.clone()),
             headers: std::mem::take(&mut options.headers),
         };
-        if let Some(origin) = origin {
-            meta.headers.set(names::CAUSATION_ID, origin.id());
+        if let Some(HeaderValue::Text(given)) = meta.headers.remove(names::CAUSATION_ID) {
+            meta.causation_id.get_or_insert(given);
         }
-        for id in [Some(&meta.id), meta.correlation_id.as_ref(), meta.reply_to.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        let ids = [Some(&meta.id), meta.correlation_id.as_ref(), meta.reply_to.as_ref()];
+        for id in ids.into_iter().flatten() {
             check_name(id)
                 .map_err(|why| invalid(&meta.id, format!("an id or reply address {why}")))?;
         }
@@ -221,10 +220,9 @@ impl Encoder {
         }
     }
 
-    /// The envelope's headers without the causation id, which has its place in the body.
+    /// The envelope's headers, and those that are for the transport alone.
     fn headers(&self, version: u32, meta: &mut Meta) -> Headers {
         let mut headers = std::mem::take(&mut meta.headers);
-        let causation = headers.remove(names::CAUSATION_ID);
         if version > 1 {
             headers.set(names::SCHEMA_VERSION, version);
         }
@@ -233,8 +231,8 @@ impl Encoder {
             if let Some(correlation_id) = &meta.correlation_id {
                 headers.set(names::MIRROR_CORRELATION_ID, correlation_id);
             }
-            if let Some(causation) = causation {
-                headers.set(names::MIRROR_CAUSATION_ID, causation);
+            if let Some(causation_id) = &meta.causation_id {
+                headers.set(names::MIRROR_CAUSATION_ID, causation_id);
             }
         }
         headers

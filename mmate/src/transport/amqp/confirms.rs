@@ -40,8 +40,7 @@ const GLANCE_EVERY: Duration = Duration::from_millis(5);
 pub(super) struct Parcel {
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
-    /// Boxed, to be moved cheaply through the layers of a future.
-    pub(super) properties: Box<BasicProperties>,
+    pub(super) properties: BasicProperties,
 }
 
 /// A channel in confirm mode.
@@ -57,7 +56,14 @@ pub(super) struct Lane {
     retired: watch::Sender<bool>,
 }
 
-type Sending = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
+type Sending = Pin<Box<dyn Future<Output = lapin::Result<Answer>> + Send>>;
+
+/// What the broker says of a message. The library's own word has room for a whole message and is moved often.
+struct Answer {
+    ack: bool,
+    /// What it gave back: this message, or another one.
+    returned: Option<Box<BasicReturnMessage>>,
+}
 
 /// What only one looks at a time.
 #[derive(Default)]
@@ -156,8 +162,8 @@ impl Lane {
             Poll::Pending => {}
             // This thread can be held up for so long that the confirm is here already. It takes the
             // same way as all others, since it may carry another message's return.
-            Poll::Ready(Ok(confirmation)) => {
-                sending = Box::pin(ready(Ok(confirmation)));
+            Poll::Ready(Ok(answer)) => {
+                sending = Box::pin(ready(Ok(answer)));
                 waker.wake();
             }
             Poll::Ready(Err(_)) => {
@@ -218,16 +224,15 @@ impl Look for Lane {
         let mut desk = self.desk();
         let Desk { board, taken } = &mut *desk;
         let mut done: Vec<Resolved> = Vec::new();
-        let mut returns: Vec<BasicReturnMessage> = Vec::new();
+        let mut returns: Vec<Box<BasicReturnMessage>> = Vec::new();
         while self.news.take(taken) {
             for number in taken.drain(..) {
                 let Some((waiting, result)) = board.take(number, Waiting::poll) else {
                     continue;
                 };
-                let result = result.map(|confirmation| {
-                    let ack = confirmation.is_ack();
-                    returns.extend(confirmation.take_message());
-                    ack
+                let result = result.map(|answer| {
+                    returns.extend(answer.returned);
+                    answer.ack
                 });
                 if let Err(error) = &result {
                     board.shut();
@@ -264,7 +269,7 @@ impl fmt::Debug for Lane {
 
 impl Waiting {
     /// Asks the library for its confirm.
-    fn poll(&mut self) -> Option<lapin::Result<Confirmation>> {
+    fn poll(&mut self) -> Option<lapin::Result<Answer>> {
         let waker = Waker::from(Arc::clone(&self.ticket));
         match self.sending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(result) => Some(result),
@@ -308,12 +313,11 @@ pub(super) async fn send_alone(
     parcel: Parcel,
 ) -> lapin::Result<Verdict> {
     let lane = Lane::open(connection).await?;
-    Ok(match send(lane.channel, Arc::clone(outgoing), parcel).await? {
-        Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
-            Verdict::Returned(returned.reply_text.to_string())
-        }
-        Confirmation::Nack(None) => Verdict::Nacked,
-        Confirmation::Ack(None) | Confirmation::NotRequested => Verdict::Confirmed,
+    let Answer { ack, returned } = send(lane.channel, Arc::clone(outgoing), parcel).await?;
+    Ok(match returned {
+        Some(returned) => Verdict::Returned(returned.reply_text.to_string()),
+        None if ack => Verdict::Confirmed,
+        None => Verdict::Nacked,
     })
 }
 
@@ -321,10 +325,12 @@ async fn send(
     channel: Arc<Channel>,
     outgoing: Arc<Outgoing>,
     parcel: Parcel,
-) -> lapin::Result<Confirmation> {
+) -> lapin::Result<Answer> {
     let options = BasicPublishOptions { mandatory: outgoing.mandatory, immediate: false };
     let body = &outgoing.body;
     let Parcel { exchange, routing_key, properties } = parcel;
-    let confirm = channel.basic_publish(exchange, routing_key, options, body, *properties).await?;
-    confirm.await
+    let confirm = channel.basic_publish(exchange, routing_key, options, body, properties).await?;
+    let confirmation = confirm.await?;
+    let ack = !matches!(confirmation, Confirmation::Nack(_));
+    Ok(Answer { ack, returned: confirmation.take_message().map(Box::new) })
 }

@@ -198,11 +198,11 @@ impl Publisher {
         let Some(lane) = &live.lane else {
             return Err(Setback::Again("no channel".to_owned()));
         };
-        let parcel = pack(outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
         if !self.knows(&outgoing.address.exchange) {
             // Boxed: the rare way must not swell the future of each publish.
             Box::pin(self.find_exchange(live, outgoing)).await?;
         }
+        let parcel = pack(outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
         let Ok(submitted) = lane.submit(outgoing, parcel, permit) else {
             return Err(Setback::Again("the channel was closed".to_owned()));
         };
@@ -330,7 +330,7 @@ fn pack(outgoing: &Outgoing, properties_bytes_max: usize) -> Result<Parcel, Publ
     Ok(Parcel {
         exchange: short(&outgoing.address.exchange, "exchange")?,
         routing_key: short(&outgoing.address.routing_key, "routing key")?,
-        properties: Box::new(to_amqp(&outgoing.properties).map_err(invalid)?),
+        properties: to_amqp(&outgoing.properties).map_err(invalid)?,
     })
 }
 
