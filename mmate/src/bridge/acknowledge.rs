@@ -64,7 +64,7 @@ async fn send<M: Command>(
     if let Some(mistake) = options.publish.mistake {
         own.note(mistake);
     }
-    let options = AskOptions { publish: own, timeout: options.timeout };
+    let options = AskOptions { publish: Box::new(own), timeout: options.timeout };
     let bridge = Bridge::of(publisher).map_err(|why| {
         let asked = Asked { request: M::INFO.name, id: "-".into() };
         asked.error(AskErrorKind::NotSent, why)

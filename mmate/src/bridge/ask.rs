@@ -26,7 +26,8 @@ pub(super) type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, AskError>>
 /// What a caller may say about one request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AskOptions {
-    pub(super) publish: PublishOptions,
+    /// Boxed: the future that waits for the reply would keep the place of what is read at its beginning.
+    pub(super) publish: Box<PublishOptions>,
     pub(super) timeout: Option<Duration>,
 }
 
@@ -84,18 +85,21 @@ impl<'a, R> Ask<'a, R> {
     }
 }
 
-async fn ask<M: Request>(
-    bridge: &Bridge,
+/// Not an `async fn`: options that are read before the first wait take no place in the future.
+fn ask<'a, M: Request>(
+    bridge: &'a Bridge,
     message: M,
     options: AskOptions,
-) -> Result<M::Reply, AskError> {
+) -> impl Future<Output = Result<M::Reply, AskError>> + Send + 'a {
     let (call, options) = bridge.call(M::INFO, options);
-    let ready = bridge.prepare(&call).await?;
-    let notes = Notes { deadline: true, near: true, flag: None };
-    let letter = bridge.write(&call, &message, options, &ready, notes)?;
-    let expected = Some(<M::Reply as Message>::INFO);
-    let reply = bridge.exchange(&call, letter, &ready, expected).await?;
-    reply::read::<M::Reply>(&call.asked, &reply)
+    async move {
+        let ready = bridge.prepare(&call).await?;
+        let notes = Notes { deadline: true, near: true, flag: None };
+        let letter = bridge.write(&call, &message, options, &ready, notes)?;
+        let expected = Some(<M::Reply as Message>::INFO);
+        let reply = bridge.exchange(&call, letter, &ready, expected).await?;
+        reply::read::<M::Reply>(&call.asked, &reply)
+    }
 }
 
 impl<'a, R> IntoFuture for Ask<'a, R> {

@@ -225,7 +225,7 @@ impl<'a, R> Gathering<'a, R> {
     fn finish(
         self,
         bridge: &Bridge,
-        (call, ready): (&Call, &Ready),
+        (call, ready): (&Call, &Ready<'_>),
         min: usize,
     ) -> Result<Gathered<R>, AskError> {
         let got = self.gathered.replies.len();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::ask::{Ask, AskOptions};
@@ -70,7 +70,7 @@ struct Shared {
     publisher: Publisher,
     desk: Arc<Desk>,
     pending: Pending,
-    places: Arc<Semaphore>,
+    places: Semaphore,
     /// Who waits for a place.
     waiting: AtomicUsize,
     options: BridgeOptions,
@@ -86,9 +86,9 @@ pub(super) struct Call {
 
 /// A place among the requests, and where the reply is to go.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct Ready<'a> {
     address: ReplyAddress,
-    _place: OwnedSemaphorePermit,
+    _place: SemaphorePermit<'a>,
 }
 
 /// A request with its reply address, which the transport has taken over already: the futures that wait for the
@@ -142,7 +142,7 @@ impl Bridge {
             publisher,
             desk,
             pending,
-            places: Arc::new(Semaphore::new(places)),
+            places: Semaphore::new(places),
             waiting: AtomicUsize::new(0),
             options,
         };
@@ -223,7 +223,7 @@ impl Bridge {
         &self,
         info: &'static MessageInfo,
         options: AskOptions,
-    ) -> (Call, PublishOptions) {
+    ) -> (Call, Box<PublishOptions>) {
         let AskOptions { publish: mut options, timeout } = options;
         let timeout = timeout.unwrap_or_else(|| self.default_timeout());
         let id = options.message_id.take().unwrap_or_else(|| self.next_id());
@@ -244,7 +244,7 @@ impl Bridge {
     }
 
     /// Why replies to this request may have been lost.
-    pub(super) fn loss_since(&self, ready: &Ready) -> Option<String> {
+    pub(super) fn loss_since(&self, ready: &Ready<'_>) -> Option<String> {
         self.shared.desk.loss_since(&ready.address)
     }
 
@@ -263,7 +263,7 @@ impl Bridge {
     }
 
     /// Waits for a place and for the reply queue.
-    pub(super) async fn prepare(&self, call: &Call) -> Result<Ready, AskError> {
+    pub(super) async fn prepare(&self, call: &Call) -> Result<Ready<'_>, AskError> {
         let asked = &call.asked;
         if call.timeout.is_zero() {
             let text =
@@ -279,9 +279,9 @@ impl Bridge {
         Ok(Ready { address, _place: place })
     }
 
-    async fn place(&self, call: &Call) -> Result<OwnedSemaphorePermit, AskError> {
+    async fn place(&self, call: &Call) -> Result<SemaphorePermit<'_>, AskError> {
         let places = &self.shared.places;
-        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        if let Ok(place) = places.try_acquire() {
             return Ok(place);
         }
         let BridgeOptions { max_concurrent, waiting_max, .. } = self.shared.options;
@@ -296,7 +296,7 @@ impl Bridge {
                 "{waiting_max} more for a place (`bridge.waiting_max`)"
             )));
         };
-        match timeout_at(call.deadline, Arc::clone(places).acquire_owned()).await {
+        match timeout_at(call.deadline, places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(stopping(call)),
             Err(_) => Err(overloaded(format!("no place was free within {:?}", call.timeout))),
@@ -309,13 +309,13 @@ impl Bridge {
         &self,
         call: &Call,
         message: &M,
-        mut options: PublishOptions,
-        ready: &Ready,
+        mut options: Box<PublishOptions>,
+        ready: &Ready<'_>,
         notes: Notes,
     ) -> Result<Letter<'_>, AskError> {
         options.reply_to = Some(ready.address.queue.clone());
         let origin = self.context.as_ref().map(Context::origin);
-        let encoded = self.shared.publisher.encode_from(message, options, origin);
+        let encoded = self.shared.publisher.encode_from(message, *options, origin);
         let mut outgoing = encoded.map_err(|error| call.asked.not_published(error))?;
         // The envelope carries the flow's id; this property is what peers of any family send back, so it
         // tells this request apart from others of the flow.
@@ -351,7 +351,7 @@ impl Bridge {
         &self,
         call: &Call,
         letter: Letter<'_>,
-        ready: &Ready,
+        ready: &Ready<'_>,
         expected: Option<&'static MessageInfo>,
     ) -> Result<Delivery, AskError> {
         let entry = letter.entry(&call.asked, expected);
@@ -378,7 +378,7 @@ impl Bridge {
     }
 
     /// What became of a request at its deadline, as far as it is known.
-    fn timed_out(&self, call: &Call, ready: &Ready, confirmed: bool) -> AskError {
+    fn timed_out(&self, call: &Call, ready: &Ready<'_>, confirmed: bool) -> AskError {
         let within = call.timeout;
         if !confirmed {
             let text = format!(

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::activity::Activity;
 use super::age::Age;
@@ -39,7 +40,9 @@ pub(super) struct Flow<'a> {
     subscription: Box<dyn Subscription>,
     worker: &'a Arc<Worker>,
     /// Handlers that wait for something, polled in this task. Those that end at once never get here.
-    running: FuturesUnordered<BoxFuture<'a, Finished<'a>>>,
+    running: FuturesUnordered<Attempt<'a>>,
+    /// Places for attempts that have ended, at most `concurrency`: an attempt takes some 2 KiB.
+    spare: Vec<Place<'a>>,
     /// Messages between two attempts; they hold no place among the running ones.
     waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,
     /// Messages whose wait is over while all places are taken.
@@ -55,6 +58,28 @@ pub(super) struct Flow<'a> {
     halted: bool,
     /// Set once the app stops: until then handlers may go on. A pause waits for them.
     drain_until: Option<Pin<Box<Sleep>>>,
+}
+
+/// The memory of an attempt's future, used for one message after the other.
+type Place<'a> = ReusableBoxFuture<'a, Finished<'a>>;
+
+/// An attempt that waits for something. Gives its place back when it has ended.
+struct Attempt<'a>(Option<Place<'a>>);
+
+impl<'a> Future for Attempt<'a> {
+    type Output = (Finished<'a>, Place<'a>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Never polled again once it has ended.
+        let Some(mut place) = self.0.take() else { return Poll::Pending };
+        match place.poll(cx) {
+            Poll::Ready(finished) => Poll::Ready((finished, place)),
+            Poll::Pending => {
+                self.0 = Some(place);
+                Poll::Pending
+            }
+        }
+    }
 }
 
 /// What a step of the loop did.
@@ -80,6 +105,7 @@ impl<'a> Flow<'a> {
             subscription,
             worker,
             running: FuturesUnordered::new(),
+            spare: Vec::new(),
             waiting: FuturesUnordered::new(),
             due: Vec::new(),
             activity,
@@ -166,8 +192,9 @@ impl<'a> Flow<'a> {
             return Step::Drained;
         }
         if !self.running.is_empty()
-            && let Poll::Ready(Some(finished)) = self.running.poll_next_unpin(cx)
+            && let Poll::Ready(Some((finished, place))) = self.running.poll_next_unpin(cx)
         {
+            self.keep(place);
             self.settle(finished);
             return Step::Done;
         }
@@ -198,10 +225,26 @@ impl<'a> Flow<'a> {
 
     /// Most handlers end in their first poll; only the others are kept.
     fn start(&mut self, job: Job<'a>, cx: &mut Context<'_>) {
-        let mut attempt: BoxFuture<'a, Finished<'a>> = Box::pin(self.worker.run(job));
-        match attempt.as_mut().poll(cx) {
-            Poll::Ready(finished) => self.settle(finished),
-            Poll::Pending => self.running.push(attempt),
+        let attempt = self.worker.run(job);
+        let mut place = match self.spare.pop() {
+            Some(mut place) => {
+                place.set(attempt);
+                place
+            }
+            None => Place::new(attempt),
+        };
+        match place.poll(cx) {
+            Poll::Ready(finished) => {
+                self.keep(place);
+                self.settle(finished);
+            }
+            Poll::Pending => self.running.push(Attempt(Some(place))),
+        }
+    }
+
+    fn keep(&mut self, place: Place<'a>) {
+        if self.spare.len() < self.concurrency {
+            self.spare.push(place);
         }
     }
 

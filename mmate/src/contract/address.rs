@@ -47,14 +47,20 @@ impl Address {
     pub fn of(info: &MessageInfo, service: &str, key: Option<&str>) -> Self {
         let routing_key = match info.kind {
             Kind::Command => match info.queue {
-                Some(queue) => queue.to_owned(),
-                None => ["cmd", info.service.unwrap_or(service), info.name].join("."),
+                Some(queue) => queue.into(),
+                None => Text::concat(["cmd.", info.service.unwrap_or(service), ".", info.name]),
             },
-            Kind::Query => info.queue.map_or_else(|| ["qry", info.name].join("."), str::to_owned),
-            Kind::Event => ["evt", key.or(info.aggregate).unwrap_or_default(), info.name].join("."),
-            Kind::Reply => format!("rpl.{}", info.name),
+            Kind::Query => match info.queue {
+                Some(queue) => queue.into(),
+                None => Text::concat(["qry.", info.name]),
+            },
+            Kind::Event => {
+                let about = key.or(info.aggregate).unwrap_or_default();
+                Text::concat(["evt.", about, ".", info.name])
+            }
+            Kind::Reply => Text::concat(["rpl.", info.name]),
         };
-        Self { exchange: Cow::Borrowed(exchange(info.kind)), routing_key: routing_key.into() }
+        Self { exchange: Cow::Borrowed(exchange(info.kind)), routing_key }
     }
 }
 

@@ -7,20 +7,21 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{Timestamp, civil, tz::TimeZone};
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
+use self::wire::{Beside, Wire};
+pub use self::write::{KindFields, encode, format_timestamp, kind_fields};
 use super::Message;
 use super::decode_error::{self, DecodeError, Reason};
-use super::headers::{HeaderValue, Headers, names};
+use super::headers::Headers;
 use super::sibling_retry;
 use super::text::Text;
+
+mod wire;
+mod write;
 
 /// The longest id, correlation id or causation id that is accepted, in bytes: what an AMQP short
 /// string holds.
@@ -83,198 +84,6 @@ impl<M> Envelope<M> {
     pub const fn new(meta: Meta, message: M) -> Self {
         Self { meta, message }
     }
-}
-
-/// The family's own fields that travel inside the payload, beside the user's.
-///
-/// The Go sibling reads them there and nowhere else. A user field of the same name wins.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct KindFields<'a> {
-    /// The service that a command is meant for.
-    pub target_service: Option<&'a str>,
-    /// Where a request wants its answer.
-    pub reply_to: Option<&'a str>,
-    /// The id of the thing that an event is about.
-    pub aggregate_id: Option<&'a str>,
-    /// Whether a reply answers or refuses.
-    pub success: Option<bool>,
-    /// The code of a refusal.
-    pub error_code: Option<&'a str>,
-    /// The text of a refusal; also written as `error`.
-    pub error_message: Option<&'a str>,
-    /// What else a refusal says.
-    pub error_details: Option<&'a serde_json::Value>,
-}
-
-/// Serializes an envelope around `payload`.
-///
-/// # Errors
-/// If the payload cannot be written as JSON, for example a map with keys that are no text.
-pub fn encode<P: Serialize + ?Sized>(
-    meta: &Meta,
-    payload: &P,
-    fields: &KindFields<'_>,
-) -> Result<Vec<u8>, serde_json::Error> {
-    let mut body = Vec::with_capacity(512);
-    begin(&mut body, meta)?;
-    let start = body.len();
-    serde_json::to_writer(&mut body, payload)?;
-    add_kind_fields(&mut body, start, fields)?;
-    body.push(b'}');
-    Ok(body)
-}
-
-/// Writes everything up to the payload. Not generic: one copy serves all messages.
-fn begin(body: &mut Vec<u8>, meta: &Meta) -> Result<(), serde_json::Error> {
-    body.push(b'{');
-    field(body, "id", meta.id.as_str())?;
-    field(body, "type", meta.message_type.as_str())?;
-    body.extend_from_slice(b",\"timestamp\":\"");
-    write_timestamp(meta.timestamp, body).map_err(serde::ser::Error::custom)?;
-    body.push(b'"');
-    if let Some(correlation_id) = meta.correlation_id.as_deref().filter(|id| !id.is_empty()) {
-        field(body, "correlationId", correlation_id)?;
-    }
-    if let Some(reply_to) = meta.reply_to.as_deref().filter(|queue| !queue.is_empty()) {
-        field(body, "replyTo", reply_to)?;
-    }
-    if meta.causation_id.is_some() || !meta.headers.is_empty() {
-        field(body, "headers", &AllHeaders(meta))?;
-    }
-    body.extend_from_slice(b",\"payload\":");
-    Ok(())
-}
-
-/// The free headers, and the causation id, which siblings look for among them.
-struct AllHeaders<'a>(&'a Meta);
-
-impl Serialize for AllHeaders<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Meta { headers, causation_id, .. } = self.0;
-        let count = headers.len() + usize::from(causation_id.is_some());
-        let mut map = serializer.serialize_map(Some(count))?;
-        for (name, value) in headers.iter() {
-            map.serialize_entry(name, value)?;
-        }
-        if let Some(id) = causation_id {
-            map.serialize_entry(names::CAUSATION_ID, id)?;
-        }
-        map.end()
-    }
-}
-
-/// Appends `"name":value`, with a comma before it unless the object has just begun.
-fn field<V: Serialize + ?Sized>(
-    body: &mut Vec<u8>,
-    name: &str,
-    value: &V,
-) -> Result<(), serde_json::Error> {
-    if body.last() != Some(&b'{') {
-        body.push(b',');
-    }
-    body.push(b'"');
-    body.extend_from_slice(name.as_bytes());
-    body.extend_from_slice(b"\":");
-    serde_json::to_writer(body, value)
-}
-
-/// Appends the kind fields to the object that starts at `start`, if it is one.
-fn add_kind_fields(
-    body: &mut Vec<u8>,
-    start: usize,
-    fields: &KindFields<'_>,
-) -> Result<(), serde_json::Error> {
-    if body.get(start) != Some(&b'{') {
-        return Ok(());
-    }
-    let [success_name, details_name, target, reply, aggregate, code, message, error] = &*KIND_NAMES;
-    let texts = [
-        (target, fields.target_service),
-        (reply, fields.reply_to),
-        (aggregate, fields.aggregate_id),
-        (code, fields.error_code),
-        (message, fields.error_message),
-        (error, fields.error_message),
-    ];
-    let wanted = texts.iter().any(|(_, value)| value.is_some()) || fields.success.is_some();
-    if !wanted {
-        return Ok(());
-    }
-    let end = body.pop();
-    debug_assert_eq!(end, Some(b'}'));
-    let payload_end = body.len();
-    if let Some(success) = fields.success
-        && !success_name.is_in(&body[start..payload_end])
-    {
-        field(body, success_name.name, &success)?;
-    }
-    for (name, value) in texts {
-        if let Some(value) = value
-            && !name.is_in(&body[start..payload_end])
-        {
-            field(body, name.name, value)?;
-        }
-    }
-    if let Some(details) = fields.error_details
-        && !details_name.is_in(&body[start..payload_end])
-    {
-        field(body, details_name.name, details)?;
-    }
-    body.push(b'}');
-    Ok(())
-}
-
-/// A kind field's name, and what finds it in a payload.
-struct KindName {
-    name: &'static str,
-    in_json: Finder<'static>,
-}
-
-/// Made once: a searcher costs more to make than to use on a small payload.
-static KIND_NAMES: LazyLock<[KindName; 8]> = LazyLock::new(|| {
-    [
-        "success",
-        "errorDetails",
-        "targetService",
-        "replyTo",
-        "aggregateId",
-        "errorCode",
-        "errorMessage",
-        "error",
-    ]
-    .map(|name| KindName { name, in_json: Finder::new(&format!("\"{name}\":")).into_owned() })
-});
-
-impl KindName {
-    /// True if the object (its closing brace cut off) has a field of this name at its top level.
-    fn is_in(&self, object: &[u8]) -> bool {
-        // Hardly any payload holds the name at all, so that nearly none is parsed for it.
-        let seen = self.in_json.find(object).is_some();
-        seen && top_level_keys(object).iter().any(|key| key == self.name)
-    }
-}
-
-fn top_level_keys(object: &[u8]) -> Vec<String> {
-    let closed = [object, b"}"].concat();
-    serde_json::from_slice::<std::collections::BTreeMap<String, &RawValue>>(&closed)
-        .map(|map| map.into_keys().collect())
-        .unwrap_or_default()
-}
-
-/// A timestamp as the family writes it: RFC 3339, UTC, milliseconds where there are any.
-#[must_use]
-pub fn format_timestamp(timestamp: Timestamp) -> String {
-    to_millis(timestamp).to_string()
-}
-
-/// Writes the same text without a detour over a string of its own.
-fn write_timestamp(timestamp: Timestamp, text: &mut Vec<u8>) -> Result<(), jiff::Error> {
-    DateTimePrinter::new().print_timestamp(&to_millis(timestamp), text)
-}
-
-fn to_millis(timestamp: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(timestamp.as_millisecond()).unwrap_or(timestamp)
 }
 
 /// Reads a timestamp with or without fraction, offset and zone; without a zone it is UTC.
@@ -364,24 +173,6 @@ fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
     ))
 }
 
-#[derive(Default)]
-struct Wire<'a> {
-    id: Option<Cow<'a, str>>,
-    message_type: Option<Cow<'a, str>>,
-    timestamp: Option<Cow<'a, str>>,
-    correlation_id: Option<Cow<'a, str>>,
-    reply_to: Option<Cow<'a, str>>,
-    beside: Option<Beside>,
-    payload: Option<&'a RawValue>,
-}
-
-/// An envelope's headers as they are read.
-#[derive(Default)]
-struct Beside {
-    causation_id: Option<Text>,
-    headers: Headers,
-}
-
 impl<'a> Wire<'a> {
     fn payload(&self) -> &'a str {
         self.payload.map_or("{}", |raw| if raw.get() == "null" { "{}" } else { raw.get() })
@@ -429,101 +220,6 @@ fn check_length(text: &str, reason: Reason, name: &str) -> Result<(), DecodeErro
     }
     let error = format!("`{name}` has {} bytes; at most {ID_BYTES_MAX} are accepted", text.len());
     Err(DecodeError::new(reason, error))
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Wire<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an envelope object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
-                let mut wire = Wire::default();
-                while let Some(Unescaped(key)) = map.next_key()? {
-                    read_field(&mut wire, &key, &mut map)?;
-                }
-                Ok(wire)
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-fn read_field<'de, A: MapAccess<'de>>(
-    wire: &mut Wire<'de>,
-    key: &str,
-    map: &mut A,
-) -> Result<(), A::Error> {
-    let slot = match key.len() {
-        2 if key.eq_ignore_ascii_case("id") => &mut wire.id,
-        4 if key.eq_ignore_ascii_case("type") => &mut wire.message_type,
-        9 if key.eq_ignore_ascii_case("timestamp") => &mut wire.timestamp,
-        13 if key.eq_ignore_ascii_case("correlationId") => &mut wire.correlation_id,
-        7 if key.eq_ignore_ascii_case("replyTo") => &mut wire.reply_to,
-        7 if key.eq_ignore_ascii_case("headers") => {
-            wire.beside = map.next_value()?;
-            return Ok(());
-        }
-        7 if key.eq_ignore_ascii_case("payload") => {
-            wire.payload = map.next_value()?;
-            return Ok(());
-        }
-        _ => {
-            map.next_value::<serde::de::IgnoredAny>()?;
-            return Ok(());
-        }
-    };
-    *slot = map.next_value::<Option<Unescaped<'de>>>()?.map(|Unescaped(text)| text);
-    Ok(())
-}
-
-impl<'de> Deserialize<'de> for Beside {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Beside;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of headers")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Beside, A::Error> {
-                let mut beside = Beside::default();
-                while let Some((name, value)) = map.next_entry::<Text, HeaderValue>()? {
-                    match value {
-                        HeaderValue::Text(id) if name.eq_ignore_ascii_case(names::CAUSATION_ID) => {
-                            beside.causation_id = Some(id);
-                        }
-                        value => beside.headers.push(name, value),
-                    }
-                }
-                Ok(beside)
-            }
-        }
-        deserializer.deserialize_map(Entries)
-    }
-}
-
-/// Text that is borrowed where it has no escapes; serde's own `Cow` always copies.
-struct Unescaped<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Unescaped<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Unescaped<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Unescaped<'de>, E> {
-                Ok(Unescaped(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Unescaped<'de>, E> {
-                Ok(Unescaped(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Any)
-    }
 }
 
 impl<'a> Opened<'a> {
@@ -591,18 +287,6 @@ fn is_only_reply_to(payload: &str, address: &str) -> bool {
 /// Parses a payload's text, as [`Opened::message`] does.
 pub(crate) fn message<M: Message>(payload: &str) -> Result<M, DecodeError> {
     decode_error::parse(payload, M::INFO.name)
-}
-
-/// The kind fields of a message that is about to be sent.
-#[must_use]
-pub fn kind_fields<'a, M: Message>(service: &'a str, key: Option<&'a str>) -> KindFields<'a> {
-    let kind = M::INFO.kind;
-    KindFields {
-        target_service: (kind == super::Kind::Command).then_some(service),
-        aggregate_id: key.filter(|_| kind == super::Kind::Event),
-        success: (kind == super::Kind::Reply).then_some(true),
-        ..KindFields::default()
-    }
 }
 
 /// Reads a body whole: the envelope and the typed payload.

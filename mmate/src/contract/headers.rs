@@ -267,7 +267,7 @@ impl Headers {
     /// The value of a header.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&HeaderValue> {
-        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.0.iter().find(|(key, _)| is_same(key, name)).map(|(_, value)| value)
     }
 
     /// The text of a header, if it is one.
@@ -279,15 +279,15 @@ impl Headers {
     /// Sets a header, replacing one of the same name.
     pub fn set(&mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) {
         let (name, value) = (name.into(), value.into());
-        match self.0.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(&name)) {
+        match self.0.iter_mut().find(|(key, _)| is_same(key, &name)) {
             Some(entry) => *entry = (name, value),
-            None => self.0.push((name, value)),
+            None => self.push(name, value),
         }
     }
 
     /// Takes a header out.
     pub fn remove(&mut self, name: &str) -> Option<HeaderValue> {
-        let at = self.0.iter().position(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        let at = self.0.iter().position(|(key, _)| is_same(key, name))?;
         Some(self.0.remove(at).1)
     }
 
@@ -314,6 +314,7 @@ impl Headers {
 
     /// Sets every header of `other` that is not set here.
     pub fn fill_from(&mut self, other: &Headers) {
+        self.0.reserve_exact(other.len());
         for (name, value) in &other.0 {
             if self.get(name).is_none() {
                 self.0.push((name.clone(), value.clone()));
@@ -328,6 +329,10 @@ impl Headers {
 
     /// Adds a header that is not looked for among the others: what a sender wrote twice is read as the first.
     pub(super) fn push(&mut self, name: Text, value: HeaderValue) {
+        if self.0.capacity() == 0 {
+            // Most messages have one header at most, and a vector begins with room for four.
+            self.0.reserve_exact(1);
+        }
         self.0.push((name, value));
     }
 
@@ -344,9 +349,15 @@ impl Headers {
     }
 }
 
+/// Nearly every name is written as it is looked for, which is told faster.
+fn is_same(name: &str, other: &str) -> bool {
+    name == other || name.eq_ignore_ascii_case(other)
+}
+
 impl<N: Into<Text>> FromIterator<(N, HeaderValue)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, HeaderValue)>>(iter: I) -> Self {
-        let mut headers = Self::new();
+        let iter = iter.into_iter();
+        let mut headers = Self(Vec::with_capacity(iter.size_hint().0));
         for (name, value) in iter {
             headers.set(name, value);
         }

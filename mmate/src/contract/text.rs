@@ -54,6 +54,17 @@ impl Text {
         }
     }
 
+    /// Several texts as one, without a detour over a string of its own where the whole is short.
+    pub(super) fn concat<const N: usize>(parts: [&str; N]) -> Self {
+        let mut whole = ArrayString::new();
+        for part in parts {
+            if whole.try_push_str(part).is_err() {
+                return Self(Repr::Shared(parts.concat().into()));
+            }
+        }
+        Self(Repr::Inline(whole))
+    }
+
     fn inline(text: &str) -> Option<Self> {
         ArrayString::from(text).ok().map(|text| Self(Repr::Inline(text)))
     }
@@ -252,6 +263,14 @@ mod tests {
         let Repr::Shared(of_second) = text.clone().0 else { panic!("a copy has another form") };
         assert!(Arc::ptr_eq(of_first, &of_second));
         assert_eq!(text, too_long);
+    }
+
+    #[test]
+    fn a_whole_of_any_length_has_all_parts() {
+        for bytes in [0, 18, 19, 20, 100] {
+            let part = "x".repeat(bytes);
+            assert_eq!(Text::concat([&part, ".y.", &part]), format!("{part}.y.{part}"));
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use super::cache::ReplyCache;
 #[cfg(feature = "testing")]
 use super::fault::HandlerFaults;
@@ -79,14 +81,14 @@ pub(crate) const ANY_TYPE: &str = "*";
 pub struct QueueRoutes {
     /// The queue.
     pub queue: Arc<str>,
-    by_type: HashMap<&'static str, Arc<Route>>,
+    by_type: HashMap<&'static str, Arc<Route>, RandomState>,
 }
 
 impl QueueRoutes {
     /// No handlers yet.
     #[must_use]
     pub fn new(queue: &str) -> Self {
-        Self { queue: queue.into(), by_type: HashMap::new() }
+        Self { queue: queue.into(), by_type: HashMap::default() }
     }
 
     /// Adds a handler under all names of its message.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Place};
@@ -96,7 +97,7 @@ struct Inner {
     /// Locked at boot and for reading; recording goes through the accounts themselves.
     routes: Mutex<BTreeMap<Place, Arc<Account>>>,
     /// Never changed: a publish finds its account without a lock.
-    types: HashMap<&'static str, Account>,
+    types: HashMap<&'static str, Account, RandomState>,
     other: Account,
 }
 

@@ -110,7 +110,9 @@ impl Encoder {
         options: &mut PublishOptions,
         origin: Option<&Origin>,
     ) -> Result<Meta, PublishError> {
-        let id = options.message_id.take().unwrap_or_else(|| self.next_id(origin));
+        let given = options.message_id.take();
+        let is_new = given.is_none();
+        let id = given.unwrap_or_else(|| self.next_id(origin));
         if let Some(mistake) = options.mistake.take() {
             return Err(invalid(&id, format!("`{name}` was not published: {mistake}")));
         }
@@ -128,8 +130,10 @@ impl Encoder {
         if let Some(HeaderValue::Text(given)) = meta.headers.remove(names::CAUSATION_ID) {
             meta.causation_id.get_or_insert(given);
         }
+        // An id that was made here is a good one.
+        let came = |id: &&Text| !(is_new && **id == meta.id);
         let ids = [Some(&meta.id), meta.correlation_id.as_ref(), meta.reply_to.as_ref()];
-        for id in ids.into_iter().flatten() {
+        for id in ids.into_iter().flatten().filter(came) {
             check_name(id)
                 .map_err(|why| invalid(&meta.id, format!("an id or reply address {why}")))?;
         }

@@ -68,10 +68,11 @@ pub struct Outgoing {
 impl Outgoing {
     /// A persistent message that must reach a queue.
     #[must_use]
-    pub fn new(address: Address, properties: Properties, body: impl Into<Bytes>) -> Self {
+    pub fn new(address: Address, mut properties: Properties, body: impl Into<Bytes>) -> Self {
+        properties.persistent = true;
         Self {
             address,
-            properties: Properties { persistent: true, ..properties },
+            properties,
             body: body.into(),
             mandatory: true,
             near: false,

@@ -110,6 +110,22 @@ async fn returned_messages_reach_their_own_publishers() {
     wait_ready(&transport, &queue, arrived).await;
 }
 
+/// Whoever looks at the broker's answers looks at those of all. Here many do not look any more.
+#[tokio::test]
+async fn publishes_that_nobody_polls_any_more_keep_no_other_waiting() {
+    let transport = connect().await;
+    let queue = name("held");
+    declare(&transport, Queue::new(&queue)).await;
+    let mut held: Vec<_> = (0..20).map(|_| transport.publish(message(&queue, "held"))).collect();
+    for publish in &mut held {
+        assert!(futures_util::poll!(publish).is_pending());
+    }
+    let free = transport.publish(message(&queue, "free"));
+    within("its confirm", free).await.unwrap();
+    wait_ready(&transport, &queue, 21).await;
+    drop(held);
+}
+
 fn to_exchange(exchange: &str, id: &str) -> Outgoing {
     let address = Address { exchange: exchange.to_owned().into(), routing_key: "key".into() };
     Outgoing::new(address, properties(id), "body")

@@ -55,11 +55,6 @@ impl<W> Board<W> {
         self.waiting.is_empty()
     }
 
-    /// True once nobody is let in any more.
-    pub(super) const fn is_dead(&self) -> bool {
-        self.dead
-    }
-
     /// Lets nobody in any more. Those that wait may still get their answers.
     pub(super) const fn shut(&mut self) {
         self.dead = true;

@@ -55,8 +55,9 @@ pub struct AmqpConfig {
     /// How many publishes may wait for their confirm, a body counting once per 16 KiB begun; more
     /// callers wait. It bounds memory: 64 MiB of bodies with the default, 4,096.
     pub publish_in_flight_max: u32,
-    /// For how long nothing must come before finished deliveries are acknowledged that are fewer than half the
-    /// prefetch. While others keep coming they wait ten times as long, to be acknowledged together. Default 2 ms.
+    /// For how long nothing must come after a finished delivery for it to be acknowledged, where fewer than half the
+    /// prefetch are finished. If others come meanwhile, it waits 25 times as long, to be acknowledged with them.
+    /// Default 2 ms.
     pub ack_delay: Duration,
     /// Certificates of authorities in PEM that are trusted beside those of the system.
     pub tls_ca_file: Option<PathBuf>,

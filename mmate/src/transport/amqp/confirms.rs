@@ -13,7 +13,7 @@
 
 use std::fmt;
 use std::future::{Future, ready};
-use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::board::Board;
 use super::failure::cause;
@@ -34,13 +35,18 @@ use crate::transport::Outgoing;
 const RETIRE_AGE_MIN: Duration = Duration::from_secs(1);
 
 /// How long news wait at most of which nobody is woken: no caller waits in a hurry, or it has gone.
-const GLANCE_EVERY: Duration = Duration::from_millis(5);
+const GLANCE_EVERY: Duration = Duration::from_millis(10);
+
+/// How many boxes are kept for further messages, of some 1.2 KiB each: as many messages as wait for their confirms where
+/// the broker keeps up.
+const SPARE_MAX: usize = 256;
 
 /// A message in the library's words, for one attempt.
 pub(super) struct Parcel {
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
-    pub(super) properties: BasicProperties,
+    /// Boxed: each layer of the library's future keeps a place for them.
+    pub(super) properties: Box<BasicProperties>,
 }
 
 /// A channel in confirm mode.
@@ -50,13 +56,17 @@ pub(super) struct Lane {
     properties_bytes_max: usize,
     news: Arc<News>,
     desk: Mutex<Desk>,
+    /// What the board says, for those who only ask: hundreds of callers would stand in line for the desk.
+    is_dead: AtomicBool,
     /// Why the channel is no use any more, once a confirm has said so.
     failure: OnceLock<String>,
     opened: Instant,
     retired: watch::Sender<bool>,
 }
 
-type Sending = Pin<Box<dyn Future<Output = lapin::Result<Answer>> + Send>>;
+/// Its box is used for one message after the other: the library's future is so large that making room for it
+/// takes as long as encoding a message.
+type Sending = ReusableBoxFuture<'static, lapin::Result<Answer>>;
 
 /// What the broker says of a message. The library's own word has room for a whole message and is moved often.
 struct Answer {
@@ -69,13 +79,16 @@ struct Answer {
 #[derive(Default)]
 struct Desk {
     board: Board<Waiting>,
+    /// Boxes of messages that have their verdict; at most [`SPARE_MAX`].
+    spare: Vec<Sending>,
     /// News that are being looked at; kept for its memory.
     taken: Vec<u64>,
 }
 
 /// A message between its frames and its confirm.
 struct Waiting {
-    sending: Sending,
+    /// Gone once it has ended.
+    sending: Option<Sending>,
     ticket: Arc<Ticket>,
     outgoing: Arc<Outgoing>,
     returned: Option<String>,
@@ -96,6 +109,7 @@ impl Lane {
             properties_bytes_max: frame_room(connection),
             news: Arc::default(),
             desk: Mutex::default(),
+            is_dead: AtomicBool::new(false),
             failure: OnceLock::new(),
             opened: Instant::now(),
             retired: watch::Sender::new(false),
@@ -135,7 +149,7 @@ impl Lane {
 
     /// True once the channel is no use any more.
     pub(super) fn is_dead(&self) -> bool {
-        self.desk().board.is_dead()
+        self.is_dead.load(Ordering::Acquire)
     }
 
     /// Queues the frames of a message, which then resolves with its verdict. A verdict on one that is
@@ -143,40 +157,41 @@ impl Lane {
     ///
     /// Gives the permit back if the channel is gone; the message was not sent then.
     pub(super) fn submit(
-        self: &Arc<Self>,
+        &self,
         outgoing: &Arc<Outgoing>,
         parcel: Parcel,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Submitted<Self>, OwnedSemaphorePermit> {
+    ) -> Result<Submitted<'_, Self>, OwnedSemaphorePermit> {
         let channel = Arc::clone(&self.channel);
-        let mut sending: Sending = Box::pin(send(channel, Arc::clone(outgoing), parcel));
+        let sending = send(channel, Arc::clone(outgoing), parcel);
         let mut desk = self.desk();
         let Some(number) = desk.board.next_number() else {
             return Err(permit);
         };
+        let mut sending = desk.boxed(sending);
         let ticket = Ticket::new(number, &self.news, outgoing.unhurried);
         let waker = Waker::from(Arc::clone(&ticket));
         // The first poll queues the frames. It stays under the lock until it is on the board, see
         // `look`.
-        match sending.as_mut().poll(&mut Context::from_waker(&waker)) {
+        match sending.poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => {}
             // This thread can be held up for so long that the confirm is here already. It takes the
             // same way as all others, since it may carry another message's return.
             Poll::Ready(Ok(answer)) => {
-                sending = Box::pin(ready(Ok(answer)));
+                sending.set(ready(Ok(answer)));
                 waker.wake();
             }
             Poll::Ready(Err(_)) => {
-                desk.board.shut();
+                self.shut(&mut desk.board);
                 drop(desk);
                 self.news.keeper.notify_one();
                 return Err(permit);
             }
         }
         let (outgoing, theirs) = (Arc::clone(outgoing), Arc::clone(&ticket));
-        let waiting = Waiting { sending, ticket, outgoing, returned: None, permit };
+        let waiting = Waiting { sending: Some(sending), ticket, outgoing, returned: None, permit };
         match desk.board.enter(waiting) {
-            Ok(()) => Ok(Submitted::new(Arc::clone(self), theirs)),
+            Ok(()) => Ok(Submitted::new(self, theirs)),
             Err(waiting) => Err(waiting.permit),
         }
     }
@@ -199,18 +214,35 @@ impl Lane {
 
     /// Ends the channel: whoever still waits hears that it failed.
     pub(super) fn bury(&self) {
-        self.desk().board.shut();
+        self.shut(&mut self.desk().board);
         self.look(None);
         // In a statement of its own: the lock is not held while callers are told.
         let left = self.desk().board.bury();
         for waiting in left {
             let error = lapin::ErrorKind::InvalidChannel(self.channel.id()).into();
-            waiting.settle(Err(error)).into_iter().for_each(Waker::wake);
+            let Waiting { ticket, returned, .. } = waiting;
+            ticket.settle(verdict(returned, Err(error))).into_iter().for_each(Waker::wake);
         }
+    }
+
+    fn shut(&self, board: &mut Board<Waiting>) {
+        board.shut();
+        self.is_dead.store(true, Ordering::Release);
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    fn boxed(
+        &mut self,
+        sending: impl Future<Output = lapin::Result<Answer>> + Send + 'static,
+    ) -> Sending {
+        let Some(mut spare) = self.spare.pop() else { return Sending::new(sending) };
+        spare.set(sending);
+        spare
     }
 }
 
@@ -221,21 +253,25 @@ impl Look for Lane {
     /// thread, and a message that was resolved before its first poll is still under `submit`'s lock or among the
     /// news. What is resolved between the news and the poll is found by taking the news again.
     fn look(&self, own: Option<&Ticket>) {
+        if !self.news.is_some() {
+            return;
+        }
         let mut desk = self.desk();
-        let Desk { board, taken } = &mut *desk;
+        let Desk { board, spare, taken } = &mut *desk;
         let mut done: Vec<Resolved> = Vec::new();
         let mut returns: Vec<Box<BasicReturnMessage>> = Vec::new();
         while self.news.take(taken) {
             for number in taken.drain(..) {
-                let Some((waiting, result)) = board.take(number, Waiting::poll) else {
+                let Some((mut waiting, result)) = board.take(number, Waiting::poll) else {
                     continue;
                 };
+                spare.extend(waiting.sending.take().filter(|_| spare.len() < SPARE_MAX));
                 let result = result.map(|answer| {
                     returns.extend(answer.returned);
                     answer.ack
                 });
                 if let Err(error) = &result {
-                    board.shut();
+                    self.shut(board);
                     let _ = self.failure.set(cause(error));
                     self.news.keeper.notify_one();
                 }
@@ -254,9 +290,16 @@ impl Look for Lane {
             }
         }
         drop(desk);
-        for (waiting, result) in done {
-            let is_own = own.is_some_and(|own| own.number == waiting.ticket.number);
-            waiting.settle(result).filter(|_| !is_own).into_iter().for_each(Waker::wake);
+        let mut freed: Option<OwnedSemaphorePermit> = None;
+        for (Waiting { ticket, returned, permit, .. }, result) in done {
+            let caller = ticket.settle(verdict(returned, result));
+            let is_own = own.is_some_and(|own| own.number == ticket.number);
+            caller.filter(|_| !is_own).into_iter().for_each(Waker::wake);
+            // Given back together, with one lock of the semaphore.
+            match &mut freed {
+                Some(freed) => freed.merge(permit),
+                None => freed = Some(permit),
+            }
         }
     }
 }
@@ -271,7 +314,7 @@ impl Waiting {
     /// Asks the library for its confirm.
     fn poll(&mut self) -> Option<lapin::Result<Answer>> {
         let waker = Waker::from(Arc::clone(&self.ticket));
-        match self.sending.as_mut().poll(&mut Context::from_waker(&waker)) {
+        match self.sending.as_mut()?.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(result) => Some(result),
             Poll::Pending => None,
         }
@@ -287,15 +330,14 @@ impl Waiting {
             && self.outgoing.address.exchange == returned.exchange.as_str()
             && self.outgoing.address.routing_key == returned.routing_key.as_str()
     }
+}
 
-    /// Leaves the verdict for the caller; gives whom to wake.
-    fn settle(self, result: lapin::Result<bool>) -> Option<Waker> {
-        self.ticket.settle(match (self.returned, result) {
-            (Some(text), _) => Verdict::Returned(text),
-            (None, Ok(true)) => Verdict::Confirmed,
-            (None, Ok(false)) => Verdict::Nacked,
-            (None, Err(error)) => Verdict::Failed(error),
-        })
+fn verdict(returned: Option<String>, result: lapin::Result<bool>) -> Verdict {
+    match (returned, result) {
+        (Some(text), _) => Verdict::Returned(text),
+        (None, Ok(true)) => Verdict::Confirmed,
+        (None, Ok(false)) => Verdict::Nacked,
+        (None, Err(error)) => Verdict::Failed(error),
     }
 }
 
@@ -329,7 +371,7 @@ async fn send(
     let options = BasicPublishOptions { mandatory: outgoing.mandatory, immediate: false };
     let body = &outgoing.body;
     let Parcel { exchange, routing_key, properties } = parcel;
-    let confirm = channel.basic_publish(exchange, routing_key, options, body, properties).await?;
+    let confirm = channel.basic_publish(exchange, routing_key, options, body, *properties).await?;
     let confirmation = confirm.await?;
     let ack = !matches!(confirmation, Confirmation::Nack(_));
     Ok(Answer { ack, returned: confirmation.take_message().map(Box::new) })

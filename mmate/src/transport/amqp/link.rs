@@ -37,7 +37,6 @@ pub(super) struct LinkTiming {
 }
 
 /// A connection that works.
-#[derive(Clone)]
 pub(super) struct Live {
     pub(super) established: Arc<Established>,
     /// The channel that publishes; there is none on the consuming side.
@@ -46,7 +45,7 @@ pub(super) struct Live {
 
 #[derive(Clone)]
 pub(super) enum LinkState {
-    Up(Live),
+    Up(Arc<Live>),
     Down(Arc<str>),
     Closed,
 }
@@ -99,7 +98,7 @@ impl Link {
     }
 
     /// The connection, waiting for one that is being made.
-    pub(super) async fn live(&self, limit: Duration) -> Result<Live, TransportError> {
+    pub(super) async fn live(&self, limit: Duration) -> Result<Arc<Live>, TransportError> {
         match tokio::time::timeout(limit, self.next_live(|_| true)).await {
             Ok(Some(live)) => Ok(live),
             Ok(None) => Err(closed()),
@@ -108,11 +107,11 @@ impl Link {
     }
 
     /// The connection as soon as it is there and to the caller's liking; nothing once it is closed.
-    pub(super) async fn next_live(&self, good: impl Fn(&Live) -> bool) -> Option<Live> {
+    pub(super) async fn next_live(&self, good: impl Fn(&Live) -> bool) -> Option<Arc<Live>> {
         if let LinkState::Up(live) = &*self.state.borrow()
             && good(live)
         {
-            return Some(live.clone());
+            return Some(Arc::clone(live));
         }
         let mut state = self.state.clone();
         let found = state
@@ -123,7 +122,7 @@ impl Link {
             })
             .await;
         match found.as_deref() {
-            Ok(LinkState::Up(live)) => Some(live.clone()),
+            Ok(LinkState::Up(live)) => Some(Arc::clone(live)),
             _ => None,
         }
     }
@@ -191,8 +190,8 @@ impl Keeper {
         if let Err(error) = within(limit, "close the connection", closing).await {
             tracing::debug!(broker = %established.place, connection = self.role.name(), %error, "closed without an answer");
         }
-        if let LinkState::Up(Live { lane: Some(lane), .. }) =
-            self.state.send_replace(LinkState::Closed)
+        if let LinkState::Up(live) = self.state.send_replace(LinkState::Closed)
+            && let Some(lane) = &live.lane
         {
             lane.bury();
         }
@@ -203,7 +202,7 @@ impl Keeper {
         let mut events = pin!(established.connection.events_listener());
         let up = |lane| {
             let established = Arc::clone(established);
-            self.state.send_replace(LinkState::Up(Live { established, lane }));
+            self.state.send_replace(LinkState::Up(Arc::new(Live { established, lane })));
         };
         if self.role == Role::Consume {
             up(None);

@@ -161,7 +161,7 @@ impl AmqpTransport {
     }
 
     /// The connection on which a queue can be asked about: its owner's, if it is exclusive.
-    async fn owner_of(&self, queue: &str) -> Result<Live, TransportError> {
+    async fn owner_of(&self, queue: &str) -> Result<Arc<Live>, TransportError> {
         let link =
             if self.exclusive.find(queue).is_some() { &self.consuming } else { &self.publishing };
         link.live(self.connect_timeout).await

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use lapin::ExchangeKind;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
@@ -47,7 +48,7 @@ pub(super) struct Publisher {
     in_flight: Arc<Semaphore>,
     alone: Semaphore,
     /// Exchanges that were there when they were last asked for.
-    known: RwLock<HashSet<String>>,
+    known: RwLock<HashSet<String, RandomState>>,
     closed: AtomicBool,
 }
 
@@ -174,7 +175,7 @@ impl Publisher {
                 Err(Setback::Refused) => {
                     let Some(pause) = refusals.next() else { return Err(nacked(outgoing)) };
                     if !alone {
-                        (alone, refused_by) = (true, live.lane);
+                        (alone, refused_by) = (true, live.lane.clone());
                     }
                     tokio::time::sleep(*pause).await;
                 }
@@ -330,7 +331,7 @@ fn pack(outgoing: &Outgoing, properties_bytes_max: usize) -> Result<Parcel, Publ
     Ok(Parcel {
         exchange: short(&outgoing.address.exchange, "exchange")?,
         routing_key: short(&outgoing.address.routing_key, "routing key")?,
-        properties: to_amqp(&outgoing.properties).map_err(invalid)?,
+        properties: Box::new(to_amqp(&outgoing.properties).map_err(invalid)?),
     })
 }
 

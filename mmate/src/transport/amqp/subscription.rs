@@ -22,13 +22,15 @@ use crate::transport::{Intake, Settlement, Subscription, Tag, TransportError, Tr
 type Write = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
 type Cancel = Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>;
 
-/// How many times the delay a finished delivery waits at most while others keep coming: 20 ms by default.
-const BUSY_ACK_DELAYS: u32 = 10;
+/// How many times the delay a finished delivery waits at most while others keep coming: 50 ms by default. An ack costs
+/// the broker of a quorum queue as much as a message, so where they come one at a time there should be few.
+const BUSY_ACK_DELAYS: u32 = 25;
 
 /// A consumer of one queue. Dropping it closes its channel: what is unsettled goes back.
 pub(super) struct AmqpSubscription {
     consumer: Consumer,
-    channel: Channel,
+    /// Shared with the frames that are written: a clone of the library's own costs a dozen counters.
+    channel: Arc<Channel>,
     queue: String,
     place: Arc<str>,
     call_timeout: Duration,
@@ -41,8 +43,8 @@ pub(super) struct AmqpSubscription {
     timer_runs: bool,
     /// When the one that waits for the longest was finished.
     finished_since: Instant,
-    /// When the last delivery came.
-    busy_at: Instant,
+    /// Whether a delivery has come since the timer was set. The clock is not read for each of them.
+    is_busy: bool,
     /// Says true once the owner closes the transport: that is no loss that could be mended.
     closing: watch::Receiver<bool>,
     phase: Phase,
@@ -83,7 +85,7 @@ impl AmqpSubscription {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
             consumer: parts.consumer,
-            channel: parts.channel,
+            channel: Arc::new(parts.channel),
             queue: parts.queue,
             place: parts.place,
             call_timeout: parts.call_timeout,
@@ -93,7 +95,7 @@ impl AmqpSubscription {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_runs: false,
             finished_since: Instant::now(),
-            busy_at: Instant::now(),
+            is_busy: false,
             closing: parts.closing,
             phase: Phase::Running,
         }
@@ -114,7 +116,7 @@ impl AmqpSubscription {
         let mut acks: Vec<Ack> = Vec::new();
         self.window.flush(all, |ack| acks.push(ack));
         for Ack { tag, multiple } in acks {
-            let channel = self.channel.clone();
+            let channel = Arc::clone(&self.channel);
             self.write(async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await });
         }
         self.timer_runs &= self.window.has_finished();
@@ -132,21 +134,21 @@ impl AmqpSubscription {
         }
     }
 
-    /// Writes the acks once nothing has come for a while, or others have been waited for long enough. The timer is not
-    /// set anew for each delivery, but looks when it rings whether it was too early.
+    /// Writes the acks if nothing came within the delay, else once others have been waited for long enough. The timer is
+    /// not set anew for each delivery: it would ring all the time where they come at a moderate pace.
     fn poll_timer(&mut self, cx: &mut Context<'_>) {
         if !self.timer_runs {
-            self.timer_runs = true;
+            (self.timer_runs, self.is_busy) = (true, false);
             self.finished_since = Instant::now();
             self.timer.as_mut().reset(self.finished_since + self.ack_delay);
         }
         while self.timer_runs && self.timer.as_mut().poll(cx).is_ready() {
-            let due = ack_due(self.finished_since, self.busy_at, self.ack_delay);
-            if due <= Instant::now() {
+            let last = self.finished_since + self.ack_delay * BUSY_ACK_DELAYS;
+            if std::mem::take(&mut self.is_busy) && self.timer.deadline() < last {
+                self.timer.as_mut().reset(last);
+            } else {
                 self.write_acks(true);
-                return;
             }
-            self.timer.as_mut().reset(due);
         }
     }
 
@@ -186,7 +188,7 @@ impl AmqpSubscription {
         match Pin::new(&mut self.consumer).poll_next(cx) {
             Poll::Ready(Some(Ok(received))) => {
                 self.window.received(received.delivery_tag);
-                self.busy_at = Instant::now();
+                self.is_busy = true;
                 return Poll::Ready(Intake::Delivery(delivery(received)));
             }
             Poll::Ready(Some(Err(error))) => self.lose(&error),
@@ -212,7 +214,7 @@ impl AmqpSubscription {
     fn poll_cancelling(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         if let Phase::Running = self.phase {
             let (channel, tag, limit) =
-                (self.channel.clone(), self.consumer.tag(), self.call_timeout);
+                (Arc::clone(&self.channel), self.consumer.tag(), self.call_timeout);
             let doing = format!("cancel the consumer of queue `{}`", self.queue);
             self.phase = Phase::Cancelling(Box::pin(async move {
                 within(limit, &doing, channel.basic_cancel(tag, BasicCancelOptions::default()))
@@ -241,12 +243,6 @@ impl AmqpSubscription {
             _ => Ok(()),
         }
     }
-}
-
-/// When finished deliveries are acknowledged that are too few to be worth it: once nothing has come for a while, but others
-/// are not waited for without an end.
-fn ack_due(finished_since: Instant, busy_at: Instant, delay: Duration) -> Instant {
-    (finished_since + delay * BUSY_ACK_DELAYS).min(busy_at + delay)
 }
 
 impl Loss {
@@ -288,18 +284,19 @@ impl Subscription for AmqpSubscription {
             tracing::error!(queue = %self.queue, tag, "a delivery that is unknown or settled was settled; ignored");
             return;
         }
-        let channel = self.channel.clone();
         match settlement {
             Settlement::Ack if self.window.is_due() => self.write_acks(false),
             Settlement::Ack => {}
-            Settlement::Requeue => self.write(async move {
+            Settlement::Requeue => {
+                let channel = Arc::clone(&self.channel);
                 let options = BasicNackOptions { multiple: false, requeue: true };
-                channel.basic_nack(tag, options).await
-            }),
-            Settlement::Reject => self.write(async move {
+                self.write(async move { channel.basic_nack(tag, options).await });
+            }
+            Settlement::Reject => {
+                let channel = Arc::clone(&self.channel);
                 let options = BasicRejectOptions { requeue: false };
-                channel.basic_reject(tag, options).await
-            }),
+                self.write(async move { channel.basic_reject(tag, options).await });
+            }
         }
     }
 
@@ -349,21 +346,5 @@ impl fmt::Debug for AmqpSubscription {
             .field("queue", &self.queue)
             .field("phase", &phase)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_finished_waits_for_a_quiet_moment_and_not_for_ever() {
-        let (start, delay) = (Instant::now(), Duration::from_millis(2));
-        let due = |busy_ms| ack_due(start, start + Duration::from_millis(busy_ms), delay);
-        assert_eq!(due(0), start + delay);
-        assert_eq!(due(7), start + Duration::from_millis(9), "something came meanwhile");
-        for busy_ms in [18, 19, 500] {
-            assert_eq!(due(busy_ms), start + Duration::from_millis(20), "others keep coming");
-        }
     }
 }

@@ -6,11 +6,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(not(test))]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 #[cfg(not(test))]
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
+#[cfg(test)]
+use shuttle::sync::atomic::{AtomicBool, Ordering};
 #[cfg(test)]
 use shuttle::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -38,18 +42,29 @@ pub(super) trait Look {
 #[derive(Default)]
 pub(super) struct News {
     numbers: Mutex<Vec<u64>>,
+    /// Whether there are any, for those who only ask.
+    is_some: AtomicBool,
     /// Wakes the lane's own task, which looks when nobody else is sure to.
     pub(super) keeper: Notify,
 }
 
 impl News {
     fn add(&self, number: u64) {
-        lock(&self.numbers).push(number);
+        let mut numbers = lock(&self.numbers);
+        numbers.push(number);
+        self.is_some.store(true, Ordering::Release);
+    }
+
+    /// True if there are any. Whoever adds some right now wakes somebody after it.
+    pub(super) fn is_some(&self) -> bool {
+        self.is_some.load(Ordering::Acquire)
     }
 
     /// Moves all that there are into `taken`, which is empty; false if there are none.
     pub(super) fn take(&self, taken: &mut Vec<u64>) -> bool {
-        std::mem::swap(&mut *lock(&self.numbers), taken);
+        let mut numbers = lock(&self.numbers);
+        std::mem::swap(&mut *numbers, taken);
+        self.is_some.store(false, Ordering::Release);
         !taken.is_empty()
     }
 }
@@ -125,13 +140,13 @@ impl Wake for Ticket {
 }
 
 /// A message that was handed over: resolves with its verdict. Whoever drops it does not want to know.
-pub(super) struct Submitted<L: Look> {
-    lane: Arc<L>,
+pub(super) struct Submitted<'a, L: Look> {
+    lane: &'a L,
     ticket: Arc<Ticket>,
 }
 
-impl<L: Look> Submitted<L> {
-    pub(super) const fn new(lane: Arc<L>, ticket: Arc<Ticket>) -> Self {
+impl<'a, L: Look> Submitted<'a, L> {
+    pub(super) const fn new(lane: &'a L, ticket: Arc<Ticket>) -> Self {
         Self { lane, ticket }
     }
 
@@ -153,7 +168,7 @@ impl<L: Look> Submitted<L> {
     }
 }
 
-impl<L: Look> Future for Submitted<L> {
+impl<L: Look> Future for Submitted<'_, L> {
     type Output = Verdict;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
@@ -166,7 +181,7 @@ impl<L: Look> Future for Submitted<L> {
     }
 }
 
-impl<L: Look> Drop for Submitted<L> {
+impl<L: Look> Drop for Submitted<'_, L> {
     fn drop(&mut self) {
         let open = matches!(*lock(&self.ticket.state), State::Open(_));
         if open && self.ticket.unhurried {

@@ -55,7 +55,7 @@ struct Model {
 }
 
 impl Model {
-    fn submit(self: &Arc<Self>, unhurried: bool, wire: &Sender<Arc<Promise>>) -> Submitted<Self> {
+    fn submit(&self, unhurried: bool, wire: &Sender<Arc<Promise>>) -> Submitted<'_, Self> {
         let promise = Arc::new(Promise::default());
         let mut board = lock(&self.board);
         let ticket = Ticket::new(board.len() as u64, &self.news, unhurried);
@@ -64,7 +64,7 @@ impl Model {
         wire.send(Arc::clone(&promise)).unwrap();
         board.push(Some((Arc::clone(&ticket), promise)));
         drop(board);
-        Submitted::new(Arc::clone(self), ticket)
+        Submitted::new(self, ticket)
     }
 
     fn is_empty(&self) -> bool {
@@ -74,6 +74,9 @@ impl Model {
 
 impl Look for Model {
     fn look(&self, own: Option<&Ticket>) {
+        if !self.news.is_some() {
+            return;
+        }
         let mut board = lock(&self.board);
         let (mut taken, mut done) = (Vec::new(), Vec::new());
         while self.news.take(&mut taken) {
