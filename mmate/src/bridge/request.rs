@@ -239,6 +239,8 @@ impl Bridge {
         remaining.map_or(own, |remaining| remaining.min(own))
     }
 
+    /// What it sends through.
+    #[cfg(feature = "http")]
     pub(crate) fn publisher(&self) -> &Publisher {
         &self.shared.publisher
     }

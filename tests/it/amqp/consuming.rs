@@ -1,6 +1,7 @@
 //! Consuming: settling, giving back, losing and cancelling.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use mmate::contract::address::Address;
 use mmate::transport::{
@@ -136,8 +137,7 @@ async fn an_idle_consumer_acknowledges_by_itself() {
     let second = delivery(&mut subscription).await;
     // The second stays open, so only the timer can bring the first ack.
     subscription.settle(first.tag, Settlement::Ack);
-    let pending =
-        tokio::time::timeout(std::time::Duration::from_millis(200), subscription.next()).await;
+    let pending = tokio::time::timeout(Duration::from_millis(200), subscription.next()).await;
     assert!(pending.is_err(), "nothing more comes");
     subscription.settle(second.tag, Settlement::Requeue);
     let again = delivery(&mut subscription).await;
@@ -146,6 +146,28 @@ async fn an_idle_consumer_acknowledges_by_itself() {
     transport.close().await;
     let transport = connect().await;
     assert_eq!(id(&take(&transport, &queue).await), "b", "the first was acknowledged");
+}
+
+/// Nobody flushes, nothing is idle, and far fewer than half the prefetch are finished.
+#[tokio::test]
+async fn a_busy_consumer_acknowledges_by_itself() {
+    let transport = connect().await;
+    let queue = name("busy");
+    declare(&transport, Queue::new(&queue)).await;
+    transport.publish(message(&queue, "first")).await.unwrap();
+    let mut subscription = subscribe(&transport, &queue, 10_000).await;
+    let first = delivery(&mut subscription).await;
+    subscription.settle(first.tag, Settlement::Ack);
+    // One after the other, for much longer than a finished delivery waits for others.
+    let until = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < until {
+        transport.publish(message(&queue, "later")).await.unwrap();
+        assert_eq!(id(&delivery(&mut subscription).await), "later");
+    }
+    std::mem::forget(subscription); // No drop, so no flush of the drop.
+    transport.close().await;
+    let transport = connect().await;
+    assert_eq!(id(&take(&transport, &queue).await), "later", "the first was acknowledged");
 }
 
 #[tokio::test]
