@@ -303,3 +303,39 @@ pub fn decode<M: Message>(body: &[u8]) -> Result<Envelope<M>, DecodeError> {
     let message = opened.message()?;
     Ok(Envelope::new(opened.meta, message))
 }
+
+#[cfg(all(test, feature = "runtime"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_asks_for_no_more_than_the_type() {
+        let body = br#"{"type": "Priced", "timestamp": "soon", "payload": {"cents": 3}}"#;
+        let glance = glance(body).unwrap();
+        assert_eq!((&*glance.message_type, glance.payload), ("Priced", r#"{"cents": 3}"#));
+        assert_eq!(open(body).unwrap_err().reason(), Reason::MissingId);
+        let nameless = super::glance(br#"{"id": "1", "payload": {}}"#);
+        assert_eq!(nameless.err().map(|error| error.reason()), Some(Reason::MissingType));
+        let too_deep = [b"{\"type\": ".as_slice(), &b"[".repeat(NESTING_DEPTH_MAX)].concat();
+        let too_deep = super::glance(&too_deep);
+        assert_eq!(too_deep.err().map(|error| error.reason()), Some(Reason::TooDeep));
+    }
+
+    #[test]
+    fn the_causation_id_travels_among_the_headers_and_stands_alone() {
+        let mut meta = Meta::new("1", "Priced", Timestamp::UNIX_EPOCH);
+        meta.causation_id = Some("0".into());
+        meta.headers.set("tenant", "acme");
+        let body = encode(&meta, &serde_json::json!({}), &KindFields::default()).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["headers"], serde_json::json!({"tenant": "acme", "causationId": "0"}));
+        assert_eq!(open(&body).unwrap().meta, meta);
+    }
+
+    #[test]
+    fn a_header_that_was_written_twice_is_the_first() {
+        let body = br#"{"id": "1", "type": "T", "headers": {"a": 1, "A": 2}, "payload": {}}"#;
+        let meta = open(body).unwrap().meta;
+        assert_eq!(meta.headers.get("a").and_then(crate::contract::HeaderValue::as_i64), Some(1));
+    }
+}
