@@ -31,7 +31,8 @@ struct Table {
     /// By the id of the request.
     waiters: HashMap<Text, Waiters, RandomState>,
     /// How many requests with another id than their correlation id wait, by their correlation id.
-    flows: HashMap<Text, usize, RandomState>,
+    /// These ids may come from the network, so their hash is the slow one that no input can slow down further.
+    flows: HashMap<Text, usize>,
     next: u64,
     closed: bool,
 }

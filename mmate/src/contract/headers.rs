@@ -374,3 +374,23 @@ impl Serialize for Headers {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_json_value_is_read_as_a_header() {
+        let read = |json: &str| serde_json::from_str::<HeaderValue>(json).unwrap();
+        assert_eq!(read("null"), HeaderValue::Null);
+        assert_eq!(read("true"), HeaderValue::Bool(true));
+        assert_eq!(read("-3"), HeaderValue::Int(-3));
+        assert_eq!(read("9223372036854775807"), HeaderValue::Int(i64::MAX));
+        assert_eq!(read("9223372036854775808"), HeaderValue::Float(9_223_372_036_854_775_808.0));
+        assert_eq!(read("0.5"), HeaderValue::Float(0.5));
+        assert_eq!(read(r#""a\nb""#), HeaderValue::Text("a\nb".into()));
+        assert_eq!(read("[1, []]"), HeaderValue::List(vec![1.into(), HeaderValue::List(vec![])]));
+        let HeaderValue::Table(table) = read(r#"{"a": 1, "A": 2}"#) else { panic!("no table") };
+        assert_eq!((table.len(), table.get("a")), (1, Some(&HeaderValue::Int(2))));
+    }
+}

@@ -125,3 +125,15 @@ impl Outbox {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_derived_id_is_the_uuid_v5_of_message_and_place() {
+        let message = Uuid::from_u128(7);
+        let parts = [b"cmd.shop.Buy".as_slice(), b"buy", &3_u32.to_be_bytes()];
+        assert_eq!(derived(message, parts), Uuid::new_v5(&message, &parts.join(&0)));
+    }
+}

@@ -49,18 +49,11 @@ impl Outlet {
     /// Gives a message to the transport; it is sent when somebody waits for it.
     pub(super) fn depart(&self, outgoing: Outgoing) -> Departure<'_> {
         let account = self.account(&outgoing);
-        Departure { account, sending: self.hand_over(outgoing) }
+        Departure { account, sending: self.forward(outgoing) }
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
     pub(super) fn forward(
-        &self,
-        outgoing: Outgoing,
-    ) -> impl Future<Output = Result<(), PublishError>> + Send + '_ {
-        self.hand_over(outgoing)
-    }
-
-    fn hand_over(
         &self,
         outgoing: Outgoing,
     ) -> Unconstrained<BoxFuture<'_, Result<(), PublishError>>> {
