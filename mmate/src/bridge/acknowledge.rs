@@ -12,7 +12,6 @@ use crate::contract::envelope::{self, Glance};
 use crate::contract::headers::names;
 use crate::contract::{Command, Message, Refusal};
 use crate::publish::{IntoDuration, Publish};
-use crate::transport::Delivery;
 
 /// A command that is sent and waited for; awaiting it does both.
 #[must_use = "nothing is sent until it is awaited"]
@@ -61,15 +60,15 @@ async fn send<M: Command>(
     options: AskOptions,
 ) -> Result<Acknowledgement, AskError> {
     let (publisher, message, mut own) = publish.into_parts();
-    if let Some(mistake) = options.publish.mistake {
+    if let Some(mistake) = options.publish.and_then(|said| said.mistake) {
         own.note(mistake);
     }
-    let options = AskOptions { publish: Box::new(own), timeout: options.timeout };
+    let mut options = AskOptions { publish: Some(Box::new(own)), timeout: options.timeout };
     let bridge = Bridge::of(publisher).map_err(|why| {
         let asked = Asked { request: M::INFO.name, id: "-".into() };
         asked.error(AskErrorKind::NotSent, why)
     })?;
-    let (call, options) = bridge.call(M::INFO, options);
+    let call = bridge.call(M::INFO, &mut options);
     let ready = bridge.prepare(&call).await?;
     let notes = Notes { flag: Some(names::ACKNOWLEDGE), ..Notes::default() };
     let letter = bridge.write(&call, &message, options, &ready, notes)?;
@@ -93,9 +92,9 @@ impl fmt::Debug for Acknowledged<'_> {
 }
 
 /// Reads the word. A peer that knows no acknowledgements answers with its usual reply, which says as much.
-fn read(asked: &Asked, delivery: &Delivery) -> Result<Acknowledgement, AskError> {
+fn read(asked: &Asked, reply: &[u8]) -> Result<Acknowledgement, AskError> {
     let Glance { message_type, payload } =
-        envelope::glance(&delivery.body).map_err(|error| asked.bad_reply(error))?;
+        envelope::glance(reply).map_err(|error| asked.bad_reply(error))?;
     if message_type == ACKNOWLEDGEMENT {
         return Acknowledgement::read(payload).map_err(|_| {
             asked.error(AskErrorKind::BadReply, "the acknowledgement does not say how it ended")

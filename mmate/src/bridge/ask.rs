@@ -26,19 +26,25 @@ pub(super) type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, AskError>>
 /// What a caller may say about one request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AskOptions {
-    /// Boxed: the future that waits for the reply would keep the place of what is read at its beginning.
-    pub(super) publish: Box<PublishOptions>,
+    /// Boxed, and only where something is said: the future that waits for the reply would keep the place of what is
+    /// read at its beginning.
+    pub(super) publish: Option<Box<PublishOptions>>,
     pub(super) timeout: Option<Duration>,
 }
 
 impl AskOptions {
+    /// What is said beside the timeout.
+    pub(super) fn publish(&mut self) -> &mut PublishOptions {
+        self.publish.get_or_insert_default()
+    }
+
     pub(super) fn set_timeout(&mut self, timeout: Result<Duration, String>) {
         match timeout {
-            Ok(timeout) if timeout.is_zero() => {
-                self.publish.note("the timeout is zero: nobody would wait for the reply".to_owned())
-            }
+            Ok(timeout) if timeout.is_zero() => self
+                .publish()
+                .note("the timeout is zero: nobody would wait for the reply".to_owned()),
             Ok(timeout) => self.timeout = Some(timeout),
-            Err(mistake) => self.publish.note(mistake),
+            Err(mistake) => self.publish().note(mistake),
         }
     }
 }
@@ -61,26 +67,26 @@ impl<'a, R> Ask<'a, R> {
 
     /// Adds a header: text, a number or a boolean.
     pub fn header(mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) -> Self {
-        self.options.publish.set_header(name.into(), value.into());
+        self.options.publish().set_header(name.into(), value.into());
         self
     }
 
     /// Sets the priority, from 0 to 9; 5 is ordinary.
     pub fn priority(mut self, priority: u8) -> Self {
-        self.options.publish.set_priority(priority);
+        self.options.publish().set_priority(priority);
         self
     }
 
     /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
     pub fn correlation_id(mut self, id: impl Into<Text>) -> Self {
-        self.options.publish.correlation_id = Some(id.into());
+        self.options.publish().correlation_id = Some(id.into());
         self
     }
 
     /// Sets the request's id instead of making one: ask again with the id of an
     /// [`AskError`](AskError::id). At most 255 bytes.
     pub fn id(mut self, id: impl Into<Text>) -> Self {
-        self.options.publish.message_id = Some(id.into());
+        self.options.publish().message_id = Some(id.into());
         self
     }
 }
@@ -89,9 +95,9 @@ impl<'a, R> Ask<'a, R> {
 fn ask<'a, M: Request>(
     bridge: &'a Bridge,
     message: M,
-    options: AskOptions,
+    mut options: AskOptions,
 ) -> impl Future<Output = Result<M::Reply, AskError>> + Send + 'a {
-    let (call, options) = bridge.call(M::INFO, options);
+    let call = bridge.call(M::INFO, &mut options);
     async move {
         let ready = bridge.prepare(&call).await?;
         let notes = Notes { deadline: true, near: true, flag: None };

@@ -114,13 +114,13 @@ impl<R> Gather<'_, R> {
 
     /// Adds a header: text, a number or a boolean.
     pub fn header(mut self, name: impl Into<Text>, value: impl Into<HeaderValue>) -> Self {
-        self.options.publish.set_header(name.into(), value.into());
+        self.options.publish().set_header(name.into(), value.into());
         self
     }
 
     /// Sets the correlation id instead of inheriting or making one. At most 255 bytes.
     pub fn correlation_id(mut self, id: impl Into<Text>) -> Self {
-        self.options.publish.correlation_id = Some(id.into());
+        self.options.publish().correlation_id = Some(id.into());
         self
     }
 }
@@ -128,10 +128,10 @@ impl<R> Gather<'_, R> {
 async fn gather<M: Query>(
     bridge: &Bridge,
     query: M,
-    options: AskOptions,
+    mut options: AskOptions,
     count: Count,
 ) -> Result<Gathered<M::Reply>, AskError> {
-    let (call, options) = bridge.call(M::INFO, options);
+    let call = bridge.call(M::INFO, &mut options);
     let ready = bridge.prepare(&call).await?;
     let notes = Notes { deadline: true, near: false, flag: Some(names::GATHER) };
     let letter = bridge.write(&call, &query, options, &ready, notes)?;
@@ -153,7 +153,7 @@ impl<'a, R> IntoFuture for Gather<'a, R> {
         let Self { mut options, count, run } = self;
         if count.max < count.min || count.max == 0 {
             let Count { min, max } = count;
-            options.publish.note(format!("it gathers at most {max} replies and needs {min}"));
+            options.publish().note(format!("it gathers at most {max} replies and needs {min}"));
         }
         run(options, count)
     }
@@ -190,13 +190,13 @@ async fn gather_into(
 /// Answers as they come.
 struct Gathering<'a, R> {
     asked: &'a Asked,
-    read: fn(&Asked, &Delivery) -> Result<R, AskError>,
+    read: fn(&Asked, &[u8]) -> Result<R, AskError>,
     seen: BTreeSet<String>,
     gathered: Gathered<R>,
 }
 
 impl<'a, R> Gathering<'a, R> {
-    fn new(asked: &'a Asked, read: fn(&Asked, &Delivery) -> Result<R, AskError>) -> Self {
+    fn new(asked: &'a Asked, read: fn(&Asked, &[u8]) -> Result<R, AskError>) -> Self {
         let gathered =
             Gathered { replies: Vec::new(), refusals: Vec::new(), unreadable: 0, duplicates: 0 };
         Self { asked, read, seen: BTreeSet::new(), gathered }
@@ -209,7 +209,7 @@ impl<'a, R> Gathering<'a, R> {
             self.gathered.duplicates += 1;
             return self.gathered.replies.len();
         }
-        match (self.read)(self.asked, delivery) {
+        match (self.read)(self.asked, &delivery.body) {
             Ok(answer) => self.gathered.replies.push(Gotten { responder, answer }),
             Err(error) => match error.refusal().cloned() {
                 Some(answer) => self.gathered.refusals.push(Gotten { responder, answer }),

@@ -6,8 +6,8 @@ use std::collections::hash_map::Entry as Place;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::contract::envelope::{self, Opened};
@@ -57,8 +57,9 @@ struct Waiter {
 /// The way to whoever waits.
 #[derive(Debug)]
 enum Sender {
-    /// For one reply; nothing once it was used.
-    One(Option<oneshot::Sender<Delivery>>),
+    /// For one reply, of which the body is enough: it travels through memory that is made for each request. Nothing
+    /// once it was used.
+    One(Option<oneshot::Sender<Bytes>>),
     /// For several.
     Many(mpsc::Sender<Delivery>),
 }
@@ -119,7 +120,7 @@ pub(super) struct Ticket<R> {
 
 impl Pending {
     /// Enters a request for one reply; nothing if the table is closed.
-    pub(super) fn enter(&self, entry: &Entry<'_>) -> Option<Ticket<oneshot::Receiver<Delivery>>> {
+    pub(super) fn enter(&self, entry: &Entry<'_>) -> Option<Ticket<oneshot::Receiver<Bytes>>> {
         let (to, reply) = oneshot::channel();
         self.enter_with(entry, Sender::One(Some(to)), reply)
     }
@@ -157,17 +158,21 @@ impl Pending {
     }
 
     /// Gives a reply to whoever waits for it.
-    pub(super) fn give(&self, delivery: Delivery) -> Matched {
+    pub(super) fn give(&self, mut delivery: Delivery) -> Matched {
         let mut table = self.lock();
-        let (matched, left) = match table.find(&delivery) {
-            Ok(id) => (Matched::Late, table.give(&id, delivery)),
-            Err(matched) => (matched, Some(delivery)),
+        let matched = match table.find(&delivery) {
+            Ok(id) if table.give(&id, &mut delivery) => Matched::Given,
+            Ok(_) => Matched::Late,
+            Err(matched) => matched,
         };
         drop(table);
-        let Some(left) = left else { return Matched::Given };
-        let counter = if matched == Matched::Late { &self.0.late } else { &self.0.ambiguous };
+        let counter = match matched {
+            Matched::Given => return matched,
+            Matched::Late => &self.0.late,
+            Matched::Ambiguous => &self.0.ambiguous,
+        };
         counter.fetch_add(1, Ordering::Relaxed);
-        matched.log(&left);
+        matched.log(&delivery);
         matched
     }
 
@@ -247,13 +252,13 @@ impl Table {
         named.into_iter().flatten().find_map(known)
     }
 
-    /// Gives the reply back if nobody takes it.
-    fn give(&mut self, id: &str, delivery: Delivery) -> Option<Delivery> {
-        let Some(Waiters { first, others }) = self.waiters.get_mut(id) else {
-            return Some(delivery);
-        };
-        let others = others.iter_mut().any(|waiter| waiter.to.send(delivery.clone()).is_none());
-        first.to.send(delivery).filter(|_| !others)
+    /// Gives the reply to all who wait under this id; false if nobody takes it.
+    fn give(&mut self, id: &str, delivery: &mut Delivery) -> bool {
+        let Some(Waiters { first, others }) = self.waiters.get_mut(id) else { return false };
+        let taken =
+            others.iter_mut().filter_map(|it| it.to.send(&mut delivery.clone()).then_some(()));
+        let others = taken.count() > 0;
+        first.to.send(delivery) || others
     }
 
     /// Takes one of those who wait out of the table.
@@ -289,14 +294,21 @@ impl Waiters {
 }
 
 impl Sender {
-    /// Gives it back if nobody takes it: it was answered before, has gone, or has as many replies as it keeps.
-    fn send(&mut self, delivery: Delivery) -> Option<Delivery> {
+    /// False, and nothing of the delivery is gone, if nobody takes it: the request was answered before, whoever waits
+    /// has gone, or has as many replies as are kept.
+    fn send(&mut self, delivery: &mut Delivery) -> bool {
         match self {
-            Self::One(to) => match to.take() {
-                Some(to) => to.send(delivery).err(),
-                None => Some(delivery),
-            },
-            Self::Many(to) => to.try_send(delivery).err().map(TrySendError::into_inner),
+            Self::One(to) => {
+                let Some(to) = to.take() else { return false };
+                match to.send(std::mem::take(&mut delivery.body)) {
+                    Ok(()) => true,
+                    Err(body) => {
+                        delivery.body = body;
+                        false
+                    }
+                }
+            }
+            Self::Many(to) => to.try_send(delivery.clone()).is_ok(),
         }
     }
 }

@@ -3,11 +3,10 @@
 use super::error::{AskError, AskErrorKind, Asked};
 use crate::contract::envelope::{self, Glance};
 use crate::contract::{MessageInfo, Refusal, Reply};
-use crate::transport::Delivery;
 
 /// Reads a reply of type `R`.
-pub(super) fn read<R: Reply>(asked: &Asked, delivery: &Delivery) -> Result<R, AskError> {
-    let payload = payload(asked, R::INFO, delivery)?;
+pub(super) fn read<R: Reply>(asked: &Asked, reply: &[u8]) -> Result<R, AskError> {
+    let payload = payload(asked, R::INFO, reply)?;
     envelope::message(payload).map_err(|error| asked.bad_reply(error))
 }
 
@@ -15,10 +14,10 @@ pub(super) fn read<R: Reply>(asked: &Asked, delivery: &Delivery) -> Result<R, As
 fn payload<'a>(
     asked: &Asked,
     wanted: &'static MessageInfo,
-    delivery: &'a Delivery,
+    reply: &'a [u8],
 ) -> Result<&'a str, AskError> {
     let Glance { message_type, payload } =
-        envelope::glance(&delivery.body).map_err(|error| asked.bad_reply(error))?;
+        envelope::glance(reply).map_err(|error| asked.bad_reply(error))?;
     let is_wanted = wanted.names().any(|name| name == message_type);
     if let Some(refusal) = Refusal::read(payload)
         && !(is_wanted && has_own_success(wanted))

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::SignedDuration;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
@@ -219,17 +220,12 @@ impl Bridge {
     }
 
     /// Gives the request its id, and begins its time.
-    pub(super) fn call(
-        &self,
-        info: &'static MessageInfo,
-        options: AskOptions,
-    ) -> (Call, Box<PublishOptions>) {
-        let AskOptions { publish: mut options, timeout } = options;
+    pub(super) fn call(&self, info: &'static MessageInfo, options: &mut AskOptions) -> Call {
+        let AskOptions { publish, timeout } = options;
         let timeout = timeout.unwrap_or_else(|| self.default_timeout());
-        let id = options.message_id.take().unwrap_or_else(|| self.next_id());
-        options.message_id = Some(id.clone());
-        let asked = Asked { request: info.name, id };
-        (Call { asked, timeout, deadline: Instant::now() + timeout }, options)
+        let given = publish.as_mut().and_then(|publish| publish.message_id.take());
+        let asked = Asked { request: info.name, id: given.unwrap_or_else(|| self.next_id()) };
+        Call { asked, timeout, deadline: Instant::now() + timeout }
     }
 
     /// Nobody waits longer for an answer than whoever waits for the one that needs it.
@@ -311,13 +307,15 @@ impl Bridge {
         &self,
         call: &Call,
         message: &M,
-        mut options: Box<PublishOptions>,
+        options: AskOptions,
         ready: &Ready<'_>,
         notes: Notes,
     ) -> Result<Letter<'_>, AskError> {
+        let mut options = options.publish.map_or_else(PublishOptions::default, |options| *options);
+        options.message_id = Some(call.asked.id.clone());
         options.reply_to = Some(ready.address.queue.clone());
         let origin = self.context.as_ref().map(Context::origin);
-        let encoded = self.shared.publisher.encode_from(message, *options, origin);
+        let encoded = self.shared.publisher.encode_from(message, options, origin);
         let mut outgoing = encoded.map_err(|error| call.asked.not_published(error))?;
         // The envelope carries the flow's id; this property is what peers of any family send back, so it
         // tells this request apart from others of the flow.
@@ -348,14 +346,14 @@ impl Bridge {
         now.saturating_add(left).unwrap_or(jiff::Timestamp::MAX).as_millisecond()
     }
 
-    /// Sends the request and waits for its reply until the deadline.
+    /// Sends the request and waits until the deadline for its reply, of which it gives the body.
     pub(super) async fn exchange(
         &self,
         call: &Call,
         letter: Letter<'_>,
         ready: &Ready<'_>,
         expected: Option<&'static MessageInfo>,
-    ) -> Result<Delivery, AskError> {
+    ) -> Result<Bytes, AskError> {
         let entry = letter.entry(&call.asked, expected);
         let ticket = self.shared.pending.enter(&entry);
         let mut ticket = ticket.ok_or_else(|| stopping(call))?;

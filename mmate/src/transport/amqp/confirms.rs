@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::future::{Future, ready};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -23,7 +24,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::board::Board;
@@ -37,9 +38,12 @@ const RETIRE_AGE_MIN: Duration = Duration::from_secs(1);
 /// How long news wait at most of which nobody is woken: no caller waits in a hurry, or it has gone.
 const GLANCE_EVERY: Duration = Duration::from_millis(10);
 
+/// How often those who wait are looked at where the limit is beyond what the clock can tell.
+const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How many boxes are kept for further messages, of some 1.2 KiB each: as many messages as wait for their confirms where
 /// the broker keeps up.
-const SPARE_MAX: usize = 256;
+const SPARE_MAX: usize = 1_024;
 
 /// A message in the library's words, for one attempt.
 pub(super) struct Parcel {
@@ -49,6 +53,15 @@ pub(super) struct Parcel {
     pub(super) properties: Box<BasicProperties>,
 }
 
+/// A message that is to be sent on a lane.
+pub(super) struct Submission {
+    pub(super) parcel: Parcel,
+    /// Its place among those in flight.
+    pub(super) permit: OwnedSemaphorePermit,
+    /// When its caller is told that there was no verdict; nothing for one that has a limit of its own.
+    pub(super) due: Option<Instant>,
+}
+
 /// A channel in confirm mode.
 pub(super) struct Lane {
     /// Shared, since a clone of it costs a dozen counters.
@@ -56,6 +69,10 @@ pub(super) struct Lane {
     properties_bytes_max: usize,
     news: Arc<News>,
     desk: Mutex<Desk>,
+    /// Verdicts that are being told; kept for its memory.
+    told: Mutex<Vec<Resolved>>,
+    /// No message is due earlier than this after it was submitted.
+    patience: Duration,
     /// What the board says, for those who only ask: hundreds of callers would stand in line for the desk.
     is_dead: AtomicBool,
     /// Why the channel is no use any more, once a confirm has said so.
@@ -85,30 +102,34 @@ struct Desk {
     taken: Vec<u64>,
 }
 
+/// How many verdicts are told at a time whose memory is kept.
+const TOLD_MAX: usize = 512;
+
 /// A message between its frames and its confirm.
 struct Waiting {
     /// Gone once it has ended.
     sending: Option<Sending>,
     ticket: Arc<Ticket>,
-    outgoing: Arc<Outgoing>,
-    returned: Option<String>,
+    returned: Option<Box<str>>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
     permit: OwnedSemaphorePermit,
+    due: Option<Instant>,
 }
 
 /// A message with what the library says of it: true if the broker has it.
 type Resolved = (Waiting, lapin::Result<bool>);
 
 impl Lane {
-    /// Opens a channel in confirm mode.
-    pub(super) async fn open(connection: &Connection) -> lapin::Result<Self> {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    /// Opens a channel in confirm mode. No message that it is given may be due earlier than after `patience`, or
+    /// its caller hears that later than at its time.
+    pub(super) async fn open(connection: &Connection, patience: Duration) -> lapin::Result<Self> {
         Ok(Self {
-            channel: Arc::new(channel),
+            channel: confirming(connection).await?,
             properties_bytes_max: frame_room(connection),
             news: Arc::default(),
             desk: Mutex::default(),
+            told: Mutex::default(),
+            patience,
             is_dead: AtomicBool::new(false),
             failure: OnceLock::new(),
             opened: Instant::now(),
@@ -155,22 +176,19 @@ impl Lane {
     /// Queues the frames of a message, which then resolves with its verdict. A verdict on one that is
     /// `unhurried` may be looked at a few milliseconds later, and that it arrived wakes nobody.
     ///
-    /// Gives the permit back if the channel is gone; the message was not sent then.
-    pub(super) fn submit(
-        &self,
-        outgoing: &Arc<Outgoing>,
-        parcel: Parcel,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Submitted<'_, Self>, OwnedSemaphorePermit> {
-        let channel = Arc::clone(&self.channel);
-        let sending = send(channel, Arc::clone(outgoing), parcel);
+    /// Nothing if the channel is gone; the message was not sent then.
+    pub(super) fn submit<'a>(
+        &'a self,
+        ticket: &'a Arc<Ticket>,
+        submission: Submission,
+    ) -> Option<Submitted<'a, Self>> {
+        let Submission { parcel, permit, due } = submission;
+        let sending = send(Arc::clone(&self.channel), Arc::clone(ticket), parcel);
         let mut desk = self.desk();
-        let Some(number) = desk.board.next_number() else {
-            return Err(permit);
-        };
+        let number = desk.board.next_number()?;
         let mut sending = desk.boxed(sending);
-        let ticket = Ticket::new(number, &self.news, outgoing.unhurried);
-        let waker = Waker::from(Arc::clone(&ticket));
+        ticket.sit(number, &self.news);
+        let waker = Waker::from(Arc::clone(ticket));
         // The first poll queues the frames. It stays under the lock until it is on the board, see
         // `look`.
         match sending.poll(&mut Context::from_waker(&waker)) {
@@ -184,32 +202,65 @@ impl Lane {
             Poll::Ready(Err(_)) => {
                 self.shut(&mut desk.board);
                 drop(desk);
-                self.news.keeper.notify_one();
-                return Err(permit);
+                self.news.now.notify_one();
+                return None;
             }
         }
-        let (outgoing, theirs) = (Arc::clone(outgoing), Arc::clone(&ticket));
-        let waiting = Waiting { sending: Some(sending), ticket, outgoing, returned: None, permit };
-        match desk.board.enter(waiting) {
-            Ok(()) => Ok(Submitted::new(self, theirs)),
-            Err(waiting) => Err(waiting.permit),
-        }
+        let (sending, theirs) = (Some(sending), Arc::clone(ticket));
+        let waiting = Waiting { sending, ticket: theirs, returned: None, permit, due };
+        desk.board.enter(waiting).is_ok().then(|| Submitted::new(self, ticket))
     }
 
-    /// Looks at the news of which nobody else is woken until the channel ends; gives the reason.
+    /// Looks at the news of which nobody else is woken, and tells those whose time is over, until the channel ends;
+    /// gives the reason.
     pub(super) async fn drive(&self) -> String {
+        let mut overdue = pin!(sleep_until(self.tell_overdue()));
+        let mut glance = pin!(sleep(Duration::ZERO));
+        let mut is_glance_due = false;
         loop {
-            self.news.keeper.notified().await;
-            if !self.is_dead() {
-                // Most of it has been looked at by then.
-                tokio::time::sleep(GLANCE_EVERY).await;
+            tokio::select! {
+                () = self.news.now.notified() => self.look(None),
+                () = self.news.later.notified(), if !is_glance_due => {
+                    // Most of it has been looked at by then.
+                    glance.as_mut().reset(Instant::now() + GLANCE_EVERY);
+                    is_glance_due = true;
+                }
+                () = &mut glance, if is_glance_due => {
+                    is_glance_due = false;
+                    self.look(None);
+                }
+                () = &mut overdue => overdue.as_mut().reset(self.tell_overdue()),
             }
-            self.look(None);
             if self.is_dead() {
                 let reason = self.failure.get().map_or("the channel is closed", String::as_str);
                 return reason.to_owned();
             }
         }
+    }
+
+    /// Tells those whose time is over; gives the moment when the next one's may be. They stay on the board: their
+    /// verdicts may still come, and what they have in the library's buffers is still there.
+    fn tell_overdue(&self) -> Instant {
+        // One whose verdict is here is told that.
+        self.look(None);
+        let now = Instant::now();
+        // Nothing that is submitted from now on is due earlier.
+        let mut next = now.checked_add(self.patience).unwrap_or(now + ONE_DAY);
+        let mut overdue = Vec::new();
+        for waiting in self.desk().board.iter_mut() {
+            match waiting.due {
+                Some(due) if due <= now => {
+                    waiting.due = None;
+                    overdue.push(Arc::clone(&waiting.ticket));
+                }
+                Some(due) => next = next.min(due),
+                None => {}
+            }
+        }
+        for ticket in overdue {
+            ticket.settle(Verdict::Overdue).into_iter().for_each(Waker::wake);
+        }
+        next
     }
 
     /// Ends the channel: whoever still waits hears that it failed.
@@ -258,7 +309,9 @@ impl Look for Lane {
         }
         let mut desk = self.desk();
         let Desk { board, spare, taken } = &mut *desk;
-        let mut done: Vec<Resolved> = Vec::new();
+        let mut kept = self.told.try_lock().ok();
+        let mut fresh = Vec::new();
+        let done = kept.as_deref_mut().unwrap_or(&mut fresh);
         let mut returns: Vec<Box<BasicReturnMessage>> = Vec::new();
         while self.news.take(taken) {
             for number in taken.drain(..) {
@@ -273,7 +326,7 @@ impl Look for Lane {
                 if let Err(error) = &result {
                     self.shut(board);
                     let _ = self.failure.set(cause(error));
-                    self.news.keeper.notify_one();
+                    self.news.now.notify_one();
                 }
                 done.push((waiting, result));
             }
@@ -285,15 +338,15 @@ impl Look for Lane {
                 .chain(board.iter_mut())
                 .find(|waiting| waiting.is_owner(&returned));
             match owner {
-                Some(owner) => owner.returned = Some(returned.reply_text.to_string()),
+                Some(owner) => owner.returned = Some(returned.reply_text.as_str().into()),
                 None => tracing::error!("RabbitMQ returned a message that nobody waits for"),
             }
         }
         drop(desk);
         let mut freed: Option<OwnedSemaphorePermit> = None;
-        for (Waiting { ticket, returned, permit, .. }, result) in done {
+        for (Waiting { ticket, returned, permit, .. }, result) in done.drain(..) {
             let caller = ticket.settle(verdict(returned, result));
-            let is_own = own.is_some_and(|own| own.number == ticket.number);
+            let is_own = own.is_some_and(|own| std::ptr::eq(own, &*ticket));
             caller.filter(|_| !is_own).into_iter().for_each(Waker::wake);
             // Given back together, with one lock of the semaphore.
             match &mut freed {
@@ -301,6 +354,7 @@ impl Look for Lane {
                 None => freed = Some(permit),
             }
         }
+        done.shrink_to(TOLD_MAX);
     }
 }
 
@@ -324,20 +378,21 @@ impl Waiting {
     /// alike, so it does not matter which of them is taken.
     fn is_owner(&self, returned: &BasicReturnMessage) -> bool {
         let id = returned.properties.message_id().as_ref();
-        self.outgoing.mandatory
+        let Outgoing { address, properties, mandatory, .. } = &self.ticket.outgoing;
+        *mandatory
             && self.returned.is_none()
-            && self.outgoing.properties.message_id.as_deref() == id.map(ShortString::as_str)
-            && self.outgoing.address.exchange == returned.exchange.as_str()
-            && self.outgoing.address.routing_key == returned.routing_key.as_str()
+            && properties.message_id.as_deref() == id.map(ShortString::as_str)
+            && address.exchange == returned.exchange.as_str()
+            && address.routing_key == returned.routing_key.as_str()
     }
 }
 
-fn verdict(returned: Option<String>, result: lapin::Result<bool>) -> Verdict {
+fn verdict(returned: Option<Box<str>>, result: lapin::Result<bool>) -> Verdict {
     match (returned, result) {
         (Some(text), _) => Verdict::Returned(text),
         (None, Ok(true)) => Verdict::Confirmed,
         (None, Ok(false)) => Verdict::Nacked,
-        (None, Err(error)) => Verdict::Failed(error),
+        (None, Err(error)) => Verdict::Failed(Box::new(error)),
     }
 }
 
@@ -348,28 +403,33 @@ pub(super) fn frame_room(connection: &Connection) -> usize {
     frame_max.saturating_sub(22)
 }
 
+/// Opens a channel in confirm mode.
+async fn confirming(connection: &Connection) -> lapin::Result<Arc<Channel>> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(Arc::new(channel))
+}
+
 /// Sends one message on a channel that is opened for it.
 pub(super) async fn send_alone(
     connection: &Connection,
-    outgoing: &Arc<Outgoing>,
+    outgoing: &Outgoing,
     parcel: Parcel,
-) -> lapin::Result<Verdict> {
-    let lane = Lane::open(connection).await?;
-    let Answer { ack, returned } = send(lane.channel, Arc::clone(outgoing), parcel).await?;
-    Ok(match returned {
-        Some(returned) => Verdict::Returned(returned.reply_text.to_string()),
-        None if ack => Verdict::Confirmed,
-        None => Verdict::Nacked,
-    })
+) -> Verdict {
+    let ticket = Ticket::new(outgoing.clone());
+    let sent = async { send(confirming(connection).await?, ticket, parcel).await };
+    match sent.await {
+        Ok(Answer { ack, returned }) => {
+            let returned = returned.map(|returned| returned.reply_text.as_str().into());
+            verdict(returned, Ok(ack))
+        }
+        Err(error) => verdict(None, Err(error)),
+    }
 }
 
-async fn send(
-    channel: Arc<Channel>,
-    outgoing: Arc<Outgoing>,
-    parcel: Parcel,
-) -> lapin::Result<Answer> {
-    let options = BasicPublishOptions { mandatory: outgoing.mandatory, immediate: false };
-    let body = &outgoing.body;
+async fn send(channel: Arc<Channel>, ticket: Arc<Ticket>, parcel: Parcel) -> lapin::Result<Answer> {
+    let Outgoing { body, mandatory, .. } = &ticket.outgoing;
+    let options = BasicPublishOptions { mandatory: *mandatory, immediate: false };
     let Parcel { exchange, routing_key, properties } = parcel;
     let confirm = channel.basic_publish(exchange, routing_key, options, body, *properties).await?;
     let confirmation = confirm.await?;

@@ -31,6 +31,7 @@ pub(super) enum Role {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkTiming {
     pub(super) call_timeout: Duration,
+    pub(super) publish_timeout: Duration,
     pub(super) close_timeout: Duration,
     pub(super) delay_min: Duration,
     pub(super) delay_max: Duration,
@@ -106,12 +107,18 @@ impl Link {
         }
     }
 
+    /// The connection, if it is there and to the caller's liking.
+    pub(super) fn live_now(&self, good: impl Fn(&Live) -> bool) -> Option<Arc<Live>> {
+        match &*self.state.borrow() {
+            LinkState::Up(live) if good(live) => Some(Arc::clone(live)),
+            _ => None,
+        }
+    }
+
     /// The connection as soon as it is there and to the caller's liking; nothing once it is closed.
     pub(super) async fn next_live(&self, good: impl Fn(&Live) -> bool) -> Option<Arc<Live>> {
-        if let LinkState::Up(live) = &*self.state.borrow()
-            && good(live)
-        {
-            return Some(Arc::clone(live));
+        if let Some(live) = self.live_now(&good) {
+            return Some(live);
         }
         let mut state = self.state.clone();
         let found = state
@@ -209,14 +216,13 @@ impl Keeper {
             return self.lost(established, events.as_mut()).await;
         }
         loop {
+            let LinkTiming { call_timeout, publish_timeout, .. } = self.timing;
             let connection = &established.connection;
-            let lane =
-                match within(self.timing.call_timeout, "open a channel", Lane::open(connection))
-                    .await
-                {
-                    Ok(lane) => Arc::new(lane),
-                    Err(error) => return error.to_string(),
-                };
+            let open = Lane::open(connection, publish_timeout);
+            let lane = match within(call_timeout, "open a channel", open).await {
+                Ok(lane) => Arc::new(lane),
+                Err(error) => return error.to_string(),
+            };
             up(Some(Arc::clone(&lane)));
             let reason = tokio::select! {
                 reason = lane.drive() => {

@@ -1,4 +1,9 @@
 //! Publishing: sent, confirmed, and sent again through outages, up to the deadline.
+//!
+//! Nearly every message is sent at once and confirmed, and its way is short. All others go to [`persist`].
+
+mod errors;
+mod persist;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -7,18 +12,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use lapin::ExchangeKind;
-use lapin::options::ExchangeDeclareOptions;
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::ShortString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use self::errors::{MAYBE, failed, unroutable};
 use super::config::AmqpConfig;
-use super::confirms::{Lane, Parcel, frame_room, send_alone};
+use super::confirms::{Lane, Parcel, Submission};
 use super::convert::{to_amqp, wire_bytes};
-use super::failure::{cause, code, codes};
 use super::link::{Link, LinkState, Live};
-use super::verdict::Verdict;
+use super::verdict::{Submitted, Ticket, Verdict};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind};
 
 /// A body counts as one publish in flight per this many bytes begun.
@@ -26,19 +29,6 @@ const BODY_BYTES_PER_PERMIT: usize = 16 * 1024;
 
 /// How many messages are sent on channels of their own at a time, see [`Publisher::alone`].
 const ALONE_MAX: usize = 8;
-
-/// The pause before something is tried again that is not waited for otherwise.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
-
-/// The pauses before a message that the broker refused is sent again, each time on a channel of its own.
-///
-/// A full queue refuses; but so does a quorum queue whose leader has gone, until another one leads. A
-/// channel that first published to the queue while its leader's node was down goes on to refuse for as
-/// long as that node is away (seen with RabbitMQ 3.10), so a refusal is final only on a fresh one.
-const REFUSED_PAUSES: [Duration; 3] =
-    [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
-
-const MAYBE: &str = "it may or may not have arrived, publish it again with the same id";
 
 /// Sends messages over a link.
 pub(super) struct Publisher {
@@ -90,26 +80,33 @@ impl Publisher {
 
     /// Publishes and waits for the verdict.
     ///
-    /// Not an `async fn`: the message is put behind a pointer first, which keeps the future small.
+    /// Not an `async fn`: the message is put into its ticket first, which keeps the future small. What few messages
+    /// need has futures of its own.
     pub(super) fn publish<'a>(
         &'a self,
         link: &'a Link,
         outgoing: Outgoing,
     ) -> impl Future<Output = Result<(), PublishError>> + Send + 'a {
-        let check = self.check(&outgoing);
-        let outgoing = Arc::new(outgoing);
+        let ticket = Ticket::new(outgoing);
         async move {
-            check?;
-            let mut last = None;
-            let attempts = self.attempts(link, &outgoing, &mut last);
-            if outgoing.unhurried {
-                // Whoever waits for something else has a limit of their own, and a timer for it.
-                return attempts.await;
-            }
-            match timeout(self.timeout, attempts).await {
-                Ok(result) => result,
-                Err(_) => Err(self.unknown(link, &outgoing, last)),
-            }
+            self.check(&ticket.outgoing)?;
+            // Unless whoever waits for something else has a limit of their own, and a timer for it.
+            let hurried = !ticket.outgoing.unhurried;
+            let due = hurried.then(|| Instant::now().checked_add(self.timeout)).flatten();
+            let first = match self.at_once(link, &ticket.outgoing) {
+                None => None,
+                Some((live, permit)) => {
+                    let attempt = match hand_over(&live, &ticket, permit, due) {
+                        Ok(submitted) => self.judge(link, &ticket.outgoing, submitted.await),
+                        Err(setback) => Err(setback),
+                    };
+                    match attempt {
+                        Ok(()) => return Ok(()),
+                        Err(setback) => Some((live, Err(setback))),
+                    }
+                }
+            };
+            Box::pin(self.persist(link, &ticket.outgoing, first, due)).await
         }
     }
 
@@ -139,79 +136,33 @@ impl Publisher {
         Err(failed(outgoing, PublishErrorKind::TooLarge, &text))
     }
 
-    async fn attempts(
+    /// A connection and a place for a message that can be sent without any wait, as nearly all can.
+    fn at_once(
         &self,
         link: &Link,
-        outgoing: &Arc<Outgoing>,
-        last: &mut Option<String>,
-    ) -> Result<(), PublishError> {
-        let mut alone = false;
-        let mut refusals = REFUSED_PAUSES.iter();
-        let mut refused_by = None;
-        loop {
-            let Some(permit) = self.permit(outgoing).await else {
-                return Err(closed(link, outgoing, last.is_some()));
-            };
-            let usable = |live: &Live| live.lane.as_ref().is_some_and(|lane| !lane.is_dead());
-            let Some(live) = link.next_live(usable).await else {
-                return Err(closed(link, outgoing, last.is_some()));
-            };
-            let attempt = if alone {
-                Box::pin(self.alone(&live, outgoing)).await
-            } else {
-                self.together(&live, outgoing, permit).await
-            };
-            match attempt {
-                Ok(()) => {
-                    // A fresh channel takes what the shared one refused.
-                    refused_by.iter().for_each(|lane: &Arc<Lane>| lane.retire());
-                    return Ok(());
-                }
-                Err(Setback::Failed(error)) => return Err(error),
-                // What was sent before the channel or connection ended may have arrived without its
-                // confirm: this is where a message is published twice, with the same id.
-                Err(Setback::Again(reason)) => *last = Some(reason),
-                Err(Setback::Alone) => alone = true,
-                Err(Setback::Refused) => {
-                    let Some(pause) = refusals.next() else { return Err(nacked(outgoing)) };
-                    if !alone {
-                        (alone, refused_by) = (true, live.lane.clone());
-                    }
-                    tokio::time::sleep(*pause).await;
-                }
-            }
-        }
-    }
-
-    async fn permit(&self, outgoing: &Outgoing) -> Option<OwnedSemaphorePermit> {
-        let weight = outgoing.body.len().div_ceil(BODY_BYTES_PER_PERMIT);
-        let weight = u32::try_from(weight).unwrap_or(u32::MAX).clamp(1, self.permits_max);
-        Arc::clone(&self.in_flight).acquire_many_owned(weight).await.ok()
-    }
-
-    /// Sends a message on the channel that all share.
-    async fn together(
-        &self,
-        live: &Live,
-        outgoing: &Arc<Outgoing>,
-        permit: OwnedSemaphorePermit,
-    ) -> Attempt {
-        let Some(lane) = &live.lane else {
-            return Err(Setback::Again("no channel".to_owned()));
-        };
+        outgoing: &Outgoing,
+    ) -> Option<(Arc<Live>, OwnedSemaphorePermit)> {
         if !self.knows(&outgoing.address.exchange) {
-            // Boxed: the rare way must not swell the future of each publish.
-            Box::pin(self.find_exchange(live, outgoing)).await?;
+            return None;
         }
-        let parcel = pack(outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
-        let Ok(submitted) = lane.submit(outgoing, parcel, permit) else {
-            return Err(Setback::Again("the channel was closed".to_owned()));
-        };
-        match submitted.await {
+        let permit =
+            Arc::clone(&self.in_flight).try_acquire_many_owned(self.weight(outgoing)).ok()?;
+        Some((link.live_now(is_usable)?, permit))
+    }
+
+    /// How much of what may be in flight a message takes.
+    fn weight(&self, outgoing: &Outgoing) -> u32 {
+        let weight = outgoing.body.len().div_ceil(BODY_BYTES_PER_PERMIT);
+        u32::try_from(weight).unwrap_or(u32::MAX).clamp(1, self.permits_max)
+    }
+
+    fn judge(&self, link: &Link, outgoing: &Outgoing, verdict: Verdict) -> Attempt {
+        match verdict {
             Verdict::Confirmed => Ok(()),
             Verdict::Returned(text) => Err(Setback::Failed(unroutable(outgoing, &text))),
             Verdict::Nacked => Err(Setback::Refused),
             Verdict::Failed(error) => Err(self.after_failure(outgoing, &error)),
+            Verdict::Overdue => Err(Setback::Failed(self.unknown(link, outgoing, None))),
         }
     }
 
@@ -219,80 +170,6 @@ impl Publisher {
         exchange.is_empty() || {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             known.contains(exchange)
-        }
-    }
-
-    /// Asks once whether an exchange is there. A message to one that is missing closes the channel
-    /// for everybody, so that is not left to chance.
-    async fn find_exchange(&self, live: &Live, outgoing: &Outgoing) -> Attempt {
-        let name = &*outgoing.address.exchange;
-        let ask = async {
-            let channel = live.established.connection.create_channel().await?;
-            let passive =
-                ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            let exchange = ShortString::from(name);
-            channel
-                .exchange_declare(exchange, ExchangeKind::Topic, passive, FieldTable::default())
-                .await
-        };
-        match ask.await {
-            Ok(()) => {
-                self.learn(name);
-                Ok(())
-            }
-            Err(error) => match code(&error) {
-                Some(codes::NOT_FOUND) => Err(Setback::Failed(no_exchange(outgoing))),
-                // Without the right to ask, the publish itself must show it, where it harms nobody.
-                Some(_) if error.is_amqp_soft_error() => Err(Setback::Alone),
-                _ => Err(again_later(&error).await),
-            },
-        }
-    }
-
-    /// What to do with a message whose channel ended before its confirm.
-    fn after_failure(&self, outgoing: &Outgoing, error: &lapin::Error) -> Setback {
-        if !error.is_amqp_soft_error() {
-            return Setback::Again(cause(error));
-        }
-        // The broker closed the channel because of one message; the others are innocent. It names
-        // the exchange at most, so the suspects go on alone, and only the guilty one fails there.
-        let text = cause(error);
-        match culprit(&text) {
-            Some(exchange) if exchange != outgoing.address.exchange => Setback::Again(text),
-            Some(exchange) => {
-                self.known.write().unwrap_or_else(PoisonError::into_inner).remove(exchange);
-                Setback::Alone
-            }
-            None => Setback::Alone,
-        }
-    }
-
-    /// Sends a message on a channel of its own, where the broker's answer is certainly about it. Its
-    /// place among other messages is lost.
-    async fn alone(&self, live: &Live, outgoing: &Arc<Outgoing>) -> Attempt {
-        let Ok(_turn) = self.alone.acquire().await else {
-            return Err(Setback::Again("closed".to_owned()));
-        };
-        let connection = &live.established.connection;
-        let parcel = pack(outgoing, frame_room(connection)).map_err(Setback::Failed)?;
-        match send_alone(connection, outgoing, parcel).await {
-            Ok(Verdict::Confirmed) => Ok(()),
-            Ok(Verdict::Returned(text)) => Err(Setback::Failed(unroutable(outgoing, &text))),
-            Ok(Verdict::Nacked) => Err(Setback::Refused),
-            Ok(Verdict::Failed(error)) | Err(error) => {
-                let text = cause(&error);
-                match code(&error) {
-                    Some(codes::NOT_FOUND) => Err(Setback::Failed(no_exchange(outgoing))),
-                    Some(_) if error.is_amqp_soft_error() && text.contains("message size") => {
-                        Err(Setback::Failed(failed(outgoing, PublishErrorKind::TooLarge, &text)))
-                    }
-                    Some(_) if error.is_amqp_soft_error() => {
-                        let text = format!("the broker refused it: {text}");
-                        Err(Setback::Failed(failed(outgoing, PublishErrorKind::Refused, &text)))
-                    }
-                    _ => Err(again_later(&error).await),
-                }
-            }
         }
     }
 
@@ -312,6 +189,25 @@ impl Publisher {
         );
         failed(outgoing, PublishErrorKind::Unknown, &text)
     }
+}
+
+fn is_usable(live: &Live) -> bool {
+    live.lane.as_ref().is_some_and(|lane| !lane.is_dead())
+}
+
+/// Queues the frames of a message.
+fn hand_over<'a>(
+    live: &'a Live,
+    ticket: &'a Arc<Ticket>,
+    permit: OwnedSemaphorePermit,
+    due: Option<Instant>,
+) -> Result<Submitted<'a, Lane>, Setback> {
+    let Some(lane) = &live.lane else {
+        return Err(Setback::Again("no channel".to_owned()));
+    };
+    let parcel = pack(&ticket.outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
+    let submitted = lane.submit(ticket, Submission { parcel, permit, due });
+    submitted.ok_or_else(|| Setback::Again("the channel was closed".to_owned()))
 }
 
 /// Puts a message into the library's words.
@@ -335,79 +231,11 @@ fn pack(outgoing: &Outgoing, properties_bytes_max: usize) -> Result<Parcel, Publ
     })
 }
 
-/// A failure that the shared channel has not noticed, so that trying at once would spin.
-async fn again_later(error: &lapin::Error) -> Setback {
-    tokio::time::sleep(RETRY_PAUSE).await;
-    Setback::Again(cause(error))
-}
-
-/// The exchange that the broker's text names.
-fn culprit(text: &str) -> Option<&str> {
-    let (_, after) = text.split_once("exchange '")?;
-    after.split_once('\'').map(|(name, _)| name)
-}
-
-/// The error of a message that the transport was closed under. One that was sent may have arrived.
-fn closed(link: &Link, outgoing: &Outgoing, sent: bool) -> PublishError {
-    if !sent {
-        let text = "the transport was closed before it was sent";
-        return failed(outgoing, PublishErrorKind::Closed, text);
-    }
-    let text = format!(
-        "no confirm from RabbitMQ at {} before the transport was closed; {MAYBE}",
-        link.place()
-    );
-    failed(outgoing, PublishErrorKind::Unknown, &text)
-}
-
-fn unroutable(outgoing: &Outgoing, reply: &str) -> PublishError {
-    let text = format!(
-        "no queue takes it ({reply}): no binding matches its routing key, or the queue does not exist"
-    );
-    failed(outgoing, PublishErrorKind::Unroutable, &text)
-}
-
-fn nacked(outgoing: &Outgoing) -> PublishError {
-    let text = "the broker refused it again and again: a queue is full, or cannot store it";
-    failed(outgoing, PublishErrorKind::Refused, text)
-}
-
-fn no_exchange(outgoing: &Outgoing) -> PublishError {
-    let text = "there is no such exchange; declare it before publishing";
-    failed(outgoing, PublishErrorKind::NoExchange, text)
-}
-
-/// An error that names type and address; the id stands before it.
-fn failed(outgoing: &Outgoing, kind: PublishErrorKind, why: &str) -> PublishError {
-    let message_type = outgoing.properties.message_type.as_deref().unwrap_or("-");
-    let key = &outgoing.address.routing_key;
-    let to = match &*outgoing.address.exchange {
-        "" => format!("queue `{key}`"),
-        exchange => format!("exchange `{exchange}` with key `{key}`"),
-    };
-    let text = format!("failed to publish `{message_type}` to {to}: {why}");
-    PublishError::new(kind, outgoing.id(), text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract::address::Address;
     use crate::transport::Properties;
-
-    #[test]
-    fn the_exchange_is_read_from_the_brokers_text() {
-        for (text, expected) in [
-            ("NOT_FOUND - no exchange 'gone' in vhost '/'", Some("gone")),
-            (
-                "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused for user 'u'",
-                Some("x"),
-            ),
-            ("PRECONDITION_FAILED - invalid expiration 'soon'", None),
-        ] {
-            assert_eq!(culprit(text), expected);
-        }
-    }
 
     #[test]
     fn what_cannot_be_sent_is_refused_before() {

@@ -1,14 +1,19 @@
 //! One message's way from its frames to its verdict: what the library wakes, and what the caller waits for.
 //!
-//! The library's thread says only that there is news of a number. Whoever publishes is woken by it at once and looks
-//! itself, at all the news that there is; no task stands between. What is `unhurried` wakes nobody: its news wait
-//! until somebody looks, at the latest the lane's own task.
+//! The library's thread says only that there is news of a number, and does so twice: when the frames were written, and
+//! when the confirm is there. The first is for the lane's own task, which asks the library for the second, for as many
+//! messages at a time as were written together. The second wakes whoever publishes at once, who looks itself, at all
+//! the news that there is; no task stands between. What is `unhurried` wakes nobody: its news wait until somebody
+//! looks, at the latest the lane's own task.
+//!
+//! Whoever waits has no timer of its own: the lane's task tells those whose time is over. A timer per message would
+//! be entered and removed for each, under the one lock that the runtime has for all of them.
 
 use std::future::Future;
 use std::pin::Pin;
 #[cfg(not(test))]
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 #[cfg(not(test))]
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
@@ -19,17 +24,21 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use crate::transport::Outgoing;
+
 /// What became of a message on a channel.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The broker has it.
     Confirmed,
     /// No queue takes it.
-    Returned(String),
+    Returned(Box<str>),
     /// The broker refused it.
     Nacked,
     /// The channel ended first; whether the message arrived is not known.
-    Failed(lapin::Error),
+    Failed(Box<lapin::Error>),
+    /// The time for it is over, and the broker has not said a word.
+    Overdue,
 }
 
 /// What looks at the news of a channel and settles whatever is to be settled.
@@ -44,8 +53,10 @@ pub(super) struct News {
     numbers: Mutex<Vec<u64>>,
     /// Whether there are any, for those who only ask.
     is_some: AtomicBool,
-    /// Wakes the lane's own task, which looks when nobody else is sure to.
-    pub(super) keeper: Notify,
+    /// Wakes the lane's own task, which looks at once.
+    pub(super) now: Notify,
+    /// Wakes the lane's own task, which looks after a while, unless somebody else has.
+    pub(super) later: Notify,
 }
 
 impl News {
@@ -69,34 +80,58 @@ impl News {
     }
 }
 
-/// What the library wakes for one message, and where its verdict is left.
+/// A message for one attempt: what the library wakes, and where the verdict is left. One block of memory for all that
+/// is known of it, since hundreds are made and given back at a time, in different threads.
 pub(super) struct Ticket {
-    pub(super) number: u64,
-    news: Arc<News>,
-    unhurried: bool,
+    pub(super) outgoing: Outgoing,
+    seat: OnceLock<Seat>,
     state: Mutex<State>,
 }
 
+/// Its place among those that a lane has sent.
+struct Seat {
+    number: u64,
+    news: Arc<News>,
+}
+
 enum State {
-    /// With the caller, once it has waited.
-    Open(Option<Waker>),
+    Open {
+        /// Whether there was news of it before.
+        written: bool,
+        /// Once it has waited.
+        caller: Option<Waker>,
+    },
     Settled(Verdict),
     /// The caller has its verdict, or has gone.
     Over,
 }
 
+/// Who is woken by news.
+enum Looker {
+    Caller(Waker),
+    KeeperNow,
+    KeeperLater,
+}
+
 impl Ticket {
-    pub(super) fn new(number: u64, news: &Arc<News>, unhurried: bool) -> Arc<Self> {
-        let state = Mutex::new(State::Open(None));
-        Arc::new(Self { number, news: Arc::clone(news), unhurried, state })
+    /// A ticket for a message that no lane has sent yet.
+    pub(super) fn new(outgoing: Outgoing) -> Arc<Self> {
+        let state = Mutex::new(State::Open { written: false, caller: None });
+        Arc::new(Self { outgoing, seat: OnceLock::new(), state })
+    }
+
+    /// Gives it its place: before the library may wake it, and only once.
+    pub(super) fn sit(&self, number: u64, news: &Arc<News>) {
+        let seat = Seat { number, news: Arc::clone(news) };
+        assert!(self.seat.set(seat).is_ok(), "invariant: a ticket is for one attempt");
     }
 
     /// Leaves the verdict for the caller. Gives the waker of one that is to be told: not of an unhurried one whose
     /// message has arrived, since it waits for something else.
     pub(super) fn settle(&self, verdict: Verdict) -> Option<Waker> {
-        let is_news = !self.unhurried || !matches!(verdict, Verdict::Confirmed);
+        let is_news = !self.outgoing.unhurried || !matches!(verdict, Verdict::Confirmed);
         let mut state = lock(&self.state);
-        let State::Open(caller) = &mut *state else { return None };
+        let State::Open { caller, .. } = &mut *state else { return None };
         let caller = caller.take();
         *state = State::Settled(verdict);
         caller.filter(|_| is_news)
@@ -114,11 +149,19 @@ impl Ticket {
         }
     }
 
-    /// The waker of a caller that waits in a hurry.
-    fn caller(&self) -> Option<Waker> {
+    /// Who is to look at news of it.
+    ///
+    /// Should the first be more than that the frames were written, or the second less, then the lane's task or the
+    /// caller looks for nothing, and the library wakes again: nothing depends on what is news but the time it takes.
+    fn who_looks(&self) -> Looker {
         match &mut *lock(&self.state) {
-            State::Open(caller) if !self.unhurried => caller.take(),
-            _ => None,
+            State::Open { .. } if self.outgoing.unhurried => Looker::KeeperLater,
+            State::Open { written: written @ false, .. } => {
+                *written = true;
+                Looker::KeeperNow
+            }
+            State::Open { caller, .. } => caller.take().map_or(Looker::KeeperLater, Looker::Caller),
+            State::Settled(_) | State::Over => Looker::KeeperLater,
         }
     }
 }
@@ -131,10 +174,12 @@ impl Wake for Ticket {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.news.add(self.number);
-        match self.caller() {
-            Some(caller) => caller.wake(),
-            None => self.news.keeper.notify_one(),
+        let Some(Seat { number, news }) = self.seat.get() else { return };
+        news.add(*number);
+        match self.who_looks() {
+            Looker::Caller(caller) => caller.wake(),
+            Looker::KeeperNow => news.now.notify_one(),
+            Looker::KeeperLater => news.later.notify_one(),
         }
     }
 }
@@ -142,11 +187,11 @@ impl Wake for Ticket {
 /// A message that was handed over: resolves with its verdict. Whoever drops it does not want to know.
 pub(super) struct Submitted<'a, L: Look> {
     lane: &'a L,
-    ticket: Arc<Ticket>,
+    ticket: &'a Ticket,
 }
 
 impl<'a, L: Look> Submitted<'a, L> {
-    pub(super) const fn new(lane: &'a L, ticket: Arc<Ticket>) -> Self {
+    pub(super) const fn new(lane: &'a L, ticket: &'a Ticket) -> Self {
         Self { lane, ticket }
     }
 
@@ -154,7 +199,7 @@ impl<'a, L: Look> Submitted<'a, L> {
     fn leave_word(&self, cx: &Context<'_>) -> Option<Verdict> {
         let mut state = lock(&self.ticket.state);
         match &mut *state {
-            State::Open(caller) => {
+            State::Open { caller, .. } => {
                 if !caller.as_ref().is_some_and(|caller| caller.will_wake(cx.waker())) {
                     *caller = Some(cx.waker().clone());
                 }
@@ -176,17 +221,17 @@ impl<L: Look> Future for Submitted<'_, L> {
         if let Some(verdict) = self.leave_word(cx) {
             return Poll::Ready(verdict);
         }
-        self.lane.look(Some(&self.ticket));
+        self.lane.look(Some(self.ticket));
         self.ticket.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl<L: Look> Drop for Submitted<'_, L> {
     fn drop(&mut self) {
-        let open = matches!(*lock(&self.ticket.state), State::Open(_));
-        if open && self.ticket.unhurried {
+        let open = matches!(*lock(&self.ticket.state), State::Open { .. });
+        if open && self.ticket.outgoing.unhurried {
             // Its news have waited for a look, and with them the place that it takes.
-            self.lane.look(Some(&self.ticket));
+            self.lane.look(Some(self.ticket));
         }
         *lock(&self.ticket.state) = State::Over;
     }

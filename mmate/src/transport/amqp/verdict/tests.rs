@@ -1,7 +1,9 @@
 //! No verdict is missed, whatever the order of the library's thread and of those who wait.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
+use bytes::Bytes;
 use futures_util::future::{Either, select};
 use shuttle::future::block_on;
 use shuttle::sync::mpsc::{self, Sender};
@@ -9,6 +11,8 @@ use shuttle::thread;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::contract::address::Address;
+use crate::transport::Properties;
 
 const SCHEDULES: usize = 2_000;
 
@@ -44,6 +48,12 @@ impl Promise {
     }
 }
 
+fn ticket(unhurried: bool) -> Arc<Ticket> {
+    let mut outgoing = Outgoing::new(Address::queue("q"), Properties::default(), Bytes::new());
+    outgoing.unhurried = unhurried;
+    Ticket::new(outgoing)
+}
+
 /// A message that waits; nothing once it is settled.
 type Slot = Option<(Arc<Ticket>, Arc<Promise>)>;
 
@@ -55,14 +65,18 @@ struct Model {
 }
 
 impl Model {
-    fn submit(&self, unhurried: bool, wire: &Sender<Arc<Promise>>) -> Submitted<'_, Self> {
+    fn submit<'a>(
+        &'a self,
+        ticket: &'a Arc<Ticket>,
+        wire: &Sender<Arc<Promise>>,
+    ) -> Submitted<'a, Self> {
         let promise = Arc::new(Promise::default());
         let mut board = lock(&self.board);
-        let ticket = Ticket::new(board.len() as u64, &self.news, unhurried);
-        let waker = Waker::from(Arc::clone(&ticket));
+        ticket.sit(board.len() as u64, &self.news);
+        let waker = Waker::from(Arc::clone(ticket));
         assert!(promise.poll(&Context::from_waker(&waker)).is_pending());
         wire.send(Arc::clone(&promise)).unwrap();
-        board.push(Some((Arc::clone(&ticket), promise)));
+        board.push(Some((Arc::clone(ticket), promise)));
         drop(board);
         Submitted::new(self, ticket)
     }
@@ -91,7 +105,7 @@ impl Look for Model {
         }
         drop(board);
         for (ticket, _) in done {
-            let is_own = own.is_some_and(|own| own.number == ticket.number);
+            let is_own = own.is_some_and(|own| std::ptr::eq(own, &*ticket));
             let caller = ticket.settle(Verdict::Confirmed);
             caller.filter(|_| !is_own).into_iter().for_each(Waker::wake);
         }
@@ -117,9 +131,33 @@ fn library(wire: &mpsc::Receiver<Arc<Promise>>, replies: Vec<oneshot::Sender<()>
     }
 }
 
+/// The lane's own task: looks when it is told to, until all others have ended.
+fn keep(model: &Model, ended: oneshot::Receiver<()>) {
+    block_on(async {
+        let told = async {
+            loop {
+                model.news.now.notified().await;
+                model.look(None);
+            }
+        };
+        select(pin!(told), ended).await;
+    });
+}
+
+/// Lets threads run until they end, beside the lane's own task.
+fn run(model: &Arc<Model>, threads: Vec<thread::JoinHandle<()>>) {
+    let (end, ended) = oneshot::channel();
+    let kept = Arc::clone(model);
+    let keeper = thread::spawn(move || keep(&kept, ended));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    end.send(()).unwrap();
+    keeper.join().unwrap();
+}
+
 /// Publishes one message and waits for its verdict.
 fn publish(model: &Arc<Model>, wire: Sender<Arc<Promise>>) {
-    let submitted = model.submit(false, &wire);
+    let ticket = ticket(false);
+    let submitted = model.submit(&ticket, &wire);
     drop(wire);
     assert!(matches!(block_on(submitted), Verdict::Confirmed));
 }
@@ -135,7 +173,7 @@ fn publish_at_a_time(publishers: usize) {
             threads.push(thread::spawn(move || publish(&model, wire)));
         }
         drop(wire);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        run(&model, threads);
         assert!(model.is_empty());
     };
     shuttle::check_random(model, SCHEDULES);
@@ -149,7 +187,8 @@ fn whoever_is_in_a_hurry_hears_its_verdict_in_any_order_of_events() {
 
 /// Asks, as one does who waits for the reply and not for the confirm.
 fn ask(model: &Arc<Model>, wire: Sender<Arc<Promise>>, reply: oneshot::Receiver<()>) {
-    let submitted = model.submit(true, &wire);
+    let ticket = ticket(true);
+    let submitted = model.submit(&ticket, &wire);
     drop(wire);
     if let Either::Left((verdict, _)) = block_on(select(submitted, reply)) {
         assert!(matches!(verdict, Verdict::Confirmed));
@@ -167,10 +206,10 @@ fn what_nobody_is_woken_for_is_looked_at_all_the_same() {
         let other = wire.clone();
         threads.push(thread::spawn(move || publish(&hurried, other)));
         threads.push(thread::spawn(move || ask(&asking, wire, replied)));
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        run(&model, threads);
         // The lane's own task has been notified of whatever is left.
         if !model.is_empty() {
-            block_on(model.news.keeper.notified());
+            block_on(model.news.later.notified());
             model.look(None);
         }
         assert!(model.is_empty());
