@@ -1,7 +1,7 @@
 //! The connection goes, and comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::{
@@ -55,6 +55,36 @@ async fn an_outage_that_is_too_long_is_unknown() {
     assert_eq!(error.kind(), PublishErrorKind::Unknown);
     assert_eq!(error.id(), "id-1");
     assert!(error.to_string().contains("same id"), "{error}");
+}
+
+#[tokio::test]
+async fn a_publish_that_a_silent_broker_does_not_confirm_is_unknown_when_its_time_is_over() {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let proxy = Proxy::start().await;
+    let mut config = AmqpConfig::new(proxy.url());
+    config.publish_timeout = LIMIT;
+    config.publish_in_flight_max = 2;
+    let transport = connect_to(config).await;
+    let queue = name("silent");
+    declare(&transport, Queue::new(&queue)).await;
+    within("a confirm", transport.publish(message(&queue, "before"))).await.unwrap();
+    proxy.silence();
+    // One after the other, so that each has a time of its own; the third has to wait for the place of one of them.
+    for id in ["first", "second", "third"] {
+        let began = Instant::now();
+        let error = within(id, transport.publish(message(&queue, id))).await.unwrap_err();
+        assert!(began.elapsed() >= LIMIT, "{id}");
+        assert_eq!((error.kind(), error.id()), (PublishErrorKind::Unknown, id));
+        assert!(error.to_string().contains("did not confirm"), "{error}");
+    }
+    proxy.mend();
+    // Their confirms come now, and nobody waits for them; but their places are free again.
+    eventually("a publish", async || transport.publish(message(&queue, "after")).await.is_ok())
+        .await;
+    eventually("what was unknown", async || {
+        transport.queue_stats(&queue).await.unwrap().is_some_and(|stats| stats.ready >= 4)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,8 +41,8 @@ const GLANCE_EVERY: Duration = Duration::from_millis(10);
 /// How often those who wait are looked at where the limit is beyond what the clock can tell.
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many boxes are kept for further messages, of some 1.2 KiB each: as many messages as wait for their confirms where
-/// the broker keeps up.
+/// How many boxes are kept for further messages, of some 1.2 KiB each. Hundreds of callers that ask have more messages on
+/// the board than there are callers: a reply is often there before its request's confirm is looked at.
 const SPARE_MAX: usize = 1_024;
 
 /// A message in the library's words, for one attempt.
