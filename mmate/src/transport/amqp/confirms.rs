@@ -45,6 +45,9 @@ const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// the board than there are callers: a reply is often there before its request's confirm is looked at.
 const SPARE_MAX: usize = 1_024;
 
+/// For how many verdicts, told at a time, memory is kept.
+const TOLD_MAX: usize = 512;
+
 /// A message in the library's words, for one attempt.
 pub(super) struct Parcel {
     pub(super) exchange: ShortString,
@@ -101,9 +104,6 @@ struct Desk {
     /// News that are being looked at; kept for its memory.
     taken: Vec<u64>,
 }
-
-/// How many verdicts are told at a time whose memory is kept.
-const TOLD_MAX: usize = 512;
 
 /// A message between its frames and its confirm.
 struct Waiting {
