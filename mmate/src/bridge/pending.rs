@@ -255,10 +255,11 @@ impl Table {
     /// Gives the reply to all who wait under this id; false if nobody takes it.
     fn give(&mut self, id: &str, delivery: &mut Delivery) -> bool {
         let Some(Waiters { first, others }) = self.waiters.get_mut(id) else { return false };
-        let taken =
-            others.iter_mut().filter_map(|it| it.to.send(&mut delivery.clone()).then_some(()));
-        let others = taken.count() > 0;
-        first.to.send(delivery) || others
+        let mut taken = false;
+        for other in others {
+            taken |= other.to.send(&mut delivery.clone());
+        }
+        first.to.send(delivery) || taken
     }
 
     /// Takes one of those who wait out of the table.

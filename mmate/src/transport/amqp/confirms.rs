@@ -244,23 +244,16 @@ impl Lane {
         // One whose verdict is here is told that.
         self.look(None);
         let now = Instant::now();
-        // Nothing that is submitted from now on is due earlier.
-        let mut next = now.checked_add(self.patience).unwrap_or(now + ONE_DAY);
-        let mut overdue = Vec::new();
-        for waiting in self.desk().board.iter_mut() {
-            match waiting.due {
-                Some(due) if due <= now => {
-                    waiting.due = None;
-                    overdue.push(Arc::clone(&waiting.ticket));
-                }
-                Some(due) => next = next.min(due),
-                None => {}
-            }
-        }
+        let mut desk = self.desk();
+        let dues = desk.board.iter_mut().map(|waiting| (&mut waiting.due, &waiting.ticket));
+        let (overdue, next) = take_overdue(now, dues);
+        drop(desk);
         for ticket in overdue {
             ticket.settle(Verdict::Overdue).into_iter().for_each(Waker::wake);
         }
-        next
+        // Nothing that is submitted from now on is due earlier than that.
+        let none_before = now.checked_add(self.patience).unwrap_or(now + ONE_DAY);
+        next.map_or(none_before, |next| next.min(none_before))
     }
 
     /// Ends the channel: whoever still waits hears that it failed.
@@ -387,6 +380,22 @@ impl Waiting {
     }
 }
 
+/// Those whose time is over, each once, and when the next of the others is due.
+fn take_overdue<'a, T: Clone + 'a>(
+    now: Instant,
+    waiting: impl Iterator<Item = (&'a mut Option<Instant>, &'a T)>,
+) -> (Vec<T>, Option<Instant>) {
+    let (mut overdue, mut next) = (Vec::new(), None);
+    for (due, whose) in waiting {
+        if due.take_if(|due| *due <= now).is_some() {
+            overdue.push(whose.clone());
+        } else if let Some(due) = *due {
+            next = Some(next.map_or(due, |next: Instant| next.min(due)));
+        }
+    }
+    (overdue, next)
+}
+
 fn verdict(returned: Option<Box<str>>, result: lapin::Result<bool>) -> Verdict {
     match (returned, result) {
         (Some(text), _) => Verdict::Returned(text),
@@ -435,4 +444,25 @@ async fn send(channel: Arc<Channel>, ticket: Arc<Ticket>, parcel: Parcel) -> lap
     let confirmation = confirm.await?;
     let ack = !matches!(confirmation, Confirmation::Nack(_));
     Ok(Answer { ack, returned: confirmation.take_message().map(Box::new) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_time_is_over_is_told_once_and_the_next_that_is_due_is_known() {
+        let began = Instant::now();
+        let after = |seconds| began + Duration::from_secs(seconds);
+        let mut waiting = [5, 2, 9, 3].map(|seconds| (Some(after(seconds)), seconds));
+        waiting[2].0 = None;
+        let mut look = |seconds| {
+            let dues = waiting.iter_mut().map(|(due, whose)| (due, &*whose));
+            take_overdue(after(seconds), dues)
+        };
+        assert_eq!(look(1), (vec![], Some(after(2))));
+        assert_eq!(look(3), (vec![2, 3], Some(after(5))));
+        assert_eq!(look(3), (vec![], Some(after(5))));
+        assert_eq!(look(9), (vec![5], None));
+    }
 }

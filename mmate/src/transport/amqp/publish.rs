@@ -93,19 +93,17 @@ impl Publisher {
             // Unless whoever waits for something else has a limit of their own, and a timer for it.
             let hurried = !ticket.outgoing.unhurried;
             let due = hurried.then(|| Instant::now().checked_add(self.timeout)).flatten();
-            let first = match self.at_once(link, &ticket.outgoing) {
-                None => None,
-                Some((live, permit)) => {
-                    let attempt = match hand_over(&live, &ticket, permit, due) {
-                        Ok(submitted) => self.judge(link, &ticket.outgoing, submitted.await),
-                        Err(setback) => Err(setback),
-                    };
-                    match attempt {
-                        Ok(()) => return Ok(()),
-                        Err(setback) => Some((live, Err(setback))),
-                    }
+            let mut first = None;
+            if let Some((live, permit)) = self.at_once(link, &ticket.outgoing) {
+                let attempt = match hand_over(&live, &ticket, permit, due) {
+                    Ok(submitted) => self.judge(link, &ticket.outgoing, submitted.await),
+                    Err(setback) => Err(setback),
+                };
+                if attempt.is_ok() {
+                    return Ok(());
                 }
-            };
+                first = Some((live, attempt));
+            }
             Box::pin(self.persist(link, &ticket.outgoing, first, due)).await
         }
     }

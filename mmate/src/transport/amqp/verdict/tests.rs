@@ -6,6 +6,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use shuttle::future::block_on;
+use shuttle::sync::atomic::AtomicUsize;
 use shuttle::sync::mpsc::{self, Sender};
 use shuttle::thread;
 use tokio::sync::oneshot;
@@ -215,4 +216,33 @@ fn what_nobody_is_woken_for_is_looked_at_all_the_same() {
         assert!(model.is_empty());
     };
     shuttle::check_random(model, SCHEDULES);
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn whoever_publishes_is_woken_by_the_second_news_alone() {
+    let model = || {
+        let model = Model::default();
+        let (wire, _frames) = mpsc::channel();
+        let ticket = ticket(false);
+        let mut submitted = pin!(model.submit(&ticket, &wire));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(submitted.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let [first, second] = [(); 2].map(|()| {
+            ticket.wake_by_ref();
+            woken.0.load(Ordering::SeqCst)
+        });
+        assert_eq!((first, second), (0, 1));
+    };
+    shuttle::check_random(model, 1);
 }
