@@ -12,22 +12,21 @@
 //! before it has been looked at.
 
 use std::fmt;
-use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use lapin::message::BasicReturnMessage;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use lapin::{Channel, Connection};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::ReusableBoxFuture;
 
 use super::board::Board;
+use super::courier::{Answer, Courier, send};
 use super::failure::cause;
 use super::verdict::{Look, News, Submitted, Ticket, Verdict};
 use crate::transport::Outgoing;
@@ -41,24 +40,15 @@ const GLANCE_EVERY: Duration = Duration::from_millis(10);
 /// How often those who wait are looked at where the limit is beyond what the clock can tell.
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many boxes are kept for further messages, of some 1.2 KiB each. Hundreds of callers that ask have more messages on
-/// the board than there are callers: a reply is often there before its request's confirm is looked at.
+/// How many couriers are kept for further messages, of some 1.3 KiB each. Hundreds of callers that ask have more messages
+/// on the board than there are callers: a reply is often there before its request's confirm is looked at.
 const SPARE_MAX: usize = 1_024;
 
 /// For how many verdicts, told at a time, memory is kept.
 const TOLD_MAX: usize = 512;
 
-/// A message in the library's words, for one attempt.
-pub(super) struct Parcel {
-    pub(super) exchange: ShortString,
-    pub(super) routing_key: ShortString,
-    /// Boxed: each layer of the library's future keeps a place for them.
-    pub(super) properties: Box<BasicProperties>,
-}
-
 /// A message that is to be sent on a lane.
 pub(super) struct Submission {
-    pub(super) parcel: Parcel,
     /// Its place among those in flight.
     pub(super) permit: OwnedSemaphorePermit,
     /// When its caller is told that there was no verdict; nothing for one that has a limit of its own.
@@ -84,31 +74,22 @@ pub(super) struct Lane {
     retired: watch::Sender<bool>,
 }
 
-/// Its box is used for one message after the other: the library's future is so large that making room for it
-/// takes as long as encoding a message.
-type Sending = ReusableBoxFuture<'static, lapin::Result<Answer>>;
-
-/// What the broker says of a message. The library's own word has room for a whole message and is moved often.
-struct Answer {
-    ack: bool,
-    /// What it gave back: this message, or another one.
-    returned: Option<Box<BasicReturnMessage>>,
-}
-
 /// What only one looks at a time.
 #[derive(Default)]
 struct Desk {
     board: Board<Waiting>,
-    /// Boxes of messages that have their verdict; at most [`SPARE_MAX`].
-    spare: Vec<Sending>,
+    /// Couriers without an errand; at most [`SPARE_MAX`].
+    spare: Vec<Courier>,
     /// News that are being looked at; kept for its memory.
     taken: Vec<u64>,
 }
 
 /// A message between its frames and its confirm.
 struct Waiting {
-    /// Gone once it has ended.
-    sending: Option<Sending>,
+    /// Gone once it is back.
+    courier: Option<Courier>,
+    /// What it brought at once.
+    early: Option<lapin::Result<Answer>>,
     ticket: Arc<Ticket>,
     returned: Option<Box<str>>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
@@ -182,33 +163,30 @@ impl Lane {
         ticket: &'a Arc<Ticket>,
         submission: Submission,
     ) -> Option<Submitted<'a, Self>> {
-        let Submission { parcel, permit, due } = submission;
-        let sending = send(Arc::clone(&self.channel), Arc::clone(ticket), parcel);
+        let Submission { permit, due } = submission;
         let mut desk = self.desk();
         let number = desk.board.next_number()?;
-        let mut sending = desk.boxed(sending);
+        let mut courier = desk.spare.pop().unwrap_or_else(|| Courier::new(&self.channel));
         ticket.sit(number, &self.news);
-        let waker = Waker::from(Arc::clone(ticket));
-        // The first poll queues the frames. It stays under the lock until it is on the board, see
-        // `look`.
-        match sending.poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending => {}
-            // This thread can be held up for so long that the confirm is here already. It takes the
-            // same way as all others, since it may carry another message's return.
-            Poll::Ready(Ok(answer)) => {
-                sending.set(ready(Ok(answer)));
-                waker.wake();
-            }
-            Poll::Ready(Err(_)) => {
-                self.shut(&mut desk.board);
-                drop(desk);
-                self.news.now.notify_one();
-                return None;
-            }
+        // The frames are queued under the lock, which is held until the message is on the board, see `look`.
+        let early = courier.send(ticket);
+        if let Some(Err(_)) = early {
+            self.shut(&mut desk.board);
+            drop(desk);
+            self.news.now.notify_one();
+            return None;
         }
-        let (sending, theirs) = (Some(sending), Arc::clone(ticket));
-        let waiting = Waiting { sending, ticket: theirs, returned: None, permit, due };
-        desk.board.enter(waiting).is_ok().then(|| Submitted::new(self, ticket))
+        // This thread can be held up for so long that the confirm is here already. It takes the same way as all
+        // others, since it may carry another message's return.
+        let is_early = early.is_some();
+        let (courier, theirs) = (Some(courier), Arc::clone(ticket));
+        let waiting = Waiting { courier, early, ticket: theirs, returned: None, permit, due };
+        desk.board.enter(waiting).ok()?;
+        drop(desk);
+        if is_early {
+            Waker::from(Arc::clone(ticket)).wake();
+        }
+        Some(Submitted::new(self, ticket))
     }
 
     /// Looks at the news of which nobody else is woken, and tells those whose time is over, until the channel ends;
@@ -279,17 +257,6 @@ impl Lane {
     }
 }
 
-impl Desk {
-    fn boxed(
-        &mut self,
-        sending: impl Future<Output = lapin::Result<Answer>> + Send + 'static,
-    ) -> Sending {
-        let Some(mut spare) = self.spare.pop() else { return Sending::new(sending) };
-        spare.set(sending);
-        spare
-    }
-}
-
 impl Look for Lane {
     /// Looks at every confirm of which there is news, and leaves the verdicts.
     ///
@@ -311,7 +278,7 @@ impl Look for Lane {
                 let Some((mut waiting, result)) = board.take(number, Waiting::poll) else {
                     continue;
                 };
-                spare.extend(waiting.sending.take().filter(|_| spare.len() < SPARE_MAX));
+                spare.extend(waiting.courier.take().filter(|_| spare.len() < SPARE_MAX));
                 let result = result.map(|answer| {
                     returns.extend(answer.returned);
                     answer.ack
@@ -358,13 +325,9 @@ impl fmt::Debug for Lane {
 }
 
 impl Waiting {
-    /// Asks the library for its confirm.
+    /// Asks for its answer.
     fn poll(&mut self) -> Option<lapin::Result<Answer>> {
-        let waker = Waker::from(Arc::clone(&self.ticket));
-        match self.sending.as_mut()?.poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
-        }
+        self.early.take().or_else(|| self.courier.as_mut()?.ask(&self.ticket))
     }
 
     /// True if a returned message is this one. Two that are alike in id and address are routed
@@ -420,13 +383,8 @@ async fn confirming(connection: &Connection) -> lapin::Result<Arc<Channel>> {
 }
 
 /// Sends one message on a channel that is opened for it.
-pub(super) async fn send_alone(
-    connection: &Connection,
-    outgoing: &Outgoing,
-    parcel: Parcel,
-) -> Verdict {
-    let ticket = Ticket::new(outgoing.clone());
-    let sent = async { send(confirming(connection).await?, ticket, parcel).await };
+pub(super) async fn send_alone(connection: &Connection, outgoing: &Outgoing) -> Verdict {
+    let sent = async { send(&*confirming(connection).await?, outgoing).await };
     match sent.await {
         Ok(Answer { ack, returned }) => {
             let returned = returned.map(|returned| returned.reply_text.as_str().into());
@@ -434,16 +392,6 @@ pub(super) async fn send_alone(
         }
         Err(error) => verdict(None, Err(error)),
     }
-}
-
-async fn send(channel: Arc<Channel>, ticket: Arc<Ticket>, parcel: Parcel) -> lapin::Result<Answer> {
-    let Outgoing { body, mandatory, .. } = &ticket.outgoing;
-    let options = BasicPublishOptions { mandatory: *mandatory, immediate: false };
-    let Parcel { exchange, routing_key, properties } = parcel;
-    let confirm = channel.basic_publish(exchange, routing_key, options, body, *properties).await?;
-    let confirmation = confirm.await?;
-    let ack = !matches!(confirmation, Confirmation::Nack(_));
-    Ok(Answer { ack, returned: confirmation.take_message().map(Box::new) })
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod config;
 mod confirms;
 mod connect;
 mod convert;
+mod courier;
 mod declare;
 mod delay;
 mod exclusive;

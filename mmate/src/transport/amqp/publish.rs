@@ -12,14 +12,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use lapin::types::ShortString;
+use lapin::types::MAX_SHORT_STRING_LENGTH;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use self::errors::{MAYBE, failed, unroutable};
 use super::config::AmqpConfig;
-use super::confirms::{Lane, Parcel, Submission};
-use super::convert::{to_amqp, wire_bytes};
+use super::confirms::{Lane, Submission};
+use super::convert::wire_bytes;
 use super::link::{Link, LinkState, Live};
 use super::verdict::{Submitted, Ticket, Verdict};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind};
@@ -203,30 +203,28 @@ fn hand_over<'a>(
     let Some(lane) = &live.lane else {
         return Err(Setback::Again("no channel".to_owned()));
     };
-    let parcel = pack(&ticket.outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
-    let submitted = lane.submit(ticket, Submission { parcel, permit, due });
+    check_sendable(&ticket.outgoing, lane.properties_bytes_max()).map_err(Setback::Failed)?;
+    let submitted = lane.submit(ticket, Submission { permit, due });
     submitted.ok_or_else(|| Setback::Again("the channel was closed".to_owned()))
 }
 
-/// Puts a message into the library's words.
-fn pack(outgoing: &Outgoing, properties_bytes_max: usize) -> Result<Parcel, PublishError> {
-    let size = wire_bytes(&outgoing.properties);
+/// Checks what the library takes for granted of a message.
+fn check_sendable(outgoing: &Outgoing, properties_bytes_max: usize) -> Result<(), PublishError> {
+    let Outgoing { address, properties, .. } = outgoing;
+    let invalid = |why: &str| failed(outgoing, PublishErrorKind::Invalid, why);
+    let size = wire_bytes(properties).map_err(|why| invalid(&why))?;
     if size > properties_bytes_max {
         let text = format!(
             "its properties and headers take {size} bytes; a frame of this connection has room for {properties_bytes_max}; it was not sent"
         );
         return Err(failed(outgoing, PublishErrorKind::TooLarge, &text));
     }
-    let invalid = |why: String| failed(outgoing, PublishErrorKind::Invalid, &why);
-    let short = |name: &str, what: &str| {
-        ShortString::try_new(name)
-            .map_err(|_| invalid(format!("its {what} has {} bytes; AMQP allows 255", name.len())))
-    };
-    Ok(Parcel {
-        exchange: short(&outgoing.address.exchange, "exchange")?,
-        routing_key: short(&outgoing.address.routing_key, "routing key")?,
-        properties: Box::new(to_amqp(&outgoing.properties).map_err(invalid)?),
-    })
+    for (name, what) in [(&*address.exchange, "exchange"), (&*address.routing_key, "routing key")] {
+        if name.len() > MAX_SHORT_STRING_LENGTH {
+            return Err(invalid(&format!("its {what} has {} bytes; AMQP allows 255", name.len())));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -254,11 +252,11 @@ mod tests {
             error.to_string(),
             "message `id-1`: failed to publish `T` to queue `q`: its body has 11 bytes, more than the limit of 10 (`message_bytes_max`); it was not sent"
         );
-        let error = pack(&outgoing(&[], "k".repeat(256)), 1000).err().unwrap();
+        let error = check_sendable(&outgoing(&[], "k".repeat(256)), 1000).unwrap_err();
         assert_eq!(error.kind(), PublishErrorKind::Invalid);
         let good = outgoing(&[0; 10], "q".to_owned());
-        assert!(publisher.check(&good).is_ok() && pack(&good, 1000).is_ok());
-        let error = pack(&good, 10).err().unwrap();
+        assert!(publisher.check(&good).is_ok() && check_sendable(&good, 1000).is_ok());
+        let error = check_sendable(&good, 10).unwrap_err();
         assert_eq!(error.kind(), PublishErrorKind::TooLarge);
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::errors::{closed, failed, nacked, no_exchange};
-use super::{Attempt, Publisher, Setback, hand_over, is_usable, pack};
+use super::{Attempt, Publisher, Setback, check_sendable, hand_over, is_usable};
 use crate::transport::amqp::confirms::{Lane, frame_room, send_alone};
 use crate::transport::amqp::failure::{cause, code, codes};
 use crate::transport::amqp::link::{Link, Live};
@@ -174,8 +174,8 @@ impl Publisher {
             return Err(Setback::Again("closed".to_owned()));
         };
         let connection = &live.established.connection;
-        let parcel = pack(outgoing, frame_room(connection)).map_err(Setback::Failed)?;
-        let error = match send_alone(connection, outgoing, parcel).await {
+        check_sendable(outgoing, frame_room(connection)).map_err(Setback::Failed)?;
+        let error = match send_alone(connection, outgoing).await {
             Verdict::Failed(error) => error,
             verdict => return self.judge(link, outgoing, verdict),
         };
