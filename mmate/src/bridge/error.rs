@@ -61,6 +61,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    #[cold]
     pub(super) fn error(&self, kind: AskErrorKind, message: impl Into<String>) -> AskError {
         AskError(Box::new(Inner {
             kind,
@@ -73,6 +74,7 @@ impl Asked {
     }
 
     /// The peer's own word. That the deadline was over is the same to whoever asked, wherever it was seen.
+    #[cold]
     pub(super) fn refused(&self, refusal: Refusal) -> AskError {
         let kind = if refusal.code == codes::DEADLINE_EXCEEDED {
             AskErrorKind::Timeout
@@ -84,11 +86,13 @@ impl Asked {
         error
     }
 
+    #[cold]
     pub(super) fn bad_reply(&self, error: DecodeError) -> AskError {
         let text = format!("the reply cannot be read: {error}");
         self.error(AskErrorKind::BadReply, text).because(error)
     }
 
+    #[cold]
     pub(super) fn not_published(&self, error: PublishError) -> AskError {
         let kind = match error.kind() {
             PublishErrorKind::Unroutable => AskErrorKind::NoListener,

@@ -378,6 +378,7 @@ impl Bridge {
     }
 
     /// What became of a request at its deadline, as far as it is known.
+    #[cold]
     fn timed_out(&self, call: &Call, ready: &Ready<'_>, confirmed: bool) -> AskError {
         let within = call.timeout;
         if !confirmed {
@@ -396,6 +397,7 @@ impl Bridge {
     }
 }
 
+#[cold]
 fn stopping(call: &Call) -> AskError {
     call.asked.error(AskErrorKind::NotSent, "this process stops; it was not sent")
 }

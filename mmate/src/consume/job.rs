@@ -185,6 +185,7 @@ impl Worker {
 
     /// The attempts are spent, and there is a fallback. Crash window: the process ends before the message
     /// is settled. The redelivery calls the handler once more, then the fallback again.
+    #[cold]
     async fn fall_back(
         &self,
         queue: &str,
@@ -197,6 +198,7 @@ impl Worker {
     }
 
     /// A message that kills every process that takes it would otherwise go round for ever.
+    #[cold]
     async fn give_up(&self, queue: &str, delivery: &Delivery, attempt: u32) -> Decision {
         let error = HandlerError::msg(format!(
             "delivered {} times without an end of the attempt: the process was killed or lost its connection each time \

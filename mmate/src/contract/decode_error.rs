@@ -73,10 +73,12 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
+    #[cold]
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
 
+    #[cold]
     pub(crate) fn from_json(reason: Reason, what: &str, error: &serde_json::Error) -> Self {
         let place = format!("line {} column {}", error.line(), error.column());
         Self::new(reason, format!("{what} at {place}: {}", without_values(&error.to_string())))

@@ -25,6 +25,7 @@ pub struct Panicked {
 }
 
 impl Panicked {
+    #[cold]
     pub(crate) fn new(callee: Callee, payload: &(dyn Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()

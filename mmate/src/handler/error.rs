@@ -15,6 +15,7 @@ pub type HandlerResult<T = (), E = HandlerError> = Result<T, E>;
 impl HandlerError {
     /// An error with a text.
     #[must_use]
+    #[cold]
     pub fn msg(text: impl Into<String>) -> Self {
         Self(text.into().into())
     }
@@ -42,12 +43,14 @@ impl HandlerError {
         text
     }
 
+    #[cold]
     pub(crate) fn from_boxed(error: Box<dyn StdError + Send + Sync>) -> Self {
         Self(error)
     }
 }
 
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    #[cold]
     fn from(error: E) -> Self {
         Self(Box::new(error))
     }

@@ -252,10 +252,12 @@ pub(super) fn text(id: Uuid) -> Text {
     Text::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
+#[cold]
 fn invalid(id: &str, text: String) -> PublishError {
     PublishError::new(PublishErrorKind::Invalid, id, text)
 }
 
+#[cold]
 fn unwritable(meta: &Meta, error: &serde_json::Error) -> PublishError {
     invalid(&meta.id, format!("`{}` cannot be written as JSON: {error}", meta.message_type))
 }

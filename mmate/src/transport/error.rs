@@ -46,6 +46,7 @@ pub struct TransportError {
 impl TransportError {
     /// An error with a text that a person can act on.
     #[must_use]
+    #[cold]
     pub fn new(kind: TransportErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
@@ -115,6 +116,7 @@ pub struct PublishError {
 impl PublishError {
     /// An error of the message with this id.
     #[must_use]
+    #[cold]
     pub fn new(kind: PublishErrorKind, id: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, id: id.into(), message: message.into(), source: None }
     }

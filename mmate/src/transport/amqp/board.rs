@@ -50,6 +50,11 @@ impl<W> Board<W> {
         self.waiting.iter_mut().flatten()
     }
 
+    /// Up to how many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// True if nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -171,6 +171,7 @@ impl Publisher {
         }
     }
 
+    #[cold]
     fn unknown(&self, link: &Link, outgoing: &Outgoing, last: Option<String>) -> PublishError {
         let reason = match link.state() {
             LinkState::Down(reason) => reason.to_string(),

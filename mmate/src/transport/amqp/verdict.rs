@@ -57,6 +57,8 @@ pub(super) struct News {
     pub(super) now: Notify,
     /// Wakes the lane's own task, which looks after a while, unless somebody else has.
     pub(super) later: Notify,
+    /// Wakes the lane's own task, which sends what was put aside.
+    pub(super) aside: Notify,
 }
 
 impl News {

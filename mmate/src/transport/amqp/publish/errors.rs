@@ -6,6 +6,7 @@ use crate::transport::{Outgoing, PublishError, PublishErrorKind};
 pub(super) const MAYBE: &str = "it may or may not have arrived, publish it again with the same id";
 
 /// The error of a message that the transport was closed under. One that was sent may have arrived.
+#[cold]
 pub(super) fn closed(link: &Link, outgoing: &Outgoing, sent: bool) -> PublishError {
     if !sent {
         let text = "the transport was closed before it was sent";
@@ -18,6 +19,7 @@ pub(super) fn closed(link: &Link, outgoing: &Outgoing, sent: bool) -> PublishErr
     failed(outgoing, PublishErrorKind::Unknown, &text)
 }
 
+#[cold]
 pub(super) fn unroutable(outgoing: &Outgoing, reply: &str) -> PublishError {
     let text = format!(
         "no queue takes it ({reply}): no binding matches its routing key, or the queue does not exist"
@@ -25,6 +27,7 @@ pub(super) fn unroutable(outgoing: &Outgoing, reply: &str) -> PublishError {
     failed(outgoing, PublishErrorKind::Unroutable, &text)
 }
 
+#[cold]
 pub(super) fn nacked(outgoing: &Outgoing) -> PublishError {
     let text = "the broker refused it again and again: a queue is full, or cannot store it";
     failed(outgoing, PublishErrorKind::Refused, text)
@@ -36,6 +39,7 @@ pub(super) fn no_exchange(outgoing: &Outgoing) -> PublishError {
 }
 
 /// An error that names type and address; the id stands before it.
+#[cold]
 pub(super) fn failed(outgoing: &Outgoing, kind: PublishErrorKind, why: &str) -> PublishError {
     let message_type = outgoing.properties.message_type.as_deref().unwrap_or("-");
     let key = &outgoing.address.routing_key;

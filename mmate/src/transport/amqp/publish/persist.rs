@@ -150,6 +150,7 @@ impl Publisher {
     }
 
     /// What to do with a message whose channel ended before its confirm.
+    #[cold]
     pub(super) fn after_failure(&self, outgoing: &Outgoing, error: &lapin::Error) -> Setback {
         if !error.is_amqp_soft_error() {
             return Setback::Again(cause(error));
