@@ -238,16 +238,32 @@ async fn the_order_of_one_task_is_kept() {
     let mut publishes: Vec<_> = (0..300)
         .map(|number| Box::pin(transport.publish(message(&queue, &number.to_string()))))
         .collect();
-    std::future::poll_fn(|cx| {
+    let all = std::future::poll_fn(|cx| {
         publishes.retain_mut(|publish| publish.as_mut().poll(cx).map(Result::unwrap).is_pending());
         if publishes.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
+    });
+    within("all confirms", all).await;
     let mut subscription = subscribe(&transport, &queue, 300).await;
     for number in 0..300 {
         let delivery = super::broker::delivery(&mut subscription).await;
         assert_eq!(super::broker::id(&delivery), number.to_string());
     }
+}
+
+/// With so many on their way at a time, the last ones wait to be sent together.
+#[tokio::test]
+async fn what_waits_to_be_sent_is_sent_although_its_caller_has_gone() {
+    let transport = connect().await;
+    let queue = name("gone");
+    declare(&transport, Queue::new(&queue)).await;
+    let mut publishes: Vec<_> =
+        (0..130).map(|_| transport.publish(message(&queue, "gone"))).collect();
+    for publish in &mut publishes {
+        assert!(futures_util::poll!(publish).is_pending());
+    }
+    drop(publishes);
+    wait_ready(&transport, &queue, 130).await;
+    within("what came last", transport.publish(message(&queue, "last"))).await.unwrap();
 }
 
 #[tokio::test]

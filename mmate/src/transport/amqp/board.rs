@@ -50,7 +50,7 @@ impl<W> Board<W> {
         self.waiting.iter_mut().flatten()
     }
 
-    /// Up to how many wait.
+    /// How many wait at most: the oldest waits, and all that came after it may.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
@@ -106,6 +106,14 @@ mod tests {
         answer: Sender<Verdict>,
     }
 
+    /// What is under one lock.
+    #[derive(Default)]
+    struct Desk {
+        board: Board<Slot>,
+        /// What is to be sent together with others.
+        aside: Vec<(u32, Sender<Verdict>)>,
+    }
+
     type OnWire = (u64, u32, Arc<Mutex<bool>>);
 
     /// A channel as `Lane` uses it, with the model's locks.
@@ -113,11 +121,13 @@ mod tests {
     struct Lane {
         /// The connection is lost: nothing on the wire arrives, nothing is confirmed.
         gone: AtomicBool,
-        board: Mutex<Board<Slot>>,
+        desk: Mutex<Desk>,
         /// Sent and not seen by the broker: number and slot's flag.
         wire: Mutex<VecDeque<OnWire>>,
         woken: Mutex<Vec<u64>>,
         signal: Condvar,
+        /// Whether nobody has woken the lane's task since it looked.
+        calm: AtomicBool,
     }
 
     #[derive(Default)]
@@ -151,23 +161,58 @@ mod tests {
             let taken = self.broker.lock().unwrap().get(&message).copied();
             assert!(taken >= Some(1), "message {message} was confirmed and the broker has it not");
             *self.published.lock().unwrap() += 1;
-            for lane in &self.lanes {
-                // With the lock, or one that is about to wait would miss it.
-                let _wire = lane.wire.lock().unwrap();
-                lane.signal.notify_all();
-            }
+            (0..LANES).for_each(|at| self.wake(at));
         }
 
+        /// What `Lane::submit` does: where one is on its way already, the next is left to the lane's task, or is the last
+        /// that was waited for.
         fn submit(&self, at: usize, message: u32) -> Option<Receiver<Verdict>> {
             let lane = &self.lanes[at];
             let (answer, verdict) = mpsc::channel();
-            let mut board = lane.board.lock().unwrap();
-            let number = board.next_number()?;
-            let confirmed = Arc::new(Mutex::new(false));
-            lane.wire.lock().unwrap().push_back((number, message, Arc::clone(&confirmed)));
-            lane.signal.notify_all();
-            assert!(board.enter(Slot { message, confirmed, answer }).is_ok());
+            let mut desk = lane.desk.lock().unwrap();
+            desk.board.next_number()?;
+            desk.aside.push((message, answer));
+            if desk.board.len() == 0 || desk.aside.len() > 1 {
+                self.send_aside(at, &mut desk);
+            } else {
+                drop(desk);
+                self.wake(at);
+            }
             Some(verdict)
+        }
+
+        fn send_aside(&self, at: usize, desk: &mut Desk) {
+            let lane = &self.lanes[at];
+            while let Some(number) = desk.board.next_number()
+                && let Some((message, answer)) = desk.aside.pop()
+            {
+                let confirmed = Arc::new(Mutex::new(false));
+                lane.wire.lock().unwrap().push_back((number, message, Arc::clone(&confirmed)));
+                lane.signal.notify_all();
+                assert!(desk.board.enter(Slot { message, confirmed, answer }).is_ok());
+            }
+        }
+
+        /// What `Lane::drive` does for those that were put aside.
+        fn drive(&self, at: usize) {
+            let lane = &self.lanes[at];
+            let mut wire = lane.wire.lock().unwrap();
+            while !self.is_over() && !lane.gone.load(Ordering::SeqCst) {
+                drop(wire);
+                self.send_aside(at, &mut lane.desk.lock().unwrap());
+                wire = lane.wire.lock().unwrap();
+                let calm = lane.calm.swap(true, Ordering::SeqCst);
+                if calm && !self.is_over() && !lane.gone.load(Ordering::SeqCst) {
+                    wire = lane.signal.wait(wire).unwrap();
+                }
+            }
+        }
+
+        fn wake(&self, at: usize) {
+            // With the lock, or one that is about to wait would miss it.
+            let _wire = self.lanes[at].wire.lock().unwrap();
+            self.lanes[at].calm.store(false, Ordering::SeqCst);
+            self.lanes[at].signal.notify_all();
         }
 
         fn is_over(&self) -> bool {
@@ -206,16 +251,17 @@ mod tests {
         /// What `Lane::look` does.
         fn look(&self, at: usize) {
             let lane = &self.lanes[at];
-            let mut board = lane.board.lock().unwrap();
+            let mut desk = lane.desk.lock().unwrap();
             let numbers = std::mem::take(&mut *lane.woken.lock().unwrap());
             let done: Vec<Slot> = numbers
                 .into_iter()
                 .filter_map(|number| {
-                    board.take(number, |slot| slot.confirmed.lock().unwrap().then_some(()))
+                    let confirmed = |slot: &mut Slot| slot.confirmed.lock().unwrap().then_some(());
+                    desk.board.take(number, confirmed)
                 })
                 .map(|(slot, ())| slot)
                 .collect();
-            drop(board);
+            drop(desk);
             for slot in done {
                 assert!(self.broker.lock().unwrap().contains_key(&slot.message));
                 slot.answer.send(Verdict::Confirmed).expect("the publisher waits");
@@ -225,15 +271,16 @@ mod tests {
         /// What `Lane::bury` and the keeper do: the connection is lost, and there is another.
         fn lose(&self, at: usize) {
             self.lanes[at].gone.store(true, Ordering::SeqCst);
-            {
-                let _wire = self.lanes[at].wire.lock().unwrap();
-                self.lanes[at].signal.notify_all();
-            }
-            self.lanes[at].board.lock().unwrap().shut();
+            self.wake(at);
+            self.lanes[at].desk.lock().unwrap().board.shut();
             self.look(at);
-            let left = self.lanes[at].board.lock().unwrap().bury();
-            for slot in left {
-                slot.answer.send(Verdict::Failed).expect("the publisher waits");
+            let (left, aside) = {
+                let mut desk = self.lanes[at].desk.lock().unwrap();
+                (desk.board.bury(), std::mem::take(&mut desk.aside))
+            };
+            let unsent = aside.into_iter().map(|(_, answer)| answer);
+            for answer in left.into_iter().map(|slot| slot.answer).chain(unsent) {
+                answer.send(Verdict::Failed).expect("the publisher waits");
             }
             *self.current.lock().unwrap() = at + 1;
             self.changed.notify_all();
@@ -252,10 +299,12 @@ mod tests {
                 .map(|message| run(Box::new(move |world| world.publish(message))))
                 .collect();
             threads.extend((0..LANES).map(|at| run(Box::new(move |world| world.confirm(at)))));
+            threads.extend((0..LANES).map(|at| run(Box::new(move |world| world.drive(at)))));
             // The second loss during the recovery from the first.
             threads.push(run(Box::new(|world| (0..LANES - 1).for_each(|at| world.lose(at)))));
             threads.into_iter().for_each(|thread| thread.join().unwrap());
-            assert!(world.lanes.iter().all(|lane| lane.board.lock().unwrap().is_empty()));
+            let is_empty = |desk: &Desk| desk.board.is_empty() && desk.aside.is_empty();
+            assert!(world.lanes.iter().all(|lane| is_empty(&lane.desk.lock().unwrap())));
         };
         shuttle::check_random(model, SCHEDULES);
     }
