@@ -19,8 +19,8 @@ use crate::transport::{
     TransportError, TransportErrorKind,
 };
 
-/// Replies that the broker may hand over in advance. They are given away at once, so this bounds memory
-/// and not speed.
+/// Replies that the broker may hand over in advance, where the transport needs acks. They are given away at once, so this
+/// bounds memory and not speed.
 const PREFETCH: u16 = 500;
 
 /// Waits between attempts to have a reply queue again: without end, at most 5 s apart.
@@ -246,7 +246,9 @@ impl Keeper {
         let mut topology = Topology::default();
         topology.queue(Queue::new(queue).kind(QueueKind::Exclusive));
         self.transport.declare(&topology).await?;
-        let options = SubscribeOptions::new(queue, PREFETCH).consumer(&self.options.consumer);
+        // The queue ends with the connection: what is not acknowledged would come to nobody.
+        let options = SubscribeOptions::new(queue, PREFETCH).auto_ack();
+        let options = options.consumer(&self.options.consumer);
         self.transport.subscribe(options).await
     }
 

@@ -47,6 +47,12 @@ pub struct SubscribeOptions {
     pub prefetch: u16,
     /// The name under which the broker lists the consumer; unique per process and queue.
     pub consumer: String,
+    /// True if the broker may forget a message once it has sent it. For a queue that ends with its one consumer, as a
+    /// reply queue does: no message of it could come again to anybody, so remembering it is of no use.
+    ///
+    /// The consumer settles its deliveries all the same, since not every transport can do without; where one
+    /// can, neither that nor the prefetch makes a difference.
+    pub auto_ack: bool,
 }
 
 impl SubscribeOptions {
@@ -54,7 +60,14 @@ impl SubscribeOptions {
     #[must_use]
     pub fn new(queue: impl Into<String>, prefetch: u16) -> Self {
         let queue = queue.into();
-        Self { consumer: queue.clone(), queue, prefetch: prefetch.max(1) }
+        Self { consumer: queue.clone(), queue, prefetch: prefetch.max(1), auto_ack: false }
+    }
+
+    /// Lets the broker forget what it has sent, see [`SubscribeOptions::auto_ack`].
+    #[must_use]
+    pub const fn auto_ack(mut self) -> Self {
+        self.auto_ack = true;
+        self
     }
 
     /// Sets the consumer's name.

@@ -1,5 +1,5 @@
-//! Asking as fast as the AMQP library allows: one reply queue, a task that takes answers from it and
-//! finds who waits for each in a table, confirms and acks that nobody stands in line for.
+//! Asking as fast as the AMQP library allows: one reply queue, a task that takes answers from it, which need no acks since
+//! the queue ends with its connection, and finds who waits for each in a table, confirms that nobody stands in line for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,9 @@ use std::time::Duration;
 use ::lapin::message::Delivery;
 use ::lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use ::lapin::types::{FieldTable, ShortString};
-use ::lapin::{Channel, Connection, PublisherConfirm};
+use ::lapin::{Channel, Connection, Consumer, PublisherConfirm};
 use futures_util::future::BoxFuture;
+use futures_util::stream::StreamExt;
 use mmate::contract::address::exchanges::QUERIES;
 use mmate::prelude::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::answering::{Answering, check};
-use super::inlet::Inlet;
+use super::inlet::subscribe_without_acks;
 use super::question::{self, Letter, QUESTION};
 use super::wire::Id;
 use crate::Result;
@@ -27,9 +28,6 @@ use crate::figures::Sample;
 use crate::mmate::service::Service;
 use crate::question::{OrderPriced, PriceOrder};
 use crate::rounds::Program;
-
-/// Answers that the broker may hand over in advance.
-const PREFETCH: u16 = 500;
 
 /// How long an answer is waited for.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,6 +71,7 @@ struct Table(Arc<Mutex<HashMap<Id, oneshot::Sender<Delivery>>>>);
 #[derive(Debug)]
 pub(crate) struct Asker {
     outlet: Connection,
+    inlet: (Connection, Channel),
     channel: Channel,
     reply_to: ShortString,
     table: Table,
@@ -89,17 +88,19 @@ impl Asker {
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let connection = connect(url).await?;
         let reply_to = declare_replies(&connection).await?;
-        let inlet = Inlet::on(connection, reply_to.as_str(), PREFETCH).await?;
+        let (inlet, answers) = subscribe_without_acks(&connection, reply_to.as_str()).await?;
         let table = Table::default();
-        let receiving = tokio::spawn(receive(inlet, table.clone()));
+        let receiving = tokio::spawn(receive(answers, table.clone()));
         let (leftover, confirms) = mpsc::unbounded_channel();
         tokio::spawn(take_confirms(confirms));
-        Ok(Self { outlet, channel, reply_to, table, receiving, leftover })
+        let inlet = (connection, inlet);
+        Ok(Self { outlet, inlet, channel, reply_to, table, receiving, leftover })
     }
 
     /// Ends the connections, and the reply queue with them.
     pub(crate) async fn stop(&self) -> Result {
         self.receiving.abort();
+        self.inlet.0.close(200, "done".into()).await?;
         self.outlet.close(200, "done".into()).await?;
         Ok(())
     }
@@ -153,13 +154,11 @@ pub(crate) async fn declare_replies(connection: &Connection) -> Result<ShortStri
     Ok(name)
 }
 
-async fn receive(mut inlet: Inlet, table: Table) -> Result {
-    let give = |delivery: Delivery| {
-        let tag = delivery.delivery_tag;
-        table.give(delivery);
-        std::future::ready(Ok(tag))
-    };
-    inlet.one_by_one(give, || false).await
+async fn receive(mut answers: Consumer, table: Table) -> Result {
+    while let Some(answer) = answers.next().await {
+        table.give(answer?);
+    }
+    Ok(())
 }
 
 async fn take_confirms(mut confirms: mpsc::UnboundedReceiver<PublisherConfirm>) -> Result {

@@ -29,11 +29,7 @@ pub(crate) struct Inlet {
 impl Inlet {
     /// Connects and begins to consume.
     pub(crate) async fn open(url: &str, queue: &str, prefetch: u16) -> Result<Self> {
-        Self::on(connect(url).await?, queue, prefetch).await
-    }
-
-    /// Begins to consume on a connection.
-    pub(crate) async fn on(connection: Connection, queue: &str, prefetch: u16) -> Result<Self> {
+        let connection = connect(url).await?;
         let (channel, consumer) = subscribe(&connection, queue, prefetch).await?;
         let acks = Acks::new(&channel, prefetch);
         Ok(Self { connection, consumer, acks })
@@ -124,8 +120,22 @@ pub(crate) async fn subscribe(
 ) -> Result<(Channel, Consumer)> {
     let channel = connection.create_channel().await?;
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-    let options = BasicConsumeOptions::default();
-    let consumer =
-        channel.basic_consume(queue.into(), "bench".into(), options, FieldTable::default()).await?;
+    let consumer = consume(&channel, queue, BasicConsumeOptions::default()).await?;
     Ok((channel, consumer))
+}
+
+/// Begins to consume what the broker forgets once it has sent it, on a new channel.
+pub(crate) async fn subscribe_without_acks(
+    connection: &Connection,
+    queue: &str,
+) -> Result<(Channel, Consumer)> {
+    let channel = connection.create_channel().await?;
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let consumer = consume(&channel, queue, options).await?;
+    Ok((channel, consumer))
+}
+
+async fn consume(channel: &Channel, queue: &str, options: BasicConsumeOptions) -> Result<Consumer> {
+    let arguments = FieldTable::default();
+    Ok(channel.basic_consume(queue.into(), "bench".into(), options, arguments).await?)
 }

@@ -10,7 +10,8 @@ use mmate::transport::{
 use tokio::task::JoinSet;
 
 use super::broker::{
-    connect, declare, delivery, id, message, name, properties, subscribe, take, wait_ready, within,
+    connect, declare, delivery, eventually, id, message, name, properties, subscribe, take,
+    wait_ready, within,
 };
 
 #[tokio::test]
@@ -34,6 +35,35 @@ async fn a_deleted_queue_is_a_loss_that_is_reported() {
     };
     assert!(error.to_string().contains(&queue), "{error}");
     assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn what_needs_no_ack_is_forgotten_once_it_was_sent() {
+    let transport = connect().await;
+    let queue = name("auto-ack");
+    declare(&transport, Queue::new(&queue)).await;
+    for number in 0..30 {
+        transport.publish(message(&queue, &number.to_string())).await.unwrap();
+    }
+    let options = SubscribeOptions::new(&queue, 1).auto_ack();
+    let mut subscription = transport.subscribe(options).await.unwrap();
+    for number in 0..30 {
+        let delivery = delivery(&mut subscription).await;
+        assert_eq!(id(&delivery), number.to_string(), "the prefetch of 1 limits nothing");
+        if number % 2 == 0 {
+            subscription.settle(delivery.tag, Settlement::Ack);
+        }
+    }
+    within("the flush", subscription.flush()).await.unwrap();
+    drop(subscription);
+    eventually("the end of the consumer", async || {
+        let stats = transport.queue_stats(&queue).await.unwrap();
+        stats.is_some_and(|stats| stats.consumers == 0)
+    })
+    .await;
+    transport.publish(message(&queue, "later")).await.unwrap();
+    let next = take(&transport, &queue).await;
+    assert_eq!((id(&next), next.redelivered), ("later", false), "none of them comes again");
 }
 
 async fn unsettled_come_back(queue: Queue, counted: bool) {

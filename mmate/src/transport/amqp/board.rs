@@ -172,7 +172,7 @@ mod tests {
             let mut desk = lane.desk.lock().unwrap();
             desk.board.next_number()?;
             desk.aside.push((message, answer));
-            if desk.board.len() == 0 || desk.aside.len() > 1 {
+            if desk.board.is_empty() || desk.aside.len() > 1 {
                 self.send_aside(at, &mut desk);
             } else {
                 drop(desk);

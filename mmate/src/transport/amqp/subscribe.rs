@@ -22,7 +22,7 @@ pub(super) async fn subscribe(
     link: &Link,
     config: &AmqpConfig,
 ) -> Result<AmqpSubscription, TransportError> {
-    let SubscribeOptions { queue, prefetch, consumer } = options;
+    let SubscribeOptions { queue, prefetch, consumer, auto_ack } = options;
     let Established { connection, place, .. } = established;
     let place = Arc::clone(place);
     if let Some(owned) = &owned {
@@ -31,16 +31,12 @@ pub(super) async fn subscribe(
         declare_all(connection, &items, config.call_timeout).await?;
     }
     let name = short(&queue, "queue's name")?;
+    let how = BasicConsumeOptions { no_ack: auto_ack, ..BasicConsumeOptions::default() };
     let start = async {
         let channel = connection.create_channel().await?;
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let consumer = channel
-            .basic_consume(
-                name,
-                consumer_tag(&consumer),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
+            .basic_consume(name, consumer_tag(&consumer), how, FieldTable::default())
             .await?;
         Ok((channel, consumer))
     };
@@ -60,6 +56,7 @@ pub(super) async fn subscribe(
         queue,
         place,
         prefetch,
+        auto_ack,
         call_timeout: config.call_timeout,
         ack_delay: config.ack_delay,
         closing: link.closing(),

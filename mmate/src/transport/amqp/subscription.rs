@@ -34,7 +34,9 @@ pub(super) struct AmqpSubscription {
     queue: String,
     place: Arc<str>,
     call_timeout: Duration,
+    /// What the broker waits to hear of; nothing with `auto_ack`.
     window: AckWindow,
+    auto_ack: bool,
     /// Settlements that are queued for the socket and not written yet.
     writes: FuturesUnordered<Write>,
     ack_delay: Duration,
@@ -76,6 +78,7 @@ pub(super) struct Parts {
     pub(super) queue: String,
     pub(super) place: Arc<str>,
     pub(super) prefetch: u16,
+    pub(super) auto_ack: bool,
     pub(super) call_timeout: Duration,
     pub(super) ack_delay: Duration,
     pub(super) closing: watch::Receiver<bool>,
@@ -90,6 +93,7 @@ impl AmqpSubscription {
             place: parts.place,
             call_timeout: parts.call_timeout,
             window: AckWindow::new(parts.prefetch),
+            auto_ack: parts.auto_ack,
             writes: FuturesUnordered::new(),
             ack_delay: parts.ack_delay,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -187,8 +191,10 @@ impl AmqpSubscription {
     fn poll_intake(&mut self, cx: &mut Context<'_>) -> Poll<Intake> {
         match Pin::new(&mut self.consumer).poll_next(cx) {
             Poll::Ready(Some(Ok(received))) => {
-                self.window.received(received.delivery_tag);
-                self.is_busy = true;
+                if !self.auto_ack {
+                    self.window.received(received.delivery_tag);
+                    self.is_busy = true;
+                }
                 return Poll::Ready(Intake::Delivery(delivery(received)));
             }
             Poll::Ready(Some(Err(error))) => self.lose(&error),
@@ -270,8 +276,9 @@ impl Subscription for AmqpSubscription {
     }
 
     fn settle(&mut self, tag: Tag, settlement: Settlement) {
-        if let Phase::Lost { .. } = self.phase {
-            // A tag means something only on the channel that it came on; the message comes again.
+        if self.auto_ack || matches!(self.phase, Phase::Lost { .. }) {
+            // The broker has forgotten it; or, since a tag means something only on the channel that it came on, the
+            // message comes again.
             return;
         }
         let Tag(tag) = tag;
