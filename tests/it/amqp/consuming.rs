@@ -147,7 +147,7 @@ async fn a_thousand_acks_out_of_order_leave_nothing_behind() {
     within("the flush", subscription.flush()).await.unwrap();
     drop(subscription);
     // Whatever had not been acknowledged would be back now.
-    super::broker::eventually("the consumer's end", async || {
+    eventually("the consumer's end", async || {
         transport.queue_stats(&queue).await.unwrap().unwrap().consumers == 0
     })
     .await;
