@@ -103,8 +103,6 @@ struct Desk {
 struct Waiting {
     /// Gone once it is back.
     courier: Option<Courier>,
-    /// What it brought at once.
-    early: Option<lapin::Result<Answer>>,
     ticket: Arc<Ticket>,
     returned: Option<Box<str>>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
@@ -206,10 +204,9 @@ impl Lane {
         let Submission { permit, due } = submission;
         let mut courier = desk.spare.pop().unwrap_or_else(|| Courier::new(&self.channel));
         ticket.sit(number, &self.news);
-        let early = courier.send(ticket);
-        let is_early = early.is_some();
+        let is_early = courier.send(ticket);
         let (courier, theirs) = (Some(courier), Arc::clone(ticket));
-        let waiting = Waiting { courier, early, ticket: theirs, returned: None, permit, due };
+        let waiting = Waiting { courier, ticket: theirs, returned: None, permit, due };
         let entered = desk.board.enter(waiting).is_ok();
         debug_assert!(entered, "it has a number");
         if is_early {
@@ -377,7 +374,7 @@ impl fmt::Debug for Lane {
 impl Waiting {
     /// Asks for its answer.
     fn poll(&mut self) -> Option<lapin::Result<Answer>> {
-        self.early.take().or_else(|| self.courier.as_mut()?.ask(&self.ticket))
+        self.courier.as_mut()?.ask(&self.ticket)
     }
 
     /// True if a returned message is this one. Two that are alike in id and address are routed

@@ -50,25 +50,29 @@ impl Courier {
         Self { bag, round }
     }
 
-    /// Takes a message and queues its frames. Gives the answer, should it be there already.
+    /// Takes a message and queues its frames. True if the answer is there already, for whoever asks for it.
     ///
-    /// The message must have passed `convert::check`.
-    pub(super) fn send(&mut self, ticket: &Arc<Ticket>) -> Option<lapin::Result<Answer>> {
+    /// The message must have passed [`wire_bytes`](super::convert::wire_bytes).
+    pub(super) fn send(&mut self, ticket: &Arc<Ticket>) -> bool {
         *lock(&self.bag) = Bag::Errand(Arc::clone(ticket));
-        self.ask(ticket)
+        self.go_on(ticket);
+        matches!(*lock(&self.bag), Bag::Answer(_))
     }
 
-    /// Asks the library for the answer, once; then the courier is free for another errand. As long as there is none, the
-    /// library wakes the ticket when there is news.
+    /// Asks for the answer, once; then the courier is free for another errand. As long as there is none, the library wakes
+    /// the ticket when there is news.
     pub(super) fn ask(&mut self, ticket: &Arc<Ticket>) -> Option<lapin::Result<Answer>> {
-        let waker = Waker::from(Arc::clone(ticket));
-        let Poll::Pending = self.round.as_mut().poll(&mut Context::from_waker(&waker));
-        let mut bag = lock(&self.bag);
-        match std::mem::take(&mut *bag) {
+        self.go_on(ticket);
+        match std::mem::take(&mut *lock(&self.bag)) {
             Bag::Answer(answer) => Some(answer),
             // Of an errand there is nothing in the bag while it is with the library.
             Bag::Empty | Bag::Errand(_) => None,
         }
+    }
+
+    fn go_on(&mut self, ticket: &Arc<Ticket>) {
+        let waker = Waker::from(Arc::clone(ticket));
+        let Poll::Pending = self.round.as_mut().poll(&mut Context::from_waker(&waker));
     }
 }
 
@@ -92,7 +96,7 @@ fn take_errand(bag: &Mutex<Bag>) -> Poll<Arc<Ticket>> {
 }
 
 /// Sends a message on a channel in confirm mode, and waits for its confirm. The message must have passed
-/// `convert::check`.
+/// [`wire_bytes`](super::convert::wire_bytes).
 pub(super) async fn send(channel: &Channel, outgoing: &Outgoing) -> lapin::Result<Answer> {
     let Outgoing { address, properties, body, mandatory, .. } = outgoing;
     let (exchange, key) = (&*address.exchange, &*address.routing_key);
