@@ -4,10 +4,10 @@
 //! lock, so confirms carry the numbers that the library counts, and the order of callers is kept.
 //! Nobody waits for the socket but the socket.
 //!
-//! Where several are on their way already, further messages are put aside until all that is ready to run now has had
-//! its turn, or until there are a dozen of them, and are handed over together: the library's code and data are in
+//! Where a hundred are on their way already, further messages are put aside until all that is ready to run now has had
+//! its turn, or until there are [`TOGETHER_MAX`] of them, and are handed over together: the library's code and data are in
 //! the processor's cache then for all but the first, and the socket gets them in one piece. That is worth more than
-//! the few microseconds that they wait: there is something before them in the socket anyway.
+//! the few microseconds that they wait, behind so many others.
 //!
 //! Whoever is woken looks at all confirms of which there is news, not only at its own, in the order in
 //! which the library woke them. That order matters: the library hands a returned message to *the next
@@ -51,7 +51,8 @@ const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// on the board than there are callers: a reply is often there before its request's confirm is looked at.
 const SPARE_MAX: usize = 1_024;
 
-/// From how many on the board on messages are put aside to be sent together.
+/// From how many on the board on messages are put aside to be sent together. With 8, 32 callers that ask gained nothing:
+/// what fewer sends saved, the lane's task and the allocator took.
 const TOGETHER_FROM: usize = 100;
 
 /// So many are not waited with any longer.
@@ -248,6 +249,7 @@ impl Lane {
         }
     }
 
+    /// Does all that there is to be done now.
     fn catch_up(&self) {
         self.send_aside(&mut self.desk());
         self.look(None);
