@@ -315,6 +315,7 @@ async fn a_broker_that_is_frozen_or_low_on_memory_or_killed() {
     }
     service.serves("after the broker was frozen twice").await;
 
+    replies_alone_are_consumed_without_acks(&service, &node).await;
     alarm_blocks_publishing_and_nothing_else(&service, &node).await;
 
     let queue = format!("cmd.{}.LossCommand", service.name);
@@ -326,6 +327,19 @@ async fn a_broker_that_is_frozen_or_low_on_memory_or_killed() {
         service.is_connected().await;
     }
     service.serves("after the broker was killed twice").await;
+}
+
+/// As the broker sees it.
+async fn replies_alone_are_consumed_without_acks(service: &Service, node: &Arc<RabbitNode>) {
+    let question = LossQuery { token: "acks".to_owned() };
+    service.running.bridge().ask(question).await.expect("an answer");
+    let list = ["--quiet", "list_consumers", "queue_name", "ack_required"];
+    let listed = blocking(node, move |node| node.ctl(&list)).await;
+    let consumers = listed.lines().skip(1).filter_map(|line| line.split_once('\t'));
+    let (replies, others): (Vec<_>, Vec<_>) =
+        consumers.partition(|(queue, _)| queue.starts_with("rpl."));
+    assert!(!replies.is_empty() && replies.iter().all(|(_, acks)| *acks == "false"), "{listed}");
+    assert!(!others.is_empty() && others.iter().all(|(_, acks)| *acks == "true"), "{listed}");
 }
 
 async fn alarm_blocks_publishing_and_nothing_else(service: &Service, node: &Arc<RabbitNode>) {
