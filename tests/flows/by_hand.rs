@@ -37,6 +37,8 @@ pub(crate) struct Hops {
     clock: Clock,
     padding: String,
     connections: Vec<Connection>,
+    /// Outlive their connection: the library does not close one gladly while a channel of it is being closed.
+    channels: Vec<Channel>,
     tasks: JoinSet<()>,
 }
 
@@ -56,7 +58,7 @@ impl Hops {
             Some(url) => Some(pool(url).await?),
             None => None,
         };
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut channels) = (JoinSet::new(), Vec::new());
         for (step, queue) in QUEUES.into_iter().enumerate() {
             let channel = inbound.create_channel().await?;
             declare(&channel, queue).await?;
@@ -65,6 +67,7 @@ impl Hops {
             let consumer = channel
                 .basic_consume(queue.into(), queue.into(), options, FieldTable::default())
                 .await?;
+            channels.push(channel);
             let (publish, clock, pool) = (publish.clone(), clock.clone(), pool.clone());
             let shared = Arc::new((publish, clock, pool));
             tasks.spawn(async move {
@@ -86,7 +89,8 @@ impl Hops {
         }
         let connections = vec![inbound, outbound];
         let padding = "x".repeat(padding);
-        Ok(Self { publish, pool, clock: clock.clone(), padding, connections, tasks })
+        let clock = clock.clone();
+        Ok(Self { publish, pool, clock, padding, connections, channels, tasks })
     }
 
     /// Starts one that goes through all hops.
@@ -111,6 +115,7 @@ impl Hops {
         for connection in &self.connections {
             connection.close(200, "done".into()).await?;
         }
+        drop(self.channels);
         if let Some(pool) = &self.pool {
             sqlx::query("truncate flows_hand").execute(pool).await?;
             pool.close().await;
