@@ -212,8 +212,10 @@ impl Lane {
         debug_assert!(entered, "it has a number");
         if is_early {
             // The channel is gone; or this thread was held up for so long that the confirm is here. It takes the same
-            // way as all others, since it may carry another message's return.
+            // way as all others, since it may carry another message's return; and at once, also for one that is
+            // unhurried: on a channel that is gone nothing else may come that would be looked at.
             ticket.wake_by_ref();
+            self.news.now.notify_one();
         }
     }
 
