@@ -266,6 +266,28 @@ async fn what_waits_to_be_sent_is_sent_although_its_caller_has_gone() {
     within("what came last", transport.publish(message(&queue, "last"))).await.unwrap();
 }
 
+/// Several threads look at confirms while the library's own resolves what one frame confirms, in any order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn hundreds_that_no_queue_takes_are_told_so_while_others_arrive() {
+    let transport = std::sync::Arc::new(connect().await);
+    let queue = name("mixed");
+    declare(&transport, Queue::new(&queue)).await;
+    let publish = |number: usize| {
+        let transport = std::sync::Arc::clone(&transport);
+        let to = if number.is_multiple_of(3) { queue.clone() } else { format!("{queue}.{number}") };
+        tokio::spawn(async move { transport.publish(message(&to, &number.to_string())).await })
+    };
+    for round in 0..20 {
+        let publishes: Vec<_> = (0..300).map(publish).collect();
+        for (number, publish) in publishes.into_iter().enumerate() {
+            let published = within("a verdict", publish).await.unwrap();
+            let kind = published.err().map(|error| error.kind());
+            let expected = (!number.is_multiple_of(3)).then_some(PublishErrorKind::Unroutable);
+            assert_eq!(kind, expected, "message {number} of round {round}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn callers_wait_when_too_many_are_in_flight() {
     let mut config = AmqpConfig::new(url());

@@ -28,6 +28,12 @@ impl<W> Board<W> {
         Ok(())
     }
 
+    /// One that waits.
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut W> {
+        let at = usize::try_from(number.checked_sub(self.base)?).ok()?;
+        self.waiting.get_mut(at)?.as_mut()
+    }
+
     /// Takes one off, if it is there and `done` gives something of it.
     pub(super) fn take<R>(
         &mut self,

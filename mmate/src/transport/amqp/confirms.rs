@@ -4,38 +4,39 @@
 //! lock, so confirms carry the numbers that the library counts, and the order of callers is kept.
 //! Nobody waits for the socket but the socket.
 //!
-//! Where a hundred are on their way already, further messages are put aside until all that is ready to run now has had
-//! its turn, or until there are [`TOGETHER_MAX`] of them, and are handed over together: the library's code and data are in
-//! the processor's cache then for all but the first, and the socket gets them in one piece. That is worth more than
-//! the few microseconds that they wait, behind so many others.
+//! Where many are on their way already, further messages are put aside until all that is ready to run now has had its
+//! turn, or until they are an eighth of those, and are handed over together: the library's code and data are in the
+//! processor's cache then for all but the first, and the socket gets them in one piece. That is worth more than the few
+//! microseconds that they wait, behind so many others.
 //!
 //! Whoever is woken looks at all confirms of which there is news, not only at its own, in the order in
 //! which the library woke them. That order matters: the library hands a returned message to *the next
 //! confirm that it resolves*, which may belong to another message (confirms of slow queues overtake,
 //! and a `multiple` ack resolves in any order). So a returned message is matched to its owner by its
 //! own id and address here, and a message counts as confirmed only after everything that was resolved
-//! before it has been looked at.
+//! before it, or with it by the same frame, has been looked at.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use lapin::message::BasicReturnMessage;
 use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
-use lapin::{Channel, Connection};
+use lapin::{Channel, Connection, PublisherConfirm};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::board::Board;
-use super::courier::{Answer, Courier, send};
+use super::courier::{Answer, Couriers, Receipt, send};
 use super::failure::cause;
-use super::verdict::{Look, News, Submitted, Ticket, Verdict};
+use super::verdict::{Look, News, Submitted, Ticket, Verdict, Written};
 use crate::transport::Outgoing;
 
 /// How long a channel is used at least, and how often one that was replaced is looked at.
@@ -47,16 +48,12 @@ const GLANCE_EVERY: Duration = Duration::from_millis(10);
 /// How often those who wait are looked at where the limit is beyond what the clock can tell.
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many couriers are kept for further messages, of some 1.3 KiB each. Hundreds of callers that ask have more messages
-/// on the board than there are callers: a reply is often there before its request's confirm is looked at.
-const SPARE_MAX: usize = 1_024;
-
-/// From how many on the board on messages are put aside to be sent together. With 8, 32 callers that ask gained nothing:
-/// what fewer sends saved, the lane's task and the allocator took.
-const TOGETHER_FROM: usize = 100;
+/// Of those that are on their way, one in so many may be put aside: whoever waits behind eight others does not notice one
+/// more. With a fixed number, 32 callers that ask or 256 of them got less out of it.
+const TOGETHER_SHARE: usize = 8;
 
 /// So many are not waited with any longer.
-const TOGETHER_MAX: usize = 16;
+const TOGETHER_MAX: usize = 32;
 
 /// For how many verdicts, told at a time, memory is kept.
 const TOLD_MAX: usize = 512;
@@ -75,6 +72,7 @@ pub(super) struct Lane {
     channel: Arc<Channel>,
     properties_bytes_max: usize,
     news: Arc<News>,
+    written: Written,
     desk: Mutex<Desk>,
     /// Verdicts that are being told; kept for its memory.
     told: Mutex<Vec<Resolved>>,
@@ -94,16 +92,15 @@ struct Desk {
     board: Board<Waiting>,
     /// Messages that are to be sent together, fewer than [`TOGETHER_MAX`].
     aside: VecDeque<(Arc<Ticket>, Submission)>,
-    /// Couriers without an errand; at most [`SPARE_MAX`].
-    spare: Vec<Courier>,
+    couriers: Couriers,
     /// News that are being looked at; kept for its memory.
     taken: Vec<u64>,
 }
 
 /// A message between its frames and its confirm.
 struct Waiting {
-    /// Gone once it is back.
-    courier: Option<Courier>,
+    /// Nothing until the frames are written, or refused.
+    receipt: Option<Receipt>,
     ticket: Arc<Ticket>,
     returned: Option<Box<str>>,
     /// Held until the verdict, also when the caller has gone: it bounds what the library buffers.
@@ -118,10 +115,12 @@ impl Lane {
     /// Opens a channel in confirm mode. No message that it is given may be due earlier than after `patience`, or
     /// its caller hears that later than at its time.
     pub(super) async fn open(connection: &Connection, patience: Duration) -> lapin::Result<Self> {
+        let news = Arc::default();
         Ok(Self {
             channel: confirming(connection).await?,
             properties_bytes_max: frame_room(connection),
-            news: Arc::default(),
+            written: Written::new(&news),
+            news,
             desk: Mutex::default(),
             told: Mutex::default(),
             patience,
@@ -178,14 +177,15 @@ impl Lane {
     ) -> Option<Submitted<'a, Self>> {
         let mut desk = self.desk();
         let number = desk.board.next_number()?;
-        if desk.aside.is_empty() && desk.board.len() < TOGETHER_FROM {
+        let together = (desk.board.len() / TOGETHER_SHARE).min(TOGETHER_MAX);
+        if desk.aside.is_empty() && together < 2 {
             self.send(&mut desk, number, ticket, submission);
             return Some(Submitted::new(self, ticket));
         }
         desk.aside.push_back((Arc::clone(ticket), submission));
         match desk.aside.len() {
+            count if count >= together => self.send_aside(&mut desk),
             1 => self.news.aside.notify_one(),
-            TOGETHER_MAX.. => self.send_aside(&mut desk),
             _ => {}
         }
         Some(Submitted::new(self, ticket))
@@ -203,16 +203,16 @@ impl Lane {
     /// Queues the frames of a message, under the lock, which is held until it is on the board, see `look`.
     fn send(&self, desk: &mut Desk, number: u64, ticket: &Arc<Ticket>, submission: Submission) {
         let Submission { permit, due } = submission;
-        let mut courier = desk.spare.pop().unwrap_or_else(|| Courier::new(&self.channel));
         ticket.sit(number, &self.news);
-        let is_early = courier.send(ticket);
-        let (courier, theirs) = (Some(courier), Arc::clone(ticket));
-        let waiting = Waiting { courier, ticket: theirs, returned: None, permit, due };
+        let receipt = desk.couriers.send(&self.channel, number, ticket, &self.written);
+        let is_early = receipt.is_some();
+        let theirs = Arc::clone(ticket);
+        let waiting = Waiting { receipt, ticket: theirs, returned: None, permit, due };
         let entered = desk.board.enter(waiting).is_ok();
         debug_assert!(entered, "it has a number");
         if is_early {
-            // The channel is gone; or this thread was held up for so long that the confirm is here. It takes the same
-            // way as all others, since it may carry another message's return; and at once, also for one that is
+            // The channel is gone; or this thread was held up for so long that the frames are written. It takes the same
+            // way as all others, since its confirm may carry another message's return; and at once, also for one that is
             // unhurried: on a channel that is gone nothing else may come that would be looked at.
             ticket.wake_by_ref();
             self.news.now.notify_one();
@@ -275,6 +275,12 @@ impl Lane {
         next.map_or(none_before, |next| next.min(none_before))
     }
 
+    /// Lets the library resolve the rest of what one frame confirms. It does so with a lock held that is taken here, too.
+    fn let_frame_end(&self) {
+        // Nothing is waited for, and no confirm is dropped before its end, so that there is nothing to be had either.
+        let _ = self.channel.wait_for_confirms().now_or_never();
+    }
+
     /// Ends the channel: whoever still waits hears that it failed.
     pub(super) fn bury(&self) {
         self.shut(&mut self.desk().board);
@@ -313,24 +319,44 @@ impl Look for Lane {
     ///
     /// All that were resolved before the last of them are among them: the library wakes after it resolves, in one
     /// thread, and a message that was resolved before its first poll is still under `submit`'s lock or among the
-    /// news. What is resolved between the news and the poll is found by taking the news again.
+    /// news. One whose confirm nobody has asked for yet was written before, and so is among those that are back. What is
+    /// resolved between the news and the poll is found by taking the news again.
+    ///
+    /// One that carries the return of another message may have been returned itself, with its own return on the next one
+    /// that is resolved: an ack of several resolves them in any order. RabbitMQ confirms returned messages in the
+    /// order in which it returned them, so that all returns of what an ack's frame confirms are handed out with that frame.
     fn look(&self, own: Option<&Ticket>) {
         if !self.news.is_some() {
             return;
         }
         let mut desk = self.desk();
-        let Desk { board, spare, taken, .. } = &mut *desk;
+        let Desk { board, couriers, taken, .. } = &mut *desk;
         let mut kept = self.told.try_lock().ok();
         let mut fresh = Vec::new();
         let done = kept.as_deref_mut().unwrap_or(&mut fresh);
         let mut returns: Vec<Box<BasicReturnMessage>> = Vec::new();
-        while self.news.take(taken) {
+        let mut is_in_doubt = false;
+        loop {
+            self.news.take(taken);
+            if self.news.take_written() {
+                while let Some((number, receipt)) = couriers.back(&self.written) {
+                    if let Some(waiting) = board.get_mut(number) {
+                        waiting.receipt = Some(receipt);
+                    }
+                    taken.push(number);
+                }
+            }
+            if taken.is_empty() {
+                if !std::mem::take(&mut is_in_doubt) {
+                    break;
+                }
+                self.let_frame_end();
+            }
             for number in taken.drain(..) {
-                let Some((mut waiting, result)) = board.take(number, Waiting::poll) else {
-                    continue;
-                };
-                spare.extend(waiting.courier.take().filter(|_| spare.len() < SPARE_MAX));
+                let Some((waiting, result)) = board.take(number, Waiting::poll) else { continue };
                 let result = result.map(|answer| {
+                    let another = |returned: &BasicReturnMessage| !waiting.is_owner(returned);
+                    is_in_doubt |= answer.returned.as_deref().is_some_and(another);
                     returns.extend(answer.returned);
                     answer.ack
                 });
@@ -376,9 +402,17 @@ impl fmt::Debug for Lane {
 }
 
 impl Waiting {
-    /// Asks for its answer.
+    /// Asks for its answer, once. As long as there is none, the library wakes the ticket when there is.
     fn poll(&mut self) -> Option<lapin::Result<Answer>> {
-        self.courier.as_mut()?.ask(&self.ticket)
+        let confirm: &mut PublisherConfirm = match self.receipt.as_mut()? {
+            Ok(confirm) => confirm,
+            Err(_) => return self.receipt.take()?.err().map(Err),
+        };
+        let waker = Waker::from(Arc::clone(&self.ticket));
+        match Pin::new(confirm).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(confirmation) => Some(confirmation.map(Answer::from)),
+            Poll::Pending => None,
+        }
     }
 
     /// True if a returned message is this one. Two that are alike in id and address are routed

@@ -1,10 +1,10 @@
 //! One message's way from its frames to its verdict: what the library wakes, and what the caller waits for.
 //!
-//! The library's thread says only that there is news of a number, and does so twice: when the frames were written, and
-//! when the confirm is there. The first is for the lane's own task, which asks the library for the second, for as many
-//! messages at a time as were written together. The second wakes whoever publishes at once, who looks itself, at all
-//! the news that there is; no task stands between. What is `unhurried` wakes nobody: its news wait until somebody
-//! looks, at the latest the lane's own task.
+//! The library's thread says only that there is news, and does so twice: when frames were written, and when the confirm
+//! of a number is there. The first is for the lane's own task, which asks the library for the second, for as many
+//! messages at a time as were written together; of which of them it speaks need not be said, since the library writes
+//! in order. The second wakes whoever publishes at once, who looks itself, at all the news that there is; no task stands
+//! between. What is `unhurried` wakes nobody: its news wait until somebody looks, at the latest the lane's own task.
 //!
 //! Whoever waits has no timer of its own: the lane's task tells those whose time is over. A timer per message would
 //! be entered and removed for each, under the one lock that the runtime has for all of them.
@@ -47,12 +47,15 @@ pub(super) trait Look {
     fn look(&self, own: Option<&Ticket>);
 }
 
-/// The numbers of which the library has news, in that order.
+/// What the library has news of.
 #[derive(Default)]
 pub(super) struct News {
+    /// The messages whose confirms are there, in that order.
     numbers: Mutex<Vec<u64>>,
     /// Whether there are any, for those who only ask.
-    is_some: AtomicBool,
+    has_numbers: AtomicBool,
+    /// Whether frames were written.
+    is_written: AtomicBool,
     /// Wakes the lane's own task, which looks at once.
     pub(super) now: Notify,
     /// Wakes the lane's own task, which looks after a while, unless somebody else has.
@@ -65,20 +68,61 @@ impl News {
     fn add(&self, number: u64) {
         let mut numbers = lock(&self.numbers);
         numbers.push(number);
-        self.is_some.store(true, Ordering::Release);
+        self.has_numbers.store(true, Ordering::Release);
     }
 
-    /// True if there are any. Whoever adds some right now wakes somebody after it.
+    /// True if there is any. Whoever adds some right now wakes somebody after it.
     pub(super) fn is_some(&self) -> bool {
-        self.is_some.load(Ordering::Acquire)
+        self.has_numbers.load(Ordering::Acquire) || self.is_written.load(Ordering::Acquire)
     }
 
-    /// Moves all that there are into `taken`, which is empty; false if there are none.
-    pub(super) fn take(&self, taken: &mut Vec<u64>) -> bool {
+    /// Moves all numbers into `taken`, which is empty.
+    pub(super) fn take(&self, taken: &mut Vec<u64>) {
         let mut numbers = lock(&self.numbers);
         std::mem::swap(&mut *numbers, taken);
-        self.is_some.store(false, Ordering::Release);
-        !taken.is_empty()
+        self.has_numbers.store(false, Ordering::Release);
+    }
+
+    /// True if frames were written since this was asked before.
+    pub(super) fn take_written(&self) -> bool {
+        self.is_written.load(Ordering::Acquire) && self.is_written.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// What the library wakes when frames were written.
+pub(super) struct Written {
+    hurried: Waker,
+    unhurried: Waker,
+}
+
+impl Written {
+    /// One that leaves word here.
+    pub(super) fn new(news: &Arc<News>) -> Self {
+        let waker =
+            |unhurried| Waker::from(Arc::new(OnWritten { news: Arc::clone(news), unhurried }));
+        Self { hurried: waker(false), unhurried: waker(true) }
+    }
+
+    /// The waker for a message that is `unhurried`, or for one that is not.
+    pub(super) const fn waker(&self, unhurried: bool) -> &Waker {
+        if unhurried { &self.unhurried } else { &self.hurried }
+    }
+}
+
+struct OnWritten {
+    news: Arc<News>,
+    unhurried: bool,
+}
+
+impl Wake for OnWritten {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.news.is_written.store(true, Ordering::Release);
+        let whom = if self.unhurried { &self.news.later } else { &self.news.now };
+        whom.notify_one();
     }
 }
 
@@ -97,28 +141,17 @@ struct Seat {
 }
 
 enum State {
-    Open {
-        /// Whether there was news of it before.
-        written: bool,
-        /// Once it has waited.
-        caller: Option<Waker>,
-    },
+    /// With the caller, once it has waited.
+    Open(Option<Waker>),
     Settled(Verdict),
     /// The caller has its verdict, or has gone.
     Over,
 }
 
-/// Who is woken by news.
-enum Looker {
-    Caller(Waker),
-    KeeperNow,
-    KeeperLater,
-}
-
 impl Ticket {
     /// A ticket for a message that no lane has sent yet.
     pub(super) fn new(outgoing: Outgoing) -> Arc<Self> {
-        let state = Mutex::new(State::Open { written: false, caller: None });
+        let state = Mutex::new(State::Open(None));
         Arc::new(Self { outgoing, seat: OnceLock::new(), state })
     }
 
@@ -133,7 +166,7 @@ impl Ticket {
     pub(super) fn settle(&self, verdict: Verdict) -> Option<Waker> {
         let is_news = !self.outgoing.unhurried || !matches!(verdict, Verdict::Confirmed);
         let mut state = lock(&self.state);
-        let State::Open { caller, .. } = &mut *state else { return None };
+        let State::Open(caller) = &mut *state else { return None };
         let caller = caller.take();
         *state = State::Settled(verdict);
         caller.filter(|_| is_news)
@@ -151,20 +184,15 @@ impl Ticket {
         }
     }
 
-    /// Who is to look at news of it.
+    /// Who is to look at its confirm, if not the lane's own task.
     ///
-    /// Should the first be more than that the frames were written, or the second less, then the lane's task or the
-    /// caller looks for nothing, and the library wakes again: nothing depends on what is news but the time it takes.
-    fn who_looks(&self) -> Looker {
-        match &mut *lock(&self.state) {
-            State::Open { .. } if self.outgoing.unhurried => Looker::KeeperLater,
-            State::Open { written: written @ false, .. } => {
-                *written = true;
-                Looker::KeeperNow
-            }
-            State::Open { caller, .. } => caller.take().map_or(Looker::KeeperLater, Looker::Caller),
-            State::Settled(_) | State::Over => Looker::KeeperLater,
+    /// Should the library wake before it is there, they look for nothing, and the library wakes again.
+    fn looker(&self) -> Option<Waker> {
+        if self.outgoing.unhurried {
+            return None;
         }
+        let State::Open(caller) = &mut *lock(&self.state) else { return None };
+        caller.take()
     }
 }
 
@@ -178,10 +206,9 @@ impl Wake for Ticket {
     fn wake_by_ref(self: &Arc<Self>) {
         let Some(Seat { number, news }) = self.seat.get() else { return };
         news.add(*number);
-        match self.who_looks() {
-            Looker::Caller(caller) => caller.wake(),
-            Looker::KeeperNow => news.now.notify_one(),
-            Looker::KeeperLater => news.later.notify_one(),
+        match self.looker() {
+            Some(caller) => caller.wake(),
+            None => news.later.notify_one(),
         }
     }
 }
@@ -201,7 +228,7 @@ impl<'a, L: Look> Submitted<'a, L> {
     fn leave_word(&self, cx: &Context<'_>) -> Option<Verdict> {
         let mut state = lock(&self.ticket.state);
         match &mut *state {
-            State::Open { caller, .. } => {
+            State::Open(caller) => {
                 if !caller.as_ref().is_some_and(|caller| caller.will_wake(cx.waker())) {
                     *caller = Some(cx.waker().clone());
                 }
@@ -230,7 +257,7 @@ impl<L: Look> Future for Submitted<'_, L> {
 
 impl<L: Look> Drop for Submitted<'_, L> {
     fn drop(&mut self) {
-        let open = matches!(*lock(&self.ticket.state), State::Open { .. });
+        let open = matches!(*lock(&self.ticket.state), State::Open(_));
         if open && self.ticket.outgoing.unhurried {
             // Its news have waited for a look, and with them the place that it takes.
             self.lane.look(Some(self.ticket));
