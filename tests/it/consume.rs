@@ -1,5 +1,7 @@
 //! What becomes of a delivery, by what the handler returns.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mmate::contract::headers::names;
@@ -7,6 +9,7 @@ use mmate::prelude::*;
 use mmate::runtime::AppBuilder;
 use mmate::transport::Delivery;
 use mmate_tests::{Backend, Broker, Probe, on_every_transport, take, unique, wait_for_ready};
+use tokio::sync::Semaphore;
 
 /// Tells the handler how to end.
 #[message(command, reply = Finished)]
@@ -230,6 +233,52 @@ async fn at_most_as_many_run_at_a_time_as_the_concurrency_says(backend: Backend)
     service.ends_empty().await;
 }
 
+#[message(command)]
+struct Numbered {
+    number: usize,
+}
+
+/// Lets handlers go on, and knows how many wait at a time.
+#[derive(Debug)]
+struct Gate {
+    open: Semaphore,
+    inside: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[handler]
+async fn pass(message: Numbered, probe: State<Probe>, gate: State<Arc<Gate>>) -> Result {
+    probe.note(message.number.to_string());
+    let inside = gate.inside.fetch_add(1, Ordering::SeqCst) + 1;
+    gate.most.fetch_max(inside, Ordering::SeqCst);
+    let _open = gate.open.acquire().await?;
+    gate.inside.fetch_sub(1, Ordering::SeqCst);
+    Ok(())
+}
+
+async fn what_has_waited_is_begun_in_order_however_much_is_taken_together(backend: Backend) {
+    const MESSAGES: usize = 60;
+    let (broker, probe) = (backend.broker().await, Probe::default());
+    let gate = Arc::new(Gate {
+        open: Semaphore::new(0),
+        inside: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+    });
+    let builder = broker.service(&unique("together")).await.handler::<pass>();
+    let builder =
+        builder.provide(probe.clone()).provide(Arc::clone(&gate)).config("consume.concurrency", 5);
+    let running = builder.start().await.expect("the service boots");
+    for number in 0..MESSAGES {
+        running.publisher().send(Numbered { number }).await.expect("the command is taken");
+    }
+    probe.wait_for(5).await;
+    gate.open.add_permits(MESSAGES);
+    let begun = probe.wait_for(MESSAGES).await;
+    assert_eq!(begun, (0..MESSAGES).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(gate.most.load(Ordering::SeqCst), 5);
+    running.stop().await;
+}
+
 async fn stopping_lets_handlers_end_and_leaves_the_rest_to_others(backend: Backend) {
     let service = start_with(backend, |builder| builder.config("shutdown.drain", "50ms")).await;
     let (queue, transport) = (service.queue(), service.broker.connect().await);
@@ -308,6 +357,7 @@ on_every_transport! {
     a_refusal_is_acknowledged_and_never_tried_again
     a_caller_that_waits_gets_the_reply_or_the_refusal
     at_most_as_many_run_at_a_time_as_the_concurrency_says
+    what_has_waited_is_begun_in_order_however_much_is_taken_together
     stopping_lets_handlers_end_and_leaves_the_rest_to_others
     a_consumer_whose_queue_was_deleted_consumes_again
     a_dead_letter_queue_that_was_deleted_is_made_again

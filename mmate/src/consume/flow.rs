@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -18,10 +19,14 @@ use super::age::Age;
 use super::consumer::ConsumerOptions;
 use super::handle::Pause;
 use super::job::{Finished, Job, Leaving, Worker};
-use crate::transport::{Intake, Subscription, TransportError};
+use crate::transport::{Delivery, Intake, Subscription, TransportError};
 
 /// How many steps are made before other tasks get a turn, even if messages never stop coming.
 const STEPS_MAX: usize = 64;
+
+/// How many deliveries are taken before the first of them is handled. One after the other, they find the code that takes
+/// them in the processor's cache, out of which a handler's whole way drives it each time.
+const TOGETHER_MAX: usize = 8;
 
 /// How a flow ended.
 #[derive(Debug)]
@@ -84,8 +89,8 @@ impl<'a> Future for Attempt<'a> {
 
 /// What a step of the loop did.
 enum Step {
-    /// Something; there may be more to do.
-    Done,
+    /// Something, worth so many steps; there may be more to do.
+    Done(usize),
     /// Nothing: whoever is waited for will wake the task.
     Idle,
     /// The subscription is gone.
@@ -169,9 +174,10 @@ impl<'a> Flow<'a> {
         {
             self.abandon();
         }
-        for _ in 0..STEPS_MAX {
+        let mut left = STEPS_MAX;
+        while left > 0 {
             match self.step(cx) {
-                Step::Done => {}
+                Step::Done(steps) => left = left.saturating_sub(steps),
                 Step::Idle => return Poll::Pending,
                 Step::Lost(error) => return Poll::Ready(Some(error)),
                 Step::Drained => return Poll::Ready(None),
@@ -196,24 +202,19 @@ impl<'a> Flow<'a> {
         {
             self.keep(place);
             self.settle(finished);
-            return Step::Done;
+            return Step::Done(1);
         }
         if !self.waiting.is_empty()
             && let Poll::Ready(Some(job)) = self.waiting.poll_next_unpin(cx)
         {
             self.due.push(job);
-            return Step::Done;
+            return Step::Done(1);
         }
         let has_room = self.has_room();
         match poll_intake(&mut *self.subscription, has_room, draining, cx) {
-            Poll::Ready(Intake::Delivery(delivery)) => {
-                self.received = true;
-                let since = self.age.of_next();
-                self.start(Job::new(delivery, since, self.worker), cx);
-                Step::Done
-            }
+            Poll::Ready(Intake::Delivery(delivery)) => self.begin(delivery, cx),
             Poll::Ready(Intake::Lost(error)) => Step::Lost(error),
-            Poll::Ready(Intake::Ended) => Step::Done,
+            Poll::Ready(Intake::Ended) => Step::Done(1),
             Poll::Pending => {
                 if has_room {
                     self.age.nothing_left();
@@ -221,6 +222,32 @@ impl<'a> Flow<'a> {
                 Step::Idle
             }
         }
+    }
+
+    /// Begins with a delivery, and with those that are there already and have a place.
+    fn begin(&mut self, first: Delivery, cx: &mut Context<'_>) -> Step {
+        self.received = true;
+        let places = TOGETHER_MAX.min(self.concurrency - self.running.len());
+        let mut jobs = ArrayVec::<_, TOGETHER_MAX>::new();
+        jobs.push(self.job(first));
+        let mut lost = None;
+        while jobs.len() < places {
+            match self.subscription.poll_next(cx) {
+                Poll::Ready(Intake::Delivery(delivery)) => jobs.push(self.job(delivery)),
+                Poll::Ready(Intake::Lost(error)) => {
+                    lost = Some(error);
+                    break;
+                }
+                Poll::Ready(Intake::Ended) | Poll::Pending => break,
+            }
+        }
+        let taken = jobs.len();
+        jobs.into_iter().for_each(|job| self.start(job, cx));
+        lost.map_or(Step::Done(taken), Step::Lost)
+    }
+
+    fn job(&mut self, delivery: Delivery) -> Job<'a> {
+        Job::new(delivery, self.age.of_next(), self.worker)
     }
 
     /// Most handlers end in their first poll; only the others are kept.
