@@ -57,9 +57,8 @@ struct Waiter {
 /// The way to whoever waits.
 #[derive(Debug)]
 enum Sender {
-    /// For one reply, of which the body is enough: it travels through memory that is made for each request. Nothing
-    /// once it was used.
-    One(Option<oneshot::Sender<Bytes>>),
+    /// For one reply, of which the body is enough: it travels through memory that is made for each request.
+    One(oneshot::Sender<Bytes>),
     /// For several.
     Many(mpsc::Sender<Delivery>),
 }
@@ -110,7 +109,7 @@ pub(super) struct Entry<'a> {
 
 /// A place in the table, with the way on which replies come. Dropping it gives the place up.
 #[derive(Debug)]
-pub(super) struct Ticket<R> {
+pub(super) struct Ticket<R: Replies> {
     pending: Pending,
     id: Text,
     number: u64,
@@ -118,11 +117,36 @@ pub(super) struct Ticket<R> {
     pub(super) replies: R,
 }
 
+/// The way on which replies come.
+pub(super) trait Replies {
+    /// True if what was taken from it was the last, and with it the place in the table is gone.
+    fn is_over(&self) -> bool;
+}
+
+impl Replies for oneshot::Receiver<Bytes> {
+    fn is_over(&self) -> bool {
+        self.is_terminated()
+    }
+}
+
+impl Replies for mpsc::Receiver<Delivery> {
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// Those to whom a reply goes.
+#[derive(Debug)]
+struct Addressees {
+    first: Sender,
+    others: Vec<Sender>,
+}
+
 impl Pending {
     /// Enters a request for one reply; nothing if the table is closed.
     pub(super) fn enter(&self, entry: &Entry<'_>) -> Option<Ticket<oneshot::Receiver<Bytes>>> {
         let (to, reply) = oneshot::channel();
-        self.enter_with(entry, Sender::One(Some(to)), reply)
+        self.enter_with(entry, Sender::One(to), reply)
     }
 
     /// Enters a request for several replies, of which so many are kept until they are taken.
@@ -135,7 +159,12 @@ impl Pending {
         self.enter_with(entry, Sender::Many(to), replies)
     }
 
-    fn enter_with<R>(&self, entry: &Entry<'_>, to: Sender, replies: R) -> Option<Ticket<R>> {
+    fn enter_with<R: Replies>(
+        &self,
+        entry: &Entry<'_>,
+        to: Sender,
+        replies: R,
+    ) -> Option<Ticket<R>> {
         let mut table = self.lock();
         if table.closed {
             return None;
@@ -147,12 +176,7 @@ impl Pending {
         }
         let waiter = Waiter { number, flow: entry.flow.cloned(), reply: entry.reply, to };
         let id = entry.id.clone();
-        match table.waiters.entry(id.clone()) {
-            Place::Vacant(place) => {
-                place.insert(Waiters { first: waiter, others: Vec::new() });
-            }
-            Place::Occupied(mut place) => place.get_mut().others.push(waiter),
-        }
+        table.insert(id.clone(), waiter);
         drop(table);
         Some(Ticket { pending: self.clone(), id, number, replies })
     }
@@ -160,12 +184,16 @@ impl Pending {
     /// Gives a reply to whoever waits for it.
     pub(super) fn give(&self, mut delivery: Delivery) -> Matched {
         let mut table = self.lock();
-        let matched = match table.find(&delivery) {
-            Ok(id) if table.give(&id, &mut delivery) => Matched::Given,
-            Ok(_) => Matched::Late,
+        let found = table.answer(&delivery);
+        // Whoever is woken with the lock held stands before it.
+        drop(table);
+        let matched = match found {
+            Ok(addressees) => match addressees.send(&mut delivery) {
+                true => Matched::Given,
+                false => Matched::Late,
+            },
             Err(matched) => matched,
         };
-        drop(table);
         let counter = match matched {
             Matched::Given => return matched,
             Matched::Late => &self.0.late,
@@ -206,19 +234,29 @@ impl Pending {
 }
 
 impl Table {
-    /// Finds the request that a reply answers.
+    /// Takes out those whom a reply answers, if there are any. Whoever waits for one reply has no place any more.
     ///
     /// A request carries its own id in the property `correlation_id`, which peers of any family send back,
     /// and that alone is nearly always enough. The Go sibling knows only the envelope's correlation id,
     /// which all requests of a flow share.
-    fn find(&self, delivery: &Delivery) -> Result<Text, Matched> {
-        let property = delivery.properties.correlation_id.as_deref();
-        if let Some(id) = property
-            && let Some((id, _)) = self.waiters.get_key_value(id)
-            && !self.flows.contains_key(&**id)
-        {
-            return Ok(id.clone());
-        }
+    fn answer(&mut self, reply: &Delivery) -> Result<Addressees, Matched> {
+        let property = reply.properties.correlation_id.as_deref();
+        let sent_back = property.filter(|id| !self.flows.contains_key(*id));
+        let (id, Waiters { first, others }) =
+            match sent_back.and_then(|id| self.waiters.remove_entry(id)) {
+                Some(found) => found,
+                None => {
+                    let id = self.find(property, reply)?;
+                    self.waiters.remove_entry(&id).ok_or(Matched::Late)?
+                }
+            };
+        let first = self.address(&id, first);
+        let others = others.into_iter().map(|other| self.address(&id, other)).collect();
+        Ok(Addressees { first, others })
+    }
+
+    /// Finds the request that a reply answers by what stands in it.
+    fn find(&self, property: Option<&str>, delivery: &Delivery) -> Result<Text, Matched> {
         let opened = envelope::open(&delivery.body).ok();
         if let Some(id) = opened.as_ref().and_then(|opened| self.named_in(opened)) {
             return Ok(id);
@@ -252,14 +290,23 @@ impl Table {
         named.into_iter().flatten().find_map(known)
     }
 
-    /// Gives the reply to all who wait under this id; false if nobody takes it.
-    fn give(&mut self, id: &str, delivery: &mut Delivery) -> bool {
-        let Some(Waiters { first, others }) = self.waiters.get_mut(id) else { return false };
-        let mut taken = false;
-        for other in others {
-            taken |= other.to.send(&mut delivery.clone());
+    fn insert(&mut self, id: Text, waiter: Waiter) {
+        match self.waiters.entry(id) {
+            Place::Vacant(place) => {
+                place.insert(Waiters { first: waiter, others: Vec::new() });
+            }
+            Place::Occupied(mut place) => place.get_mut().others.push(waiter),
         }
-        first.to.send(delivery) || taken
+    }
+
+    fn address(&mut self, id: &Text, waiter: Waiter) -> Sender {
+        if let Sender::Many(to) = &waiter.to {
+            let to = Sender::Many(to.clone());
+            self.insert(id.clone(), waiter);
+            return to;
+        }
+        self.leave_flow(waiter.flow);
+        waiter.to
     }
 
     /// Takes one of those who wait out of the table.
@@ -276,8 +323,13 @@ impl Table {
     }
 
     fn remove(&mut self, id: &str, number: u64) {
-        let Some(gone) = self.take(id, number) else { return };
-        if let Some(flow) = gone.flow
+        if let Some(gone) = self.take(id, number) {
+            self.leave_flow(gone.flow);
+        }
+    }
+
+    fn leave_flow(&mut self, flow: Option<Text>) {
+        if let Some(flow) = flow
             && let Some(count) = self.flows.get_mut(&flow)
         {
             *count -= 1;
@@ -294,21 +346,23 @@ impl Waiters {
     }
 }
 
+impl Addressees {
+    /// False if nobody takes it. Its body is gone then, too.
+    fn send(self, delivery: &mut Delivery) -> bool {
+        let Self { first, others } = self;
+        let mut taken = false;
+        for other in others {
+            taken |= other.send(&mut delivery.clone());
+        }
+        first.send(delivery) || taken
+    }
+}
+
 impl Sender {
-    /// False, and nothing of the delivery is gone, if nobody takes it: the request was answered before, whoever waits
-    /// has gone, or has as many replies as are kept.
-    fn send(&mut self, delivery: &mut Delivery) -> bool {
+    /// False if nobody takes it: whoever waits has gone, or has as many replies as are kept.
+    fn send(self, delivery: &mut Delivery) -> bool {
         match self {
-            Self::One(to) => {
-                let Some(to) = to.take() else { return false };
-                match to.send(std::mem::take(&mut delivery.body)) {
-                    Ok(()) => true,
-                    Err(body) => {
-                        delivery.body = body;
-                        false
-                    }
-                }
-            }
+            Self::One(to) => to.send(std::mem::take(&mut delivery.body)).is_ok(),
             Self::Many(to) => to.try_send(delivery.clone()).is_ok(),
         }
     }
@@ -325,9 +379,11 @@ fn narrow(found: &mut Vec<(&Text, &Waiter)>, reply: &Opened<'_>) {
     });
 }
 
-impl<R> Drop for Ticket<R> {
+impl<R: Replies> Drop for Ticket<R> {
     fn drop(&mut self) {
-        self.pending.lock().remove(&self.id, self.number);
+        if !self.replies.is_over() {
+            self.pending.lock().remove(&self.id, self.number);
+        }
     }
 }
 

@@ -11,8 +11,13 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+#[cfg(feature = "runtime")]
+use self::wire::Core;
 use self::wire::{Beside, Wire};
+#[cfg(feature = "runtime")]
+pub(crate) use self::write::write;
 pub use self::write::{KindFields, encode, format_timestamp, kind_fields};
 use super::Message;
 use super::decode_error::{self, DecodeError, Reason};
@@ -108,7 +113,7 @@ pub struct Opened<'a> {
 /// If the body is not UTF-8, not JSON, nested too deep, not an envelope, or lacks what an envelope
 /// must have. The error names the reason and never repeats the body.
 pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
-    let (wire, text) = read(body)?;
+    let (wire, text) = read::<Wire<'_>>(body)?;
     match wire.into_opened() {
         Err(error) if matches!(error.reason(), Reason::MissingId | Reason::MissingType) => {
             open_retry(text).ok_or(error)
@@ -131,13 +136,12 @@ pub(crate) struct Glance<'a> {
 /// If the body is no envelope, or has no type.
 #[cfg(feature = "runtime")]
 pub(crate) fn glance(body: &[u8]) -> Result<Glance<'_>, DecodeError> {
-    let (wire, _) = read(body)?;
-    let payload = wire.payload();
-    let message_type = required(wire.message_type, Reason::MissingType, "type")?;
-    Ok(Glance { message_type, payload })
+    let (Core { message_type, payload }, _) = read(body)?;
+    let message_type = required(message_type, Reason::MissingType, "type")?;
+    Ok(Glance { message_type, payload: payload_text(payload) })
 }
 
-fn read(body: &[u8]) -> Result<(Wire<'_>, &str), DecodeError> {
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, &'a str), DecodeError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         DecodeError::new(
             Reason::NotUtf8,
@@ -145,7 +149,7 @@ fn read(body: &[u8]) -> Result<(Wire<'_>, &str), DecodeError> {
         )
     })?;
     check_depth(body)?;
-    let wire = serde_json::from_str::<Wire<'_>>(text).map_err(|error| {
+    let wire = serde_json::from_str::<T>(text).map_err(|error| {
         let reason = if error.is_data() { Reason::NotAnEnvelope } else { Reason::NotJson };
         DecodeError::from_json(reason, "the envelope", &error)
     })?;
@@ -173,13 +177,14 @@ fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
     ))
 }
 
-impl<'a> Wire<'a> {
-    fn payload(&self) -> &'a str {
-        self.payload.map_or("{}", |raw| if raw.get() == "null" { "{}" } else { raw.get() })
-    }
+/// What counts as the payload's text.
+fn payload_text(payload: Option<&RawValue>) -> &str {
+    payload.map_or("{}", |raw| if raw.get() == "null" { "{}" } else { raw.get() })
+}
 
+impl<'a> Wire<'a> {
     fn into_opened(self) -> Result<Opened<'a>, DecodeError> {
-        let payload = self.payload();
+        let payload = payload_text(self.payload);
         let id = Text::from(required(self.id, Reason::MissingId, "id")?);
         let message_type = required(self.message_type, Reason::MissingType, "type")?.into();
         check_length(&id, Reason::IdTooLong, "id")?;
@@ -253,12 +258,12 @@ impl<'a> Opened<'a> {
         // Direct reply-to: in a body this is no address. The broker puts the one that leads back, which ends
         // in a token, into the property alone, and whoever answers the bare name answers nobody.
         let is_address = |queue: &Text| queue != "amq.rabbitmq.reply-to";
-        let of_envelope = self.meta.reply_to.as_deref();
-        if of_envelope.is_some_and(|address| is_only_reply_to(self.payload, address)) {
-            return self.meta.reply_to.clone().filter(is_address);
+        let of_envelope = self.meta.reply_to.as_ref();
+        if of_envelope.is_some_and(|address| ends_with_reply_to(self.payload, address)) {
+            return of_envelope.cloned().filter(is_address);
         }
         let of_payload = self.payload_reply_to().filter(is_address);
-        of_payload.or_else(|| self.meta.reply_to.clone().filter(is_address))
+        of_payload.or_else(|| of_envelope.cloned().filter(is_address))
     }
 
     fn payload_reply_to(&self) -> Option<Text> {
@@ -274,14 +279,13 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// True if the payload has one `replyTo` anywhere, and it is this address: then no other one can be meant, and
-/// nothing is parsed to find out. Siblings that follow the family's documents write both places.
-fn is_only_reply_to(payload: &str, address: &str) -> bool {
-    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"replyTo\""));
-    let mut places = NAME.find_iter(payload.as_bytes());
-    let (Some(at), None) = (places.next(), places.next()) else { return false };
-    let value = payload[at + NAME.needle().len()..].strip_prefix(":\"");
-    value.and_then(|value| value.strip_prefix(address)).is_some_and(|rest| rest.starts_with('"'))
+/// True if the last field of the payload is `replyTo` with this address, as Mmate writes it: then nothing is searched or
+/// parsed to find out. The last brace is the payload's own, and a quote after a comma or a brace begins a name, since a
+/// quote inside a text has a backslash before it.
+fn ends_with_reply_to(payload: &str, address: &str) -> bool {
+    let before = payload.strip_suffix("\"}").and_then(|rest| rest.strip_suffix(address));
+    let before = before.and_then(|rest| rest.strip_suffix("\"replyTo\":\""));
+    before.is_some_and(|rest| rest.ends_with([',', '{']))
 }
 
 /// Parses a payload's text, as [`Opened::message`] does.

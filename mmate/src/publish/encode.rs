@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::options::PublishOptions;
 use super::outbox::Origin;
+use super::scratch;
 use crate::contract::address::{Address, check_name, check_routing_key};
 use crate::contract::envelope::{self, Meta};
 use crate::contract::headers::{Headers, names};
@@ -57,8 +58,8 @@ impl Encoder {
         let service = M::INFO.service.unwrap_or(&self.service);
         let mut fields = envelope::kind_fields::<M>(service, key.as_deref());
         fields.reply_to = meta.reply_to.as_deref();
-        let body =
-            envelope::encode(&meta, message, &fields).map_err(|error| unwritable(&meta, &error))?;
+        let body = scratch::body(|body| envelope::write(body, &meta, message, &fields))
+            .map_err(|error| unwritable(&meta, &error))?;
         let address = Address::of(M::INFO, &self.service, key.as_deref());
         self.finish(Some(M::INFO), address, meta, &options, body)
     }
@@ -76,7 +77,8 @@ impl Encoder {
     ) -> Result<Outgoing, PublishError> {
         let mut options = PublishOptions { optional: true, ..PublishOptions::default() };
         let meta = self.meta(name, &mut options, Some(origin))?;
-        let body = payload.encode(&meta).map_err(|error| unwritable(&meta, &error))?;
+        let body = scratch::body(|body| payload.write(&meta, body))
+            .map_err(|error| unwritable(&meta, &error))?;
         self.finish(None, Address::queue(to), meta, &options, body)
     }
 
@@ -94,8 +96,8 @@ impl Encoder {
     ) -> Result<Outgoing, PublishError> {
         let meta = self.meta(name, &mut options, origin)?;
         let fields = envelope::KindFields::default();
-        let body =
-            envelope::encode(&meta, payload, &fields).map_err(|error| unwritable(&meta, &error))?;
+        let body = scratch::body(|body| envelope::write(body, &meta, payload, &fields))
+            .map_err(|error| unwritable(&meta, &error))?;
         self.finish(None, Address::queue(to), meta, &options, body)
     }
 
@@ -155,7 +157,7 @@ impl Encoder {
         address: Address,
         meta: Meta,
         options: &PublishOptions,
-        body: Vec<u8>,
+        body: Bytes,
     ) -> Result<Outgoing, PublishError> {
         check_routing_key(&address.routing_key).map_err(|why| {
             invalid(&meta.id, format!("the routing key of `{}` {why}", meta.message_type))
@@ -173,7 +175,7 @@ impl Encoder {
             self.validate(info, &meta, &body)?;
         }
         let properties = self.properties(info, meta, options);
-        Ok(Outgoing::new(address, properties, Bytes::from(body)).mandatory(!options.optional))
+        Ok(Outgoing::new(address, properties, body).mandatory(!options.optional))
     }
 
     #[cfg(feature = "validation")]
@@ -269,13 +271,13 @@ pub(crate) mod erased {
 
     /// A payload that can write itself into an envelope.
     pub(crate) trait Payload: Send + Sync {
-        /// Serializes the envelope.
-        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error>;
+        /// Appends the envelope to `body`.
+        fn write(&self, meta: &Meta, body: &mut Vec<u8>) -> Result<(), serde_json::Error>;
     }
 
     impl<R: Reply> Payload for R {
-        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
-            envelope::encode(meta, self, &envelope::kind_fields::<R>("", None))
+        fn write(&self, meta: &Meta, body: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+            envelope::write(body, meta, self, &envelope::kind_fields::<R>("", None))
         }
     }
 
@@ -286,15 +288,15 @@ pub(crate) mod erased {
     }
 
     impl Payload for Acknowledged<'_> {
-        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
+        fn write(&self, meta: &Meta, body: &mut Vec<u8>) -> Result<(), serde_json::Error> {
             let payload = self.acknowledgement.to_wire(self.message_type);
-            envelope::encode(meta, &payload, &KindFields::default())
+            envelope::write(body, meta, &payload, &KindFields::default())
         }
     }
 
     /// An error reply as the family writes it.
     impl Payload for Refusal {
-        fn encode(&self, meta: &Meta) -> Result<Vec<u8>, serde_json::Error> {
+        fn write(&self, meta: &Meta, body: &mut Vec<u8>) -> Result<(), serde_json::Error> {
             let fields = KindFields {
                 success: Some(false),
                 error_code: Some(&self.code),
@@ -302,7 +304,7 @@ pub(crate) mod erased {
                 error_details: self.details.as_ref(),
                 ..KindFields::default()
             };
-            envelope::encode(meta, &serde_json::Map::new(), &fields)
+            envelope::write(body, meta, &serde_json::Map::new(), &fields)
         }
     }
 }

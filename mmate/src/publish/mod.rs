@@ -9,6 +9,7 @@ mod options;
 mod outbox;
 mod outlet;
 mod publisher;
+mod scratch;
 
 pub(crate) use encode::erased;
 pub use encode::{Encoder, WireOptions};

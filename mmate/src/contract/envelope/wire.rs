@@ -1,6 +1,7 @@
 //! Reading: the fields of an envelope as they stand in a body, with keys in any case.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -21,6 +22,14 @@ pub(super) struct Wire<'a> {
     pub(super) payload: Option<&'a RawValue>,
 }
 
+/// Those of them that nobody can do without.
+#[cfg(feature = "runtime")]
+#[derive(Default)]
+pub(super) struct Core<'a> {
+    pub(super) message_type: Option<Cow<'a, str>>,
+    pub(super) payload: Option<&'a RawValue>,
+}
+
 /// An envelope's headers as they are read.
 #[derive(Default)]
 pub(super) struct Beside {
@@ -28,53 +37,86 @@ pub(super) struct Beside {
     pub(super) headers: Headers,
 }
 
+/// Takes the value of one field after the other, or passes over it.
+trait Fields<'de>: Default {
+    fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+}
+
+/// Reads an object's fields.
+fn read_all<'de, F: Fields<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<F, D::Error> {
+    struct All<F>(PhantomData<F>);
+    impl<'de, F: Fields<'de>> Visitor<'de> for All<F> {
+        type Value = F;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an envelope object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<F, A::Error> {
+            let mut fields = F::default();
+            while let Some(Unescaped(key)) = map.next_key()? {
+                fields.read(&key, &mut map)?;
+            }
+            Ok(fields)
+        }
+    }
+    deserializer.deserialize_map(All(PhantomData))
+}
+
+fn is(key: &str, name: &str) -> bool {
+    key == name || key.eq_ignore_ascii_case(name)
+}
+
+fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+    Ok(map.next_value::<Option<Unescaped<'de>>>()?.map(|Unescaped(text)| text))
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Wire<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an envelope object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
-                let mut wire = Wire::default();
-                while let Some(Unescaped(key)) = map.next_key()? {
-                    read_field(&mut wire, &key, &mut map)?;
-                }
-                Ok(wire)
-            }
-        }
-        deserializer.deserialize_map(Fields)
+        read_all::<Wire<'de>, D>(deserializer)
     }
 }
 
-fn read_field<'de, A: MapAccess<'de>>(
-    wire: &mut Wire<'de>,
-    key: &str,
-    map: &mut A,
-) -> Result<(), A::Error> {
-    let is = |name: &str| key == name || key.eq_ignore_ascii_case(name);
-    let slot = match key.len() {
-        2 if is("id") => &mut wire.id,
-        4 if is("type") => &mut wire.message_type,
-        9 if is("timestamp") => &mut wire.timestamp,
-        13 if is("correlationId") => &mut wire.correlation_id,
-        7 if is("replyTo") => &mut wire.reply_to,
-        7 if is("headers") => {
-            wire.beside = map.next_value()?;
-            return Ok(());
+impl<'de> Fields<'de> for Wire<'de> {
+    fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let slot = match key.len() {
+            2 if is(key, "id") => &mut self.id,
+            4 if is(key, "type") => &mut self.message_type,
+            9 if is(key, "timestamp") => &mut self.timestamp,
+            13 if is(key, "correlationId") => &mut self.correlation_id,
+            7 if is(key, "replyTo") => &mut self.reply_to,
+            7 if is(key, "headers") => {
+                self.beside = map.next_value()?;
+                return Ok(());
+            }
+            7 if is(key, "payload") => {
+                self.payload = map.next_value()?;
+                return Ok(());
+            }
+            _ => return map.next_value::<IgnoredAny>().map(drop),
+        };
+        *slot = text(map)?;
+        Ok(())
+    }
+}
+
+#[cfg(feature = "runtime")]
+impl<'de: 'a, 'a> Deserialize<'de> for Core<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_all::<Core<'de>, D>(deserializer)
+    }
+}
+
+#[cfg(feature = "runtime")]
+impl<'de> Fields<'de> for Core<'de> {
+    fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key.len() {
+            4 if is(key, "type") => self.message_type = text(map)?,
+            7 if is(key, "payload") => self.payload = map.next_value()?,
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+            }
         }
-        7 if is("payload") => {
-            wire.payload = map.next_value()?;
-            return Ok(());
-        }
-        _ => {
-            map.next_value::<IgnoredAny>()?;
-            return Ok(());
-        }
-    };
-    *slot = map.next_value::<Option<Unescaped<'de>>>()?.map(|Unescaped(text)| text);
-    Ok(())
+        Ok(())
+    }
 }
 
 impl<'de> Deserialize<'de> for Beside {

@@ -46,12 +46,23 @@ pub fn encode<P: Serialize + ?Sized>(
     fields: &KindFields<'_>,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let mut body = Vec::with_capacity(512);
-    begin(&mut body, meta)?;
-    let start = body.len();
-    serde_json::to_writer(&mut body, payload)?;
-    add_kind_fields(&mut body, start, fields)?;
-    body.push(b'}');
+    write(&mut body, meta, payload, fields)?;
     Ok(body)
+}
+
+/// Appends an envelope to `body`, as [`encode`] makes it. After an error a part of it may stand there.
+pub(crate) fn write<P: Serialize + ?Sized>(
+    body: &mut Vec<u8>,
+    meta: &Meta,
+    payload: &P,
+    fields: &KindFields<'_>,
+) -> Result<(), serde_json::Error> {
+    begin(body, meta)?;
+    let start = body.len();
+    serde_json::to_writer(&mut *body, payload)?;
+    add_kind_fields(body, start, fields)?;
+    body.push(b'}');
+    Ok(())
 }
 
 /// Writes everything up to the payload. Not generic: one copy serves all messages.
