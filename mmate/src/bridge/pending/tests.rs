@@ -95,6 +95,10 @@ fn all_who_ask_under_one_id_are_answered_by_one_reply() {
     let mut all = [(); 4].map(|()| enter(&pending, "a", "flow", &PRICE));
     assert_eq!(pending.give(reply(Some("a"), None, "Price")), Matched::Given);
     assert!(all.iter_mut().all(is_given));
+    // Whoever has its reply has no place any more, here or among those of its flow.
+    let table = pending.lock();
+    assert!(table.waiters.is_empty() && table.flows.is_empty());
+    drop(table);
     assert_eq!(pending.give(reply(Some("a"), None, "Price")), Matched::Late);
 }
 
