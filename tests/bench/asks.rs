@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use mmate::transport::QueueKind;
-
 use crate::broker::Scene;
 use crate::callers::{Ask, Callers};
 use crate::cases::HAND_TUNED_MIN;
@@ -14,10 +12,9 @@ use crate::lapin::naive_asking::NaiveAsking;
 use crate::lapin::question::{self, Letter};
 use crate::mmate::asking as with_mmate;
 use crate::mmate::service::Service;
-use crate::options::Options;
 use crate::question::PriceOrder;
-use crate::rounds::{Contest, Program};
-use crate::{Result, alike, given_url, no_broker};
+use crate::rounds::Contest;
+use crate::{Result, alike};
 
 /// How many ask at a time.
 pub(crate) const CALLERS: [u16; 3] = [1, 32, 256];
@@ -31,9 +28,6 @@ const LATENCY_MAX: f64 = 1.03;
 /// The least multiple of a naive program's throughput, where so many ask (B4).
 const NAIVE_MIN: f64 = 1.9;
 const NAIVE_CALLERS: u16 = 32;
-
-/// The size of a question that is asked for a profiler.
-const PROFILED_BYTES: usize = 256;
 
 /// Where answers arrive that are looked at.
 const LOOKED_AT: &str = "bench.answers";
@@ -61,24 +55,6 @@ pub(crate) async fn add_all(
         .compare(Figure::P50, 0, latency)
         .compare(Figure::P99, 0, latency)
         .compare(Figure::Cpu, 0, None))
-}
-
-/// Lets one program alone ask, for a profiler.
-pub(crate) async fn profile(name: String, options: Options) -> Result {
-    let url = given_url().ok_or_else(no_broker)?;
-    let service = Service::of_questions(&url, QueueKind::Classic, CONCURRENCY);
-    let callers =
-        Callers { count: options.callers, question: PriceOrder::of_bytes(PROFILED_BYTES) };
-    let programs: [Box<dyn Program>; 2] = [
-        Box::new(by_hand::Asking::new(&service, &callers)),
-        Box::new(with_mmate::Asking::new(&service, &callers)),
-    ];
-    let mut named = programs.into_iter().filter(|program| program.name() == name);
-    let mut program = named.next().ok_or_else(|| format!("no program asks as `{name}`"))?;
-    let scene = Scene::open(&service).await?;
-    let sample = program.turn(options.messages).await?;
-    println!("{name}: {sample:?}");
-    scene.close().await
 }
 
 /// Asking takes long where few ask, and then fewer questions tell as much.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::figures::{Sample, cpu_time};
+use crate::figures::Sample;
 use crate::lapin::publish::take;
 use crate::question::{OrderPriced, PriceOrder};
 
@@ -31,11 +31,13 @@ impl Callers {
     /// Asks without the clock, and then so many questions with it.
     pub(crate) async fn measure(&self, asker: &Arc<impl Ask>, questions: u32) -> Result<Sample> {
         self.ask_all(asker, (questions / WARM_UP).max(u32::from(self.count))).await?;
-        let (before, began) = (cpu_time(), Instant::now());
-        let times = self.ask_all(asker, questions).await?;
-        let elapsed = began.elapsed();
-        let cpu = cpu_time().zip(before).and_then(|(after, before)| after.checked_sub(before));
-        Ok(Sample::new(questions, elapsed).with_latencies(&times).with_cpu(cpu))
+        let mut times = Vec::new();
+        let asking = async {
+            times = self.ask_all(asker, questions).await?;
+            Ok(())
+        };
+        let sample = Sample::of(questions, asking).await?;
+        Ok(sample.with_latencies(&times))
     }
 
     /// Asks so many questions; gives the time that each took.

@@ -7,6 +7,7 @@ use mmate::transport::QueueKind;
 use crate::broker::Scene;
 use crate::callers::Callers;
 use crate::channel::BareChannel;
+use crate::figures::Figure;
 use crate::lapin::publish::Publishing as ByHand;
 use crate::lapin::wire::Dress;
 use crate::message::OrderPlaced;
@@ -40,7 +41,8 @@ pub(crate) struct Case {
 
 /// The contests of the chosen groups.
 pub(crate) fn plan(options: &Options, url: &str) -> Vec<Case> {
-    options.groups().into_iter().flat_map(|group| cases_of(group, url)).collect()
+    let cases = options.groups().into_iter().flat_map(|group| cases_of(group, url));
+    cases.filter(|case| case.title().contains(&options.case)).collect()
 }
 
 fn cases_of(group: Group, url: &str) -> Vec<Case> {
@@ -139,6 +141,8 @@ async fn publishing(
         .program(by_hand)
         .program(each)
         .against_first(Some(HAND_TUNED_MIN))
+        .compare(Figure::Cpu, 0, None)
         .program(WithMmate::all(service, scene, order).await?)
-        .against_first(Some(HAND_TUNED_MIN)))
+        .against_first(Some(HAND_TUNED_MIN))
+        .compare(Figure::Cpu, 0, None))
 }

@@ -1,8 +1,9 @@
 //! What is measured: how many messages a second, how long each took, and what it cost this process.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::Result;
 use crate::statistics::quantile;
 
 /// What one turn of a program gave.
@@ -41,7 +42,7 @@ pub(crate) enum Figure {
 
 /// The processor time that the threads of this process have had; nothing where the system does not say.
 /// What differs between two looks is the time between them, as long as no thread ends.
-pub(crate) fn cpu_time() -> Option<Duration> {
+fn cpu_time() -> Option<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
         // One that has just ended has no file any more.
@@ -57,17 +58,21 @@ impl Sample {
         Self { messages, elapsed, latency: None, cpu: None }
     }
 
+    /// So many messages in the time that the work takes, and what it cost this process.
+    pub(crate) async fn of(messages: u32, work: impl Future<Output = Result>) -> Result<Self> {
+        let (before, began) = (cpu_time(), Instant::now());
+        work.await?;
+        let elapsed = began.elapsed();
+        let cpu = cpu_time().zip(before).and_then(|(after, before)| after.checked_sub(before));
+        Ok(Self { cpu, ..Self::new(messages, elapsed) })
+    }
+
     /// The same, with how long each message took.
     pub(crate) fn with_latencies(self, times: &[Duration]) -> Self {
         let mut micros: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
         micros.sort_by(f64::total_cmp);
         let latency = Latency { p50: quantile(&micros, 0.5), p99: quantile(&micros, 0.99) };
         Self { latency: Some(latency), ..self }
-    }
-
-    /// The same, with the processor time that all of it took.
-    pub(crate) const fn with_cpu(self, cpu: Option<Duration>) -> Self {
-        Self { cpu, ..self }
     }
 
     /// A figure, if it was measured.

@@ -65,7 +65,6 @@ fn run(options: &Options) -> Result {
             Ok(())
         }
         Mode::Profile(consumed) => mmate::profile::run(options.messages, *consumed),
-        Mode::Asks(name) => on_workers(asks::profile(name.clone(), options.clone())),
         Mode::Measure => on_workers(measure(options.clone())),
     }
 }
@@ -115,7 +114,11 @@ fn no_broker() -> Error {
 }
 
 async fn run_case(case: &Case, options: &Options, time: Duration) -> Result<Outcome> {
-    case.open().await?.run(options, time).await
+    let mut contest = case.open().await?;
+    if let Some(program) = &options.program {
+        contest = contest.alone(program)?;
+    }
+    contest.run(options, time).await
 }
 
 async fn print_conditions(options: &Options, url: Option<&str>) -> Result {

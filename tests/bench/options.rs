@@ -13,9 +13,8 @@ usage: cargo xtask bench -- [options]
   --profile N      publish --messages in memory on one thread, consume N of them, print nothing: for
                    `valgrind --tool=callgrind`; what a run with N consumed costs more than one with
                    none is the cost of consuming
-  --asks NAME      let one program alone, `hand-tuned` or `Mmate`, ask --messages questions over a classic
-                   queue, for a profiler; print what it took
-  --callers N      how many ask at a time with --asks (1)";
+  --case TEXT      only cases in whose title this stands, as `classic, 32 at`
+  --program NAME   let one program of each case run alone, as `hand-tuned` or `Mmate`: for a profiler";
 
 const MESSAGES_MIN: u32 = 100;
 
@@ -52,8 +51,6 @@ pub(crate) enum Mode {
     Measure,
     /// A program for a profiler, which consumes so many messages.
     Profile(u32),
-    /// The program of this name for a profiler, which asks.
-    Asks(String),
     /// The usage.
     Help,
 }
@@ -69,8 +66,10 @@ pub(crate) struct Options {
     pub(crate) messages: u32,
     /// How long all of it may take.
     pub(crate) time_max: Duration,
-    /// How many ask at a time, where one program asks for a profiler.
-    pub(crate) callers: u16,
+    /// What stands in the title of each case.
+    pub(crate) case: String,
+    /// The one program that runs.
+    pub(crate) program: Option<String>,
     only: Vec<Group>,
 }
 
@@ -87,7 +86,8 @@ impl Options {
             rounds: 15,
             messages: 20_000,
             time_max: Duration::from_secs(45 * 60),
-            callers: 1,
+            case: String::new(),
+            program: None,
             only: Vec::new(),
         };
         while let Some(argument) = arguments.next() {
@@ -112,15 +112,8 @@ impl Options {
                     options.mode =
                         Mode::Profile(number(&argument, arguments.next().as_deref(), 0)?);
                 }
-                "--asks" => {
-                    let name = arguments.next().ok_or("`--asks` needs a program's name")?;
-                    options.mode = Mode::Asks(name);
-                }
-                "--callers" => {
-                    let callers = number(&argument, arguments.next().as_deref(), 1)?;
-                    options.callers = u16::try_from(callers)
-                        .map_err(|_| format!("`{argument}` needs a number up to {}", u16::MAX))?;
-                }
+                "--case" => options.case = text(&argument, arguments.next())?,
+                "--program" => options.program = Some(text(&argument, arguments.next())?),
                 "--help" | "-h" => options.mode = Mode::Help,
                 other => return Err(format!("`{other}` is not understood")),
             }
@@ -133,6 +126,10 @@ impl Options {
         let wanted = |group: &Group| self.only.is_empty() || self.only.contains(group);
         GROUPS.into_iter().map(|(_, group)| group).filter(wanted).collect()
     }
+}
+
+fn text(option: &str, given: Option<String>) -> Result<String, String> {
+    given.ok_or_else(|| format!("`{option}` needs a text"))
 }
 
 fn number(option: &str, text: Option<&str>, min: u32) -> Result<u32, String> {

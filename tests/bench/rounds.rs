@@ -96,6 +96,19 @@ impl Contest {
         self
     }
 
+    /// Leaves one program, which is compared with nothing.
+    ///
+    /// # Errors
+    /// If none has this name.
+    pub(crate) fn alone(mut self, name: &str) -> Result<Self> {
+        self.programs.retain(|program| program.name() == name);
+        self.comparisons.clear();
+        match self.programs.is_empty() {
+            true => Err(format!("{}: no program `{name}`", self.title).into()),
+            false => Ok(self),
+        }
+    }
+
     /// Runs a round of warm-up and then the rounds that count, or as many as fit the time.
     pub(crate) async fn run(mut self, options: &Options, time: Duration) -> Result<Outcome> {
         let until = Instant::now() + time;

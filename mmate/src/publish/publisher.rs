@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::{BoxFuture, Either};
 use futures_util::stream::{self, StreamExt};
 
 use super::encode::Encoder;
@@ -120,9 +121,9 @@ impl Publisher {
         // Each is encoded when its turn comes: the broker works meanwhile, and a long batch is never
         // in memory as a whole.
         let results: Vec<_> = stream::iter(events)
-            .map(|event| {
-                let encoded = encode(event);
-                async { self.deliver(encoded?).await }
+            .map(|event| match encode(event) {
+                Ok(outgoing) => Either::Left(self.deliver(outgoing)),
+                Err(error) => Either::Right(ready(Err(error))),
             })
             .buffered(PUBLISH_WINDOW)
             .collect()
@@ -246,15 +247,20 @@ impl Publisher {
         encoded
     }
 
-    async fn leave(&self, outgoing: Outgoing) -> Result<Published, PublishError> {
+    /// Gives a message to the transport, or keeps it until the handler succeeds, once somebody waits for it.
+    ///
+    /// Not an `async fn`: what is given to the transport takes no place in the future, and hundreds of these may wait.
+    fn leave(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Published, PublishError>> {
         let Some(outbox) = &self.outbox else {
-            return self.deliver(outgoing).await;
+            return Box::pin(self.deliver(outgoing));
         };
-        let id = outgoing.id();
-        outbox
-            .push(vec![outgoing])
-            .map_err(|why| PublishError::new(PublishErrorKind::Closed, &id, why))?;
-        Ok(Published { id })
+        Box::pin(async move {
+            let id = outgoing.id();
+            outbox
+                .push(vec![outgoing])
+                .map_err(|why| PublishError::new(PublishErrorKind::Closed, &id, why))?;
+            Ok(Published { id })
+        })
     }
 }
 
@@ -369,7 +375,10 @@ impl<'a, M: Message> IntoFuture for Publish<'a, M> {
 
     fn into_future(self) -> Self::IntoFuture {
         let (publisher, encoded) = self.encoded();
-        Box::pin(async move { publisher.leave(encoded?).await })
+        match encoded {
+            Ok(outgoing) => publisher.leave(outgoing),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 }
 

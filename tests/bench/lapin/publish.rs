@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use ::lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use ::lapin::types::ShortString;
@@ -62,9 +61,7 @@ impl Program for Publishing {
 
     fn turn(&mut self, messages: u32) -> BoxFuture<'_, Result<Sample>> {
         Box::pin(async move {
-            let began = Instant::now();
-            self.publish(messages).await?;
-            let sample = Sample::new(messages, began.elapsed());
+            let sample = Sample::of(messages, self.publish(messages)).await?;
             self.scene.purge().await?;
             Ok(sample)
         })

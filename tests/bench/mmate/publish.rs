@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
@@ -64,9 +63,7 @@ impl Program for Publishing {
 
     fn turn(&mut self, messages: u32) -> BoxFuture<'_, Result<Sample>> {
         Box::pin(async move {
-            let began = Instant::now();
-            self.publish(messages).await?;
-            let sample = Sample::new(messages, began.elapsed());
+            let sample = Sample::of(messages, self.publish(messages)).await?;
             self.scene.purge().await?;
             Ok(sample)
         })
