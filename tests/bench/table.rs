@@ -40,8 +40,9 @@ impl Table {
             for figure in Figure::ALL {
                 if let Some(spread) = outcome.figure(program, figure) {
                     row[3] = figure.name().to_owned();
-                    row[4] = thousands(spread.median);
-                    row[5] = format!("{} .. {}", thousands(spread.low), thousands(spread.high));
+                    row[4] = text(figure, spread.median);
+                    row[5] =
+                        format!("{} .. {}", text(figure, spread.low), text(figure, spread.high));
                     self.add_figure(outcome, program, figure, std::mem::take(&mut row));
                 }
             }
@@ -103,6 +104,11 @@ fn verdict(figure: Figure, ratio: Spread, bound: f64) -> &'static str {
     } else {
         "MISSED"
     }
+}
+
+/// Processor times are a few microseconds, of which a tenth tells; all others are large.
+fn text(figure: Figure, value: f64) -> String {
+    if figure == Figure::Cpu { format!("{value:.1}") } else { thousands(value) }
 }
 
 /// A whole number with commas.

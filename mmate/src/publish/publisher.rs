@@ -6,9 +6,10 @@ use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use futures_util::future::{BoxFuture, Either};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 
+use super::batch::{self, BatchError, PUBLISH_WINDOW};
 use super::encode::Encoder;
 use super::later::{Accepted, FlushError, Later, PublishLater};
 use super::options::{IntoDuration, PublishOptions};
@@ -17,9 +18,6 @@ use super::outlet::{Departure, Outlet, fate_of};
 use crate::contract::{Command, Event, HeaderValue, Message, Text};
 use crate::observability::{Ledger, Note};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
-
-/// How many messages of one [`Publisher::publish_all`] wait for their confirm at a time.
-pub const PUBLISH_WINDOW: usize = 256;
 
 /// Publishes events and sends commands. Cheap to clone.
 ///
@@ -116,19 +114,9 @@ impl Publisher {
     ) -> Result<Vec<Published>, BatchError> {
         let encode = |event: M| self.encode(&event, PublishOptions::default());
         if let Some(outbox) = &self.outbox {
-            return keep_all(outbox, events.into_iter().map(encode).collect());
+            return batch::keep_all(outbox, events.into_iter().map(encode).collect());
         }
-        // Each is encoded when its turn comes: the broker works meanwhile, and a long batch is never
-        // in memory as a whole.
-        let results: Vec<_> = stream::iter(events)
-            .map(|event| match encode(event) {
-                Ok(outgoing) => Either::Left(self.deliver(outgoing)),
-                Err(error) => Either::Right(ready(Err(error))),
-            })
-            .buffered(PUBLISH_WINDOW)
-            .collect()
-            .await;
-        BatchError::from_results(results)
+        batch::publish_all(events.into_iter(), encode, |outgoing| self.deliver(outgoing)).await
     }
 
     /// Publishes an event without waiting for the broker: awaiting this waits only for room in a buffer
@@ -264,32 +252,6 @@ impl Publisher {
     }
 }
 
-fn keep_all(
-    outbox: &Outbox,
-    encoded: Vec<Result<Outgoing, PublishError>>,
-) -> Result<Vec<Published>, BatchError> {
-    if encoded.iter().any(Result::is_err) {
-        let unkept = |outgoing: Outgoing| Published { id: outgoing.id() };
-        return BatchError::from_results(
-            encoded.into_iter().map(|result| result.map(unkept)).collect(),
-        );
-    }
-    let messages: Vec<Outgoing> = encoded.into_iter().flatten().collect();
-    let published: Vec<Published> =
-        messages.iter().map(|outgoing| Published { id: outgoing.id() }).collect();
-    match outbox.push(messages) {
-        Ok(()) => Ok(published),
-        Err(why) => BatchError::from_results(
-            published
-                .into_iter()
-                .map(|published| {
-                    Err(PublishError::new(PublishErrorKind::Closed, &*published.id, why))
-                })
-                .collect(),
-        ),
-    }
-}
-
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publisher")
@@ -387,32 +349,3 @@ impl<M> fmt::Debug for Publish<'_, M> {
         f.debug_struct("Publish").field("options", &self.options).finish_non_exhaustive()
     }
 }
-
-/// Some messages of a batch were not published.
-#[derive(Debug)]
-pub struct BatchError {
-    /// The result of each message, in the order in which they were given.
-    pub results: Vec<Result<Published, PublishError>>,
-}
-
-impl BatchError {
-    fn from_results(results: Vec<Result<Published, PublishError>>) -> Result<Vec<Published>, Self> {
-        if results.iter().any(Result::is_err) {
-            return Err(Self { results });
-        }
-        Ok(results.into_iter().flatten().collect())
-    }
-}
-
-impl fmt::Display for BatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed = self.results.iter().filter(|result| result.is_err()).count();
-        write!(f, "{failed} of {} messages were not published", self.results.len())?;
-        match self.results.iter().find_map(|result| result.as_ref().err()) {
-            Some(first) => write!(f, "; the first: {first}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for BatchError {}

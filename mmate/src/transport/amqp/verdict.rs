@@ -128,10 +128,14 @@ impl Wake for OnWritten {
 
 /// A message for one attempt: what the library wakes, and where the verdict is left. One block of memory for all that
 /// is known of it, since hundreds are made and given back at a time, in different threads.
+///
+/// What the library's thread touches comes first, beside the block's counters: of the message itself it needs nothing.
+#[repr(C)]
 pub(super) struct Ticket {
-    pub(super) outgoing: Outgoing,
-    seat: OnceLock<Seat>,
     state: Mutex<State>,
+    seat: OnceLock<Seat>,
+    unhurried: bool,
+    pub(super) outgoing: Outgoing,
 }
 
 /// Its place among those that a lane has sent.
@@ -152,7 +156,7 @@ impl Ticket {
     /// A ticket for a message that no lane has sent yet.
     pub(super) fn new(outgoing: Outgoing) -> Arc<Self> {
         let state = Mutex::new(State::Open(None));
-        Arc::new(Self { outgoing, seat: OnceLock::new(), state })
+        Arc::new(Self { state, seat: OnceLock::new(), unhurried: outgoing.unhurried, outgoing })
     }
 
     /// Gives it its place: before the library may wake it, and only once.
@@ -164,7 +168,7 @@ impl Ticket {
     /// Leaves the verdict for the caller. Gives the waker of one that is to be told: not of an unhurried one whose
     /// message has arrived, since it waits for something else.
     pub(super) fn settle(&self, verdict: Verdict) -> Option<Waker> {
-        let is_news = !self.outgoing.unhurried || !matches!(verdict, Verdict::Confirmed);
+        let is_news = !self.unhurried || !matches!(verdict, Verdict::Confirmed);
         let mut state = lock(&self.state);
         let State::Open(caller) = &mut *state else { return None };
         let caller = caller.take();
@@ -188,7 +192,7 @@ impl Ticket {
     ///
     /// Should the library wake before it is there, they look for nothing, and the library wakes again.
     fn looker(&self) -> Option<Waker> {
-        if self.outgoing.unhurried {
+        if self.unhurried {
             return None;
         }
         let State::Open(caller) = &mut *lock(&self.state) else { return None };
@@ -258,7 +262,7 @@ impl<L: Look> Future for Submitted<'_, L> {
 impl<L: Look> Drop for Submitted<'_, L> {
     fn drop(&mut self) {
         let open = matches!(*lock(&self.ticket.state), State::Open(_));
-        if open && self.ticket.outgoing.unhurried {
+        if open && self.ticket.unhurried {
             // Its news have waited for a look, and with them the place that it takes.
             self.lane.look(Some(self.ticket));
         }
