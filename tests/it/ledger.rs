@@ -339,7 +339,8 @@ fn files_of_several_processes_are_added_up_and_half_a_line_is_counted() {
         let account = ledger.route("cmd.shop.Pay", "pay");
         account.record(Fate::Handled, Note::new("same", 1));
         account.record(Fate::Retried, Note::new("other", 1).because("unknown"));
-        drop(ledger.of_type("Unknown").begin("given up"));
+        let given_up = Note::new("given up", 1).because("given_up");
+        ledger.of_type("Unknown").record(Fate::Unknown, given_up);
     }
     let mut half = std::fs::OpenOptions::new();
     let path = folder.0.join("shop_eu.a.jsonl");

@@ -168,7 +168,7 @@ async fn gather_into(
 ) -> Result<(), AskError> {
     let gathering = async {
         // The first answer proves that the broker has had the question; others come meanwhile.
-        let first = match letter.departure.until(&call.asked.id, replies.recv()).await {
+        let first = match letter.departure.until(replies.recv()).await {
             Ok(first) => first.flatten(),
             Err(error) if error.kind() == PublishErrorKind::Unknown => None,
             Err(error) => return Err(call.asked.not_published(error)),

@@ -360,7 +360,7 @@ impl Bridge {
         let mut confirmed = false;
         let waiting = async {
             // A reply proves that the broker has had the request, whether its confirm is here or not.
-            match letter.departure.until(&call.asked.id, &mut ticket.replies).await {
+            match letter.departure.until(&mut ticket.replies).await {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => confirmed = true,
                 // It may have arrived all the same, and then its reply comes.

@@ -65,7 +65,7 @@ impl<'a> Caller<'a> {
             let write = |answer: &Answer| self.reply(publisher, answer.name, &*answer.payload);
             answer.map(write).transpose()?
         };
-        Ok(reply.map(|reply| publisher.deliver(reply)))
+        Ok(reply.map(|reply| publisher.depart(reply)))
     }
 
     /// Says no. It is said once: if it cannot be sent, that is logged and the caller times out.
@@ -75,7 +75,7 @@ impl<'a> Caller<'a> {
             No::Rejected => self.acknowledgement(publisher, ProcessingOutcome::Rejected(refusal)),
             No::Failed => self.acknowledgement(publisher, ProcessingOutcome::Failed(refusal)),
         };
-        let sent = async { publisher.deliver(reply?).await };
+        let sent = async { publisher.depart(reply?).await };
         if let Err(error) = sent.await {
             tracing::warn!(queue = self.queue, %error, "a refusal could not be answered; the caller will time out");
         }

@@ -80,11 +80,6 @@ impl Account {
         }
     }
 
-    /// Begins a publish. If it is never ended, the message may or may not have arrived.
-    pub const fn begin<'a>(&'a self, id: &'a str) -> Pending<'a> {
-        Pending { account: self, id, ended: false }
-    }
-
     /// How often a fate was recorded.
     #[must_use]
     pub fn count(&self, fate: Fate) -> u64 {
@@ -120,30 +115,5 @@ impl Account {
         };
         let reason = reason.map(str::to_owned);
         Sum { queue, handler, message_type, fate, reason, count }
-    }
-}
-
-/// A publish that is under way. Dropped before its end, it is recorded as [`Fate::Unknown`].
-#[derive(Debug)]
-#[must_use = "dropping it says that the publish was given up"]
-pub struct Pending<'a> {
-    account: &'a Account,
-    id: &'a str,
-    ended: bool,
-}
-
-impl Pending<'_> {
-    /// Records how it ended.
-    pub fn end(mut self, fate: Fate) {
-        self.ended = true;
-        self.account.record(fate, Note::new(self.id, 1));
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.account.record(Fate::Unknown, Note::new(self.id, 1).because("given_up"));
-        }
     }
 }

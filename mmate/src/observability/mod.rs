@@ -10,7 +10,7 @@ mod journal;
 mod ledger;
 mod report;
 
-pub use account::{Account, Note, Pending};
+pub use account::{Account, Note};
 pub use fate::Fate;
 pub use journal::{LedgerError, Line};
 pub use ledger::{Ledger, LedgerOptions, Sum};

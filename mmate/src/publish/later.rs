@@ -123,7 +123,7 @@ impl Later {
 
 async fn publish(outlet: &Outlet, mut ticket: Ticket) {
     if let Some(outgoing) = ticket.outgoing.take() {
-        let result = outlet.deliver(outgoing).await;
+        let result = outlet.depart(outgoing).await;
         ticket.end(result);
     }
 }

@@ -19,4 +19,4 @@ pub use later::{Accepted, FAILURES_KEPT_MAX, FailedPublish, FlushError, PublishL
 pub use options::{IntoDuration, PublishOptions};
 pub use outbox::{OUTBOX_MESSAGES_MAX, Origin, Outbox};
 pub(crate) use outlet::Departure;
-pub use publisher::{Publish, Published, Publisher, PublisherOptions};
+pub use publisher::{Publish, Published, Publisher, PublisherOptions, Publishing};

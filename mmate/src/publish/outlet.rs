@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
 use tokio::task::coop::{Unconstrained, unconstrained};
 
 use super::publisher::Published;
-use crate::observability::{Account, Fate, Ledger};
+use crate::contract::Text;
+use crate::observability::{Account, Fate, Ledger, Note};
 use crate::transport::{Outgoing, PublishError, PublishErrorKind, Transport};
 
 /// What all publishers of an app publish through.
@@ -18,38 +21,27 @@ pub(super) struct Outlet {
     pub(super) ledger: Ledger,
 }
 
-/// A message that the transport has taken over, and that leaves once it is polled.
+/// A message that the transport has taken over: leaves once it is polled, and resolves when the broker has answered.
+///
+/// Written by hand, so that callers can keep it where they are, without a box.
+#[must_use = "nothing is sent until it is polled"]
 pub(crate) struct Departure<'a> {
+    id: Text,
     account: &'a Account,
+    /// Sent, and what became of it is not recorded.
+    is_open: bool,
     sending: Unconstrained<BoxFuture<'a, Result<(), PublishError>>>,
 }
 
 impl Outlet {
-    /// Gives finished bytes to the transport.
+    /// Gives a message to the transport.
     ///
-    /// Not an `async fn`, like all ways that a message takes: each would keep a place for the message in
-    /// its future, beside the one that the transport has for it.
-    pub(super) fn deliver(
-        &self,
-        outgoing: Outgoing,
-    ) -> impl Future<Output = Result<Published, PublishError>> + Send + '_ {
-        let id = outgoing.id();
-        let Departure { account, sending } = self.depart(outgoing);
-        async move {
-            let pending = account.begin(&id);
-            let sent = sending.await;
-            // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
-            // window: confirmed and not counted; whoever published has not been told either.
-            pending.end(fate_after(&sent));
-            sent?;
-            Ok(Published { id })
-        }
-    }
-
-    /// Gives a message to the transport; it is sent when somebody waits for it.
+    /// No `async fn`, like all ways that a message takes: each would keep a place for the message in its future, beside
+    /// the one that the transport has for it.
     pub(super) fn depart(&self, outgoing: Outgoing) -> Departure<'_> {
-        let account = self.account(&outgoing);
-        Departure { account, sending: self.forward(outgoing) }
+        let account =
+            self.ledger.of_type(outgoing.properties.message_type.as_deref().unwrap_or_default());
+        Departure { id: outgoing.id(), account, is_open: false, sending: self.forward(outgoing) }
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
@@ -61,39 +53,55 @@ impl Outlet {
         // would be woken for nothing; the wait for the broker gives others their turn anyway.
         unconstrained(self.transport.publish(outgoing))
     }
-
-    fn account(&self, outgoing: &Outgoing) -> &Account {
-        self.ledger.of_type(outgoing.properties.message_type.as_deref().unwrap_or_default())
-    }
 }
 
 impl Departure<'_> {
-    /// Sends the message with this id, and waits for the broker's confirm or for `proof` that the broker has it,
-    /// whichever comes first.
+    /// Sends the message, and waits for the broker's confirm or for `proof` that the broker has it, whichever comes first.
     pub(crate) async fn until<T>(
-        self,
-        id: &str,
+        mut self,
         proof: impl Future<Output = T>,
     ) -> Result<Option<T>, PublishError> {
-        let Self { account, sending } = self;
-        let pending = account.begin(id);
         tokio::select! {
             biased;
             proof = proof => {
-                pending.end(Fate::Confirmed);
+                self.end(Fate::Confirmed);
                 Ok(Some(proof))
             }
-            sent = sending => {
-                pending.end(fate_after(&sent));
-                sent.map(|()| None)
-            }
+            sent = &mut self => sent.map(|_| None)
+        }
+    }
+
+    fn end(&mut self, fate: Fate) {
+        self.is_open = false;
+        self.account.record(fate, Note::new(&self.id, 1));
+    }
+}
+
+impl Future for Departure<'_> {
+    type Output = Result<Published, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.is_open = true;
+        let sent = ready!(Pin::new(&mut self.sending).poll(cx));
+        // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
+        // window: confirmed and not counted; whoever published has not been told either.
+        self.end(fate_after(&sent));
+        Poll::Ready(sent.map(|()| Published { id: std::mem::take(&mut self.id) }))
+    }
+}
+
+impl Drop for Departure<'_> {
+    /// Nobody waits any more for one that was sent: it may or may not arrive.
+    fn drop(&mut self) {
+        if self.is_open {
+            self.account.record(Fate::Unknown, Note::new(&self.id, 1).because("given_up"));
         }
     }
 }
 
 impl fmt::Debug for Departure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Departure").finish_non_exhaustive()
+        f.debug_struct("Departure").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -108,5 +116,50 @@ pub(super) const fn fate_of(kind: PublishErrorKind) -> Fate {
         PublishErrorKind::Invalid | PublishErrorKind::TooLarge => Fate::Invalid,
         // A transport that was closed meanwhile may have sent it before.
         PublishErrorKind::Unknown | PublishErrorKind::Closed => Fate::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::{pending, ready};
+
+    use super::*;
+
+    fn departure<'a>(
+        ledger: &'a Ledger,
+        sending: impl Future<Output = Result<(), PublishError>> + Send + 'a,
+    ) -> Departure<'a> {
+        let account = ledger.of_type("Paid");
+        let sending = unconstrained(Box::pin(sending) as BoxFuture<'_, _>);
+        Departure { id: "1".into(), account, is_open: false, sending }
+    }
+
+    fn sums(ledger: &Ledger) -> Vec<(Fate, Option<String>, u64)> {
+        ledger.sums().into_iter().map(|sum| (sum.fate, sum.reason, sum.count)).collect()
+    }
+
+    #[test]
+    fn what_was_sent_and_given_up_is_unknown_and_what_never_left_is_nothing() {
+        let ledger = Ledger::default();
+        drop(departure(&ledger, pending()));
+        assert_eq!(sums(&ledger), []);
+        let mut sent = departure(&ledger, pending());
+        assert!((&mut sent).now_or_never().is_none());
+        assert_eq!(sums(&ledger), []);
+        drop(sent);
+        assert_eq!(sums(&ledger), [(Fate::Unknown, Some("given_up".to_owned()), 1)]);
+    }
+
+    #[test]
+    fn what_the_broker_answered_for_or_something_else_proves_is_recorded_once() {
+        let ledger = Ledger::default();
+        let published = departure(&ledger, ready(Ok(()))).now_or_never().unwrap().unwrap();
+        assert_eq!(published.id, "1");
+        let until = departure(&ledger, pending()).until(ready("a reply"));
+        assert_eq!(until.now_or_never().unwrap().unwrap(), Some("a reply"));
+        let until = departure(&ledger, ready(Ok(()))).until(pending::<()>());
+        assert_eq!(until.now_or_never().unwrap().unwrap(), None);
+        assert_eq!(sums(&ledger), [(Fate::Confirmed, None, 3)]);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
@@ -116,7 +117,7 @@ impl Publisher {
         if let Some(outbox) = &self.outbox {
             return batch::keep_all(outbox, events.into_iter().map(encode).collect());
         }
-        batch::publish_all(events.into_iter(), encode, |outgoing| self.deliver(outgoing)).await
+        batch::publish_all(events.into_iter(), encode, |outgoing| self.depart(outgoing)).await
     }
 
     /// Publishes an event without waiting for the broker: awaiting this waits only for room in a buffer
@@ -181,14 +182,6 @@ impl Publisher {
         &self.shared.encoder
     }
 
-    /// Gives finished bytes to the transport.
-    pub(crate) fn deliver(
-        &self,
-        outgoing: Outgoing,
-    ) -> impl Future<Output = Result<Published, PublishError>> + Send + '_ {
-        self.shared.outlet.deliver(outgoing)
-    }
-
     /// Gives finished bytes to the transport; they are sent when somebody waits for it.
     pub(crate) fn depart(&self, outgoing: Outgoing) -> Departure<'_> {
         self.shared.outlet.depart(outgoing)
@@ -205,7 +198,7 @@ impl Publisher {
     /// Gives several to the transport, in order, and waits for all; stops at the first error.
     pub(crate) async fn deliver_all(&self, messages: Vec<Outgoing>) -> Result<(), PublishError> {
         let mut confirms =
-            stream::iter(messages).map(|message| self.deliver(message)).buffered(PUBLISH_WINDOW);
+            stream::iter(messages).map(|message| self.depart(message)).buffered(PUBLISH_WINDOW);
         while let Some(confirm) = confirms.next().await {
             confirm?;
         }
@@ -236,19 +229,18 @@ impl Publisher {
     }
 
     /// Gives a message to the transport, or keeps it until the handler succeeds, once somebody waits for it.
-    ///
-    /// Not an `async fn`: what is given to the transport takes no place in the future, and hundreds of these may wait.
-    fn leave(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Published, PublishError>> {
+    fn leave(&self, outgoing: Outgoing) -> Publishing<'_> {
         let Some(outbox) = &self.outbox else {
-            return Box::pin(self.deliver(outgoing));
+            return Publishing(Way::Leaves(self.depart(outgoing)));
         };
-        Box::pin(async move {
+        let kept = async move {
             let id = outgoing.id();
             outbox
                 .push(vec![outgoing])
                 .map_err(|why| PublishError::new(PublishErrorKind::Closed, &id, why))?;
             Ok(Published { id })
-        })
+        };
+        Publishing(Way::Stays(Box::pin(kept)))
     }
 }
 
@@ -333,14 +325,42 @@ impl<'a, M: Message> Publish<'a, M> {
 
 impl<'a, M: Message> IntoFuture for Publish<'a, M> {
     type Output = Result<Published, PublishError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+    type IntoFuture = Publishing<'a>;
 
     fn into_future(self) -> Self::IntoFuture {
         let (publisher, encoded) = self.encoded();
         match encoded {
             Ok(outgoing) => publisher.leave(outgoing),
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => Publishing(Way::Stays(Box::pin(ready(Err(error))))),
         }
+    }
+}
+
+/// A publish that is awaited: resolves when the broker has the message, or inside a handler once it is kept. Nothing is
+/// sent or kept before it is polled. Dropped after that, it is sent all the same, and may or may not arrive.
+#[must_use = "nothing is published until it is polled"]
+pub struct Publishing<'a>(Way<'a>);
+
+enum Way<'a> {
+    Leaves(Departure<'a>),
+    /// Kept for the end of the handler, or a mistake.
+    Stays(BoxFuture<'a, Result<Published, PublishError>>),
+}
+
+impl Future for Publishing<'_> {
+    type Output = Result<Published, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Way::Leaves(departure) => Pin::new(departure).poll(cx),
+            Way::Stays(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Publishing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publishing").finish_non_exhaustive()
     }
 }
 

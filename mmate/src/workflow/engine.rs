@@ -158,7 +158,7 @@ impl Engine {
 
     /// Gives a message to the broker, and waits for its yes.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<(), PublishError> {
-        self.0.publisher.deliver(outgoing).await.map(|_| ())
+        self.0.publisher.depart(outgoing).await.map(|_| ())
     }
 
     /// Waits until nobody knows any more that this process is alive: others may take what it works on.
