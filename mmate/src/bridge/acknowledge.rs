@@ -71,8 +71,8 @@ async fn send<M: Command>(
     let call = bridge.call(M::INFO, &mut options);
     let ready = bridge.prepare(&call).await?;
     let notes = Notes { flag: Some(names::ACKNOWLEDGE), ..Notes::default() };
-    let letter = bridge.write(&call, &message, options, &ready, notes)?;
-    let reply = bridge.exchange(&call, letter, &ready, None).await?;
+    let mut letter = bridge.write(&call, &message, options, &ready, notes)?;
+    let reply = bridge.exchange(&call, &mut letter, &ready, None).await?;
     read(&call.asked, &reply)
 }
 

@@ -101,9 +101,9 @@ fn ask<'a, M: Request>(
     async move {
         let ready = bridge.prepare(&call).await?;
         let notes = Notes { deadline: true, near: true, flag: None };
-        let letter = bridge.write(&call, &message, options, &ready, notes)?;
+        let mut letter = bridge.write(&call, &message, options, &ready, notes)?;
         let expected = Some(<M::Reply as Message>::INFO);
-        let reply = bridge.exchange(&call, letter, &ready, expected).await?;
+        let reply = bridge.exchange(&call, &mut letter, &ready, expected).await?;
         reply::read::<M::Reply>(&call.asked, &reply)
     }
 }

@@ -134,13 +134,13 @@ async fn gather<M: Query>(
     let call = bridge.call(M::INFO, &mut options);
     let ready = bridge.prepare(&call).await?;
     let notes = Notes { deadline: true, near: false, flag: Some(names::GATHER) };
-    let letter = bridge.write(&call, &query, options, &ready, notes)?;
+    let mut letter = bridge.write(&call, &query, options, &ready, notes)?;
     let mut gathering = Gathering::new(&call.asked, reply::read::<M::Reply>);
     let expected = <M::Reply as Message>::INFO;
     let entry = letter.entry(&call.asked, Some(expected));
     let mut ticket = bridge.enter_many(&call, &entry, ROOM)?;
     let enough = |delivery| gathering.add(&delivery) >= count.max;
-    let sent = gather_into(&call, letter, &mut ticket.replies, enough);
+    let sent = gather_into(&call, &mut letter, &mut ticket.replies, enough);
     sent.await?;
     gathering.finish(bridge, (&call, &ready), count.min)
 }
@@ -162,7 +162,7 @@ impl<'a, R> IntoFuture for Gather<'a, R> {
 /// Sends the question, and gives every answer to `enough` until it says so or the time is over.
 async fn gather_into(
     call: &Call,
-    letter: Letter<'_>,
+    letter: &mut Letter<'_>,
     replies: &mut mpsc::Receiver<Delivery>,
     mut enough: impl FnMut(Delivery) -> bool + Send,
 ) -> Result<(), AskError> {

@@ -350,7 +350,7 @@ impl Bridge {
     pub(super) async fn exchange(
         &self,
         call: &Call,
-        letter: Letter<'_>,
+        letter: &mut Letter<'_>,
         ready: &Ready<'_>,
         expected: Option<&'static MessageInfo>,
     ) -> Result<Bytes, AskError> {

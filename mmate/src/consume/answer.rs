@@ -1,7 +1,9 @@
 //! Answers to whoever asked: the handler's reply, a refusal, or a word on how the message ended.
 
-use std::future::Future;
+use std::future::{Future, ready};
 
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 use crate::contract::acknowledgement::{ACKNOWLEDGEMENT, Acknowledgement, ProcessingOutcome};
@@ -9,7 +11,7 @@ use crate::contract::headers::names;
 use crate::contract::refusal::ERROR_REPLY;
 use crate::contract::{HeaderValue, Refusal};
 use crate::handler::Answer;
-use crate::publish::{Outbox, Published, Publisher, erased};
+use crate::publish::{Outbox, Publisher, erased};
 use crate::transport::{Delivery, Outgoing, PublishError};
 
 /// Something of an answer, or why it cannot leave.
@@ -52,20 +54,23 @@ impl<'a> Caller<'a> {
     /// only wants to know that it is done.
     ///
     /// Not an `async fn`: what waits for the confirm is as small as can be, and nothing of the answer.
-    pub(super) fn answer<'p>(
+    pub(super) fn answer(
         &self,
-        publisher: &'p Publisher,
-        answer: Option<&Answer>,
-    ) -> Sent<Option<impl Future<Output = Sent<Published>> + Send + use<'p>>> {
+        publisher: &'a Publisher,
+        answer: Option<Answer>,
+    ) -> impl Future<Output = Sent<()>> + Send + use<'a> {
         let reply = if self.wants_acknowledgement() {
-            let refusal = answer.and_then(|answer| answer.refusal.as_deref()).cloned();
+            let refusal = answer.and_then(|answer| answer.refusal).as_deref().cloned();
             let outcome = refusal.map_or(ProcessingOutcome::Processed, ProcessingOutcome::Rejected);
-            Some(self.acknowledgement(publisher, outcome)?)
+            Some(self.acknowledgement(publisher, outcome))
         } else {
-            let write = |answer: &Answer| self.reply(publisher, answer.name, &*answer.payload);
-            answer.map(write).transpose()?
+            answer.map(|answer| self.reply(publisher, answer.name, &*answer.payload))
         };
-        Ok(reply.map(|reply| publisher.depart(reply)))
+        match reply {
+            Some(Ok(reply)) => Either::Left(publisher.depart(reply).map(|sent| sent.map(|_| ()))),
+            Some(Err(error)) => Either::Right(ready(Err(error))),
+            None => Either::Right(ready(Ok(()))),
+        }
     }
 
     /// Says no. It is said once: if it cannot be sent, that is logged and the caller times out.

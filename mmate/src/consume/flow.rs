@@ -46,7 +46,7 @@ pub(super) struct Flow<'a> {
     worker: &'a Arc<Worker>,
     /// Handlers that wait for something, polled in this task. Those that end at once never get here.
     running: FuturesUnordered<Attempt<'a>>,
-    /// Places for attempts that have ended, at most `concurrency`: an attempt takes some 2 KiB.
+    /// Places for attempts that have ended, at most `concurrency`: an attempt takes some 1.2 KiB.
     spare: Vec<Place<'a>>,
     /// Messages between two attempts; they hold no place among the running ones.
     waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,
@@ -191,7 +191,8 @@ impl<'a> Flow<'a> {
         while self.running.len() < self.concurrency
             && let Some(job) = self.due.pop()
         {
-            self.start(job, cx);
+            let place = self.place(job);
+            self.start(place, cx);
         }
         let draining = self.halted;
         if draining && self.running.is_empty() {
@@ -228,12 +229,12 @@ impl<'a> Flow<'a> {
     fn begin(&mut self, first: Delivery, cx: &mut Context<'_>) -> Step {
         self.received = true;
         let places = TOGETHER_MAX.min(self.concurrency - self.running.len());
-        let mut jobs = ArrayVec::<_, TOGETHER_MAX>::new();
-        jobs.push(self.job(first));
+        let mut taken = ArrayVec::<_, TOGETHER_MAX>::new();
+        taken.push(self.take(first));
         let mut lost = None;
-        while jobs.len() < places {
+        while taken.len() < places {
             match self.subscription.poll_next(cx) {
-                Poll::Ready(Intake::Delivery(delivery)) => jobs.push(self.job(delivery)),
+                Poll::Ready(Intake::Delivery(delivery)) => taken.push(self.take(delivery)),
                 Poll::Ready(Intake::Lost(error)) => {
                     lost = Some(error);
                     break;
@@ -241,25 +242,30 @@ impl<'a> Flow<'a> {
                 Poll::Ready(Intake::Ended) | Poll::Pending => break,
             }
         }
-        let taken = jobs.len();
-        jobs.into_iter().for_each(|job| self.start(job, cx));
-        lost.map_or(Step::Done(taken), Step::Lost)
+        let steps = taken.len();
+        taken.into_iter().for_each(|place| self.start(place, cx));
+        lost.map_or(Step::Done(steps), Step::Lost)
     }
 
-    fn job(&mut self, delivery: Delivery) -> Job<'a> {
-        Job::new(delivery, self.age.of_next(), self.worker)
+    fn take(&mut self, delivery: Delivery) -> Place<'a> {
+        let job = Job::new(delivery, self.age.of_next(), self.worker);
+        self.place(job)
     }
 
-    /// Most handlers end in their first poll; only the others are kept.
-    fn start(&mut self, job: Job<'a>, cx: &mut Context<'_>) {
+    /// A place with an attempt that has not begun.
+    fn place(&mut self, job: Job<'a>) -> Place<'a> {
         let attempt = self.worker.run(job);
-        let mut place = match self.spare.pop() {
+        match self.spare.pop() {
             Some(mut place) => {
                 place.set(attempt);
                 place
             }
             None => Place::new(attempt),
-        };
+        }
+    }
+
+    /// Most handlers end in their first poll; only the others are kept.
+    fn start(&mut self, mut place: Place<'a>, cx: &mut Context<'_>) {
         match place.poll(cx) {
             Poll::Ready(finished) => {
                 self.keep(place);

@@ -1,8 +1,11 @@
 //! Outcome -> acknowledge, try again, dead-letter. The only place that decides the fate of a delivery.
 
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
+use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -17,7 +20,7 @@ use crate::contract::envelope::format_timestamp;
 use crate::contract::refusal::codes;
 use crate::contract::{DecodeError, Refusal};
 use crate::dispatch::{Handled, Route, Wait};
-use crate::handler::{HandlerError, Outcome};
+use crate::handler::{Answer, HandlerError, Outcome};
 use crate::observability::{Account, Fate, Note};
 use crate::publish::{Outbox, Publisher};
 use crate::reliability::{ErrorClass, Reject, RetrySettings, Step, Verdict, classify};
@@ -107,47 +110,52 @@ impl Settler {
 
     /// Finishes an attempt.
     ///
+    /// No `async fn`, which would keep a second place for what it is given in the future of every message.
+    ///
     /// # Errors
     /// The failure that used up the attempts, if the handler has a fallback: its turn has come.
-    pub(super) async fn finish(
-        &self,
-        queue: &str,
-        delivery: &Delivery,
+    pub(super) fn finish<'a>(
+        &'a self,
+        queue: &'a str,
+        delivery: &'a Delivery,
         handled: Handled,
         attempt: u32,
-    ) -> Result<Decision, HandlerError> {
+    ) -> impl Future<Output = Result<Decision, HandlerError>> + Send + use<'a> {
+        // Boxed, as all that few messages need: every message makes room for what is not.
         if handled.instead_of.is_some() {
-            return Ok(Box::pin(self.finish_instead(queue, delivery, handled, attempt)).await);
+            let finished = self.finish_instead(queue, delivery, handled, attempt);
+            return Either::Left(finished.map(Ok).boxed());
         }
         let Handled { outcome, route, outbox, reply_to, began, caching, .. } = handled;
         if let Outcome::Later { attempt: next, wait, reason } = outcome {
             drop(caching);
             let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
             account.record(Fate::Retried, Note::new(id_of(delivery), attempt).because(reason));
-            return Ok(Box::pin(self.postpone(queue, delivery, next, wait)).await);
+            return Either::Left(self.postpone(queue, delivery, next, wait).map(Ok).boxed());
         }
         // Taken in any case: what a leftover task of the handler publishes later is refused.
         let messages = outbox.as_deref().map(Outbox::close).unwrap_or_default();
-        let place = (queue, delivery);
-        let caller = Caller::of(place, reply_to.as_deref(), outbox.as_deref(), began);
-        let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
-        let error = match self.complete(outcome, messages, caller).await {
-            Ok(()) => {
-                // Everything has left, so it is handled whatever comes; and only now is the ack handed on.
-                // Crash window: counted and not acknowledged. The redelivery counts it again, with the
-                // same id, and a full ledger shows both. The other order would lose what was handled.
-                let reason = caching.finish();
-                account.record(Fate::Handled, Note { id: id_of(delivery), attempt, reason });
-                return Ok(Decision::Settle(Settlement::Ack));
-            }
-            Err(error) => error,
-        };
-        // The next equal query has its turn now, and not after this one's dead letter is confirmed.
-        drop(caching);
-        let handler = route.as_ref().map_or("-", |route| route.entry.name);
-        let failure = Failure { queue, delivery, handler, attempt, error, account };
-        // Boxed, as all that few messages need: every message makes room for what is not.
-        Box::pin(self.failed(failure, route.as_deref(), caller)).await
+        Either::Right(async move {
+            let place = (queue, delivery);
+            let caller = Caller::of(place, reply_to.as_deref(), outbox.as_deref(), began);
+            let account = route.as_ref().map_or_else(|| self.unrouted(), |route| &*route.account);
+            let error = match self.complete(outcome, messages, caller).await {
+                Ok(()) => {
+                    // Everything has left, so it is handled whatever comes; and only now is the ack handed on.
+                    // Crash window: counted and not acknowledged. The redelivery counts it again, with the
+                    // same id, and a full ledger shows both. The other order would lose what was handled.
+                    let reason = caching.finish();
+                    account.record(Fate::Handled, Note { id: id_of(delivery), attempt, reason });
+                    return Ok(Decision::Settle(Settlement::Ack));
+                }
+                Err(error) => error,
+            };
+            // The next equal query has its turn now, and not after this one's dead letter is confirmed.
+            drop(caching);
+            let handler = route.as_ref().map_or("-", |route| route.entry.name);
+            let failure = Failure { queue, delivery, handler, attempt, error, account };
+            Box::pin(self.failed(failure, route.as_deref(), caller)).await
+        })
     }
 
     /// Finishes the call of a fallback: there is no further attempt.
@@ -187,35 +195,48 @@ impl Settler {
     }
 
     /// What follows a success, in an order in which a crash leads to redelivery and never to loss.
-    async fn complete(
-        &self,
+    ///
+    /// No `async fn`, as [`Settler::finish`].
+    fn complete<'a>(
+        &'a self,
         outcome: Outcome,
         messages: Vec<Outgoing>,
-        caller: Option<Caller<'_>>,
-    ) -> Result<(), HandlerError> {
+        caller: Option<Caller<'a>>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send + use<'a> {
         let answer = match outcome {
-            Outcome::Failed(error) => return Err(error),
+            Outcome::Failed(error) => return Either::Left(ready(Err(error)).boxed()),
             Outcome::Done => None,
             Outcome::Answered(answer) => Some(answer),
             Outcome::Later { .. } => {
-                return Err(HandlerError::msg("only what is tried again may come later"));
+                let error = HandlerError::msg("only what is tried again may come later");
+                return Either::Left(ready(Err(error)).boxed());
             }
         };
         // Crash window 1: the handler's effect is done and its messages have not left. The broker
         // redelivers, the handler runs again. If only some of them are taken, that is a failed attempt,
         // and the next one publishes all of them with the same ids.
-        if !messages.is_empty() {
-            Box::pin(self.publisher.deliver_all(messages)).await?;
+        if messages.is_empty() {
+            return Either::Right(self.answer(caller, answer));
         }
-        // Crash window 2: the messages are confirmed and the reply has not left. The redelivery
-        // publishes the same ids again, which an idempotent consumer sees once.
-        let sending = caller.map(|caller| caller.answer(&self.publisher, answer.as_ref()));
-        if let Some(sending) = sending.transpose()?.flatten() {
-            drop(answer);
-            sending.await?;
+        let all = async move {
+            self.publisher.deliver_all(messages).await?;
+            // Crash window 2: the messages are confirmed and the reply has not left. The redelivery
+            // publishes the same ids again, which an idempotent consumer sees once.
+            self.answer(caller, answer).await
+        };
+        Either::Left(all.boxed())
+    }
+
+    /// Crash window 3: the reply has left and the ack has not. As window 2, with a second reply.
+    fn answer<'a>(
+        &'a self,
+        caller: Option<Caller<'a>>,
+        answer: Option<Answer>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send + use<'a> {
+        match caller {
+            Some(caller) => Either::Left(caller.answer(&self.publisher, answer).err_into()),
+            None => Either::Right(ready(Ok(()))),
         }
-        // Crash window 3: everything has left and the ack has not. As window 2, with a second reply.
-        Ok(())
     }
 
     /// Parks a message, and tells whoever waits for its answer.

@@ -1,8 +1,11 @@
 //! Delivery -> envelope -> route -> outcome.
 
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -78,29 +81,65 @@ impl Dispatcher {
     }
 
     /// Handles a delivery for the given time (from 1), as soon as the handler's limits admit it.
-    pub async fn dispatch(&self, delivery: &Delivery, attempt: u32, hold: Hold<'_>) -> Dispatched {
+    ///
+    /// No `async fn`: the opened envelope would keep its place in the future of every message. What few messages need is
+    /// boxed.
+    pub fn dispatch<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        attempt: u32,
+        hold: Hold<'a>,
+    ) -> impl Future<Output = Dispatched> + Send + use<'a> {
         let opening = match self.open(delivery) {
             Ok(opening) => opening,
-            Err(unreadable) => return Dispatched::Handled(self.unreadable(*unreadable)),
-        };
-        if let Some(expired) = self.expired(delivery, &opening) {
-            return self.too_late(expired, opening);
-        }
-        let Opening { route, .. } = &opening;
-        let (mut caching, ticket) = if route.cache.is_none() && route.limits.is_none() {
-            (Caching::Not, None)
-        } else {
-            // Boxed, like all that few handlers need.
-            match Box::pin(self.enter(&opening, delivery, hold)).await {
-                Entered::Call(caching, ticket) => (caching, ticket),
-                other => {
-                    return Box::pin(self.not_called(other, opening, delivery, attempt)).await;
-                }
+            Err(unreadable) => {
+                let handled = self.unreadable(*unreadable);
+                return Either::Left(ready(Dispatched::Handled(handled)).boxed());
             }
         };
+        if let Some(expired) = self.expired(delivery, &opening) {
+            return Either::Left(ready(self.too_late(expired, opening)).boxed());
+        }
+        if opening.route.cache.is_some() || opening.route.limits.is_some() {
+            return Either::Left(self.dispatch_limited(opening, delivery, attempt, hold).boxed());
+        }
+        let target = Target::from(opening.route.entry);
+        Either::Right(self.call(opening, target, delivery, attempt).map(Dispatched::Handled))
+    }
+
+    /// Calls a handler with a cache or limits.
+    async fn dispatch_limited(
+        &self,
+        opening: Opening<'_>,
+        delivery: &Delivery,
+        attempt: u32,
+        hold: Hold<'_>,
+    ) -> Dispatched {
+        let (mut caching, ticket) = match self.enter(&opening, delivery, hold).await {
+            Entered::Call(caching, ticket) => (caching, ticket),
+            other => return self.not_called(other, opening, delivery, attempt).await,
+        };
+        let target = Target::from(opening.route.entry);
+        caching.call();
+        let handled = self.call(opening, target, delivery, attempt).await;
+        caching.land(&handled.outcome);
+        if let Some(ticket) = ticket {
+            ticket.end(target.name, &handled.outcome, &self.shared.retry);
+        }
+        Dispatched::Handled(Handled { caching, ..handled })
+    }
+
+    /// Calls the function, at once; what this gives resolves when the call has ended, and has no place for what the
+    /// call began with.
+    fn call(
+        &self,
+        opening: Opening<'_>,
+        target: Target,
+        delivery: &Delivery,
+        attempt: u32,
+    ) -> impl Future<Output = Handled> + Send + use<> {
         let Opening { opened, route, reply_to } = opening;
         let (meta, payload) = opened.into_parts();
-        let target = Target::from(route.entry);
         let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
         let parts = context.parts();
         let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
@@ -108,18 +147,12 @@ impl Dispatcher {
         let call = Call::new(payload, &context);
         #[cfg(feature = "validation")]
         let call = call.validated_by(route.validator.as_ref());
-        caching.call();
-        let outcome = match route.fault(self.queue()) {
-            Some(error) => Outcome::Failed(error),
-            None => invoke(target, route.timeout, call).await,
-        };
-        caching.land(&outcome);
-        if let Some(ticket) = ticket {
-            ticket.end(route.entry.name, &outcome, &self.shared.retry);
-        }
-        let (route, outbox, instead_of) = (Some(route), Some(outbox), None);
-        let handled = Handled { outcome, route, outbox, reply_to, instead_of, began, caching };
-        Dispatched::Handled(handled)
+        let fault = if target.is_fallback { None } else { route.fault(self.queue()) };
+        invoke(target, route.timeout, fault, &call).map(move |outcome| {
+            let (route, outbox) = (Some(route), Some(outbox));
+            let (instead_of, caching) = (None, Caching::Not);
+            Handled { outcome, route, outbox, reply_to, instead_of, began, caching }
+        })
     }
 
     /// Looks for an answer that is there already, then waits for the handler's limits: what is answered
@@ -182,23 +215,14 @@ impl Dispatcher {
         attempt: u32,
         instead_of: HandlerError,
     ) -> Handled {
-        let Opening { opened, route, reply_to } = match self.open(delivery) {
+        let opening = match self.open(delivery) {
             Ok(opening) => opening,
             Err(unreadable) => return self.unreadable(*unreadable),
         };
-        let (meta, payload) = opened.into_parts();
-        let target = route.entry.options.fallback.map_or(Target::from(route.entry), Target::from);
-        let context = self.context(delivery, meta, reply_to, (&route, target), attempt);
-        let parts = context.parts();
-        let (outbox, reply_to) = (Arc::clone(&parts.outbox), parts.reply_to.clone());
-        let began = Some(parts.began);
-        let call = Call::new(payload, &context);
-        #[cfg(feature = "validation")]
-        let call = call.validated_by(route.validator.as_ref());
-        let outcome = invoke(target, route.timeout, call).await;
-        let (route, outbox) = (Some(route), Some(outbox));
-        let (instead_of, caching) = (Some(instead_of), Caching::Not);
-        Handled { outcome, route, outbox, reply_to, instead_of, began, caching }
+        let entry = opening.route.entry;
+        let target = entry.options.fallback.map_or(Target::from(entry), Target::from);
+        let handled = self.call(opening, target, delivery, attempt).await;
+        Handled { instead_of: Some(instead_of), ..handled }
     }
 
     fn context(

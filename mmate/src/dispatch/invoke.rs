@@ -1,11 +1,12 @@
 //! One call of a handler: deadline, panic isolation, span.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use tracing::{Instrument, Span};
 
 use super::failure::{Callee, Panicked, TimedOut};
@@ -31,8 +32,14 @@ impl From<Fallback> for Target {
     }
 }
 
-/// Calls the function. A panic, also one while decoding, and an overrun come back as failures.
-pub(super) async fn invoke(target: Target, limit: Duration, call: Call<'_>) -> Outcome {
+/// Calls the function, at once; what this gives resolves when the call has ended. A panic, also one while decoding, and
+/// an overrun come back as failures. With a `fault` nothing is called.
+pub(super) fn invoke(
+    target: Target,
+    limit: Duration,
+    fault: Option<HandlerError>,
+    call: &Call<'_>,
+) -> impl Future<Output = Outcome> + Send + use<> {
     let span = tracing::info_span!(
         "handle",
         handler = target.name,
@@ -40,34 +47,49 @@ pub(super) async fn invoke(target: Target, limit: Duration, call: Call<'_>) -> O
         correlation_id = call.context().correlation_id(),
         attempt = call.context().attempt(),
     );
-    guarded(Callee("handler", target.name), limit, span, || (target.start)(&call))
-        .await
-        .unwrap_or_else(Outcome::Failed)
+    let callee = Callee("handler", target.name);
+    let running = fault.map_or_else(|| begin(callee, &span, || (target.start)(call)), Err);
+    guarded(callee, limit, span, running).map(|ended| ended.unwrap_or_else(Outcome::Failed))
 }
 
 /// A call of the user's code that is under way.
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Runs a call of the user's code in its span. What it is called goes into the errors.
+/// Begins a call of the user's code in its span. What it is called goes into the errors.
 ///
 /// # Errors
-/// That it could not begin; [`Panicked`], also while it began; [`TimedOut`].
-pub(crate) async fn guarded<T>(
+/// That it could not begin; [`Panicked`].
+pub(crate) fn begin<T>(
+    callee: Callee,
+    span: &Span,
+    start: impl FnOnce() -> Result<Running<T>, HandlerError>,
+) -> Result<Running<T>, HandlerError> {
+    span.in_scope(|| catch_unwind(AssertUnwindSafe(start)))
+        .unwrap_or_else(|panic| Err(Panicked::new(callee, &*panic).into()))
+}
+
+/// Goes on with a call that has begun, in its span.
+///
+/// No `async fn`, which would keep a place for what it is given beside the one for what it waits for: such a future is
+/// part of every message's.
+///
+/// # Errors
+/// That it could not begin; [`Panicked`]; [`TimedOut`].
+pub(crate) fn guarded<T: Send>(
     callee: Callee,
     limit: Duration,
     span: Span,
-    start: impl FnOnce() -> Result<Running<T>, HandlerError>,
-) -> Result<T, HandlerError> {
-    let started = span.in_scope(|| catch_unwind(AssertUnwindSafe(start)));
-    let running = match started {
-        Ok(started) => started?,
-        Err(panic) => return Err(Panicked::new(callee, &*panic).into()),
+    running: Result<Running<T>, HandlerError>,
+) -> impl Future<Output = Result<T, HandlerError>> + Send + use<T> {
+    let running = match running {
+        Ok(running) => running,
+        Err(error) => return Either::Left(ready(Err(error))),
     };
     // The future is dropped at the limit: work that it awaits is cancelled, not abandoned.
-    let guarded = tokio::time::timeout(limit, AssertUnwindSafe(running).catch_unwind());
-    match guarded.instrument(span).await {
+    let ended = tokio::time::timeout(limit, AssertUnwindSafe(running).catch_unwind());
+    Either::Right(ended.instrument(span).map(move |ended| match ended {
         Ok(Ok(ended)) => Ok(ended),
         Ok(Err(panic)) => Err(Panicked::new(callee, &*panic).into()),
         Err(_) => Err(TimedOut { callee, limit, called: true }.into()),
-    }
+    }))
 }

@@ -25,7 +25,7 @@ pub(crate) use fault::Target;
 #[cfg(feature = "testing")]
 pub use fault::{HandlerFault, HandlerFaults};
 pub use handled::{Dispatched, Handled};
-pub(crate) use invoke::guarded;
+pub(crate) use invoke::{begin, guarded};
 pub use limits::{Hold, Limits, SharedLimits, Wait, Waits};
 pub(crate) use routes::ANY_TYPE;
 pub use routes::{QueueRoutes, Route};

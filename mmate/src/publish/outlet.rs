@@ -30,7 +30,8 @@ pub(crate) struct Departure<'a> {
     account: &'a Account,
     /// Sent, and what became of it is not recorded.
     is_open: bool,
-    sending: Unconstrained<BoxFuture<'a, Result<(), PublishError>>>,
+    /// Nothing once the broker has answered: what the transport keeps for the message is of no more use.
+    sending: Option<Unconstrained<BoxFuture<'a, Result<(), PublishError>>>>,
 }
 
 impl Outlet {
@@ -41,7 +42,8 @@ impl Outlet {
     pub(super) fn depart(&self, outgoing: Outgoing) -> Departure<'_> {
         let account =
             self.ledger.of_type(outgoing.properties.message_type.as_deref().unwrap_or_default());
-        Departure { id: outgoing.id(), account, is_open: false, sending: self.forward(outgoing) }
+        let id = outgoing.id();
+        Departure { id, account, is_open: false, sending: Some(self.forward(outgoing)) }
     }
 
     /// Gives a copy of a message to the transport, which is no publish of anybody's.
@@ -58,7 +60,7 @@ impl Outlet {
 impl Departure<'_> {
     /// Sends the message, and waits for the broker's confirm or for `proof` that the broker has it, whichever comes first.
     pub(crate) async fn until<T>(
-        mut self,
+        &mut self,
         proof: impl Future<Output = T>,
     ) -> Result<Option<T>, PublishError> {
         tokio::select! {
@@ -67,12 +69,12 @@ impl Departure<'_> {
                 self.end(Fate::Confirmed);
                 Ok(Some(proof))
             }
-            sent = &mut self => sent.map(|_| None)
+            sent = &mut *self => sent.map(|_| None)
         }
     }
 
     fn end(&mut self, fate: Fate) {
-        self.is_open = false;
+        (self.is_open, self.sending) = (false, None);
         self.account.record(fate, Note::new(&self.id, 1));
     }
 }
@@ -81,8 +83,11 @@ impl Future for Departure<'_> {
     type Output = Result<Published, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Never polled again once it has ended.
+        let Some(sending) = &mut self.sending else { return Poll::Pending };
+        let sent = Pin::new(sending).poll(cx);
         self.is_open = true;
-        let sent = ready!(Pin::new(&mut self.sending).poll(cx));
+        let sent = ready!(sent);
         // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
         // window: confirmed and not counted; whoever published has not been told either.
         self.end(fate_after(&sent));
@@ -131,7 +136,7 @@ mod tests {
         sending: impl Future<Output = Result<(), PublishError>> + Send + 'a,
     ) -> Departure<'a> {
         let account = ledger.of_type("Paid");
-        let sending = unconstrained(Box::pin(sending) as BoxFuture<'_, _>);
+        let sending = Some(unconstrained(Box::pin(sending) as BoxFuture<'_, _>));
         Departure { id: "1".into(), account, is_open: false, sending }
     }
 
@@ -156,10 +161,13 @@ mod tests {
         let ledger = Ledger::default();
         let published = departure(&ledger, ready(Ok(()))).now_or_never().unwrap().unwrap();
         assert_eq!(published.id, "1");
-        let until = departure(&ledger, pending()).until(ready("a reply"));
-        assert_eq!(until.now_or_never().unwrap().unwrap(), Some("a reply"));
-        let until = departure(&ledger, ready(Ok(()))).until(pending::<()>());
-        assert_eq!(until.now_or_never().unwrap().unwrap(), None);
+        let mut asked = departure(&ledger, pending());
+        let reply = asked.until(ready("a reply")).now_or_never().unwrap();
+        assert_eq!(reply.unwrap(), Some("a reply"));
+        let mut asked = departure(&ledger, ready(Ok(())));
+        let confirmed = asked.until(pending::<()>()).now_or_never().unwrap();
+        assert_eq!(confirmed.unwrap(), None);
+        drop(asked);
         assert_eq!(sums(&ledger), [(Fate::Confirmed, None, 3)]);
     }
 }

@@ -13,7 +13,7 @@ use super::definition::{StageEntry, StageFn};
 use super::engine::Engine;
 use super::graph::Graph;
 use super::key::{StageInfo, StageKey};
-use crate::dispatch::{Callee, Panicked, TimedOut, guarded};
+use crate::dispatch::{Callee, Panicked, TimedOut, begin, guarded};
 use crate::handler::{Context, HandlerError};
 use crate::publish::{Origin, Outbox};
 use crate::reliability::{RetryPolicy, Step, Verdict, classify, outcome_is_unknown};
@@ -95,8 +95,9 @@ impl Engine {
         );
         let call = StageCall::new(state, values, &context);
         let role = if target.failure.is_some() { "the undoing of stage" } else { "stage" };
-        let running = guarded(Callee(role, name), limit, span, || (target.run)(&call));
-        let end = self.while_alive(running).await?;
+        let callee = Callee(role, name);
+        let running = begin(callee, &span, || (target.run)(&call));
+        let end = self.while_alive(guarded(callee, limit, span, running)).await?;
         let messages = outbox.close();
         Some(Ran { end: end.and_then(|end| end), messages, took: began.elapsed() })
     }
