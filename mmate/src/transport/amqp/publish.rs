@@ -93,18 +93,19 @@ impl Publisher {
             // Unless whoever waits for something else has a limit of their own, and a timer for it.
             let hurried = !ticket.outgoing.unhurried;
             let due = hurried.then(|| Instant::now().checked_add(self.timeout)).flatten();
-            let mut first = None;
-            if let Some((live, permit)) = self.at_once(link, &ticket.outgoing) {
-                let attempt = match hand_over(&live, &ticket, permit, due) {
-                    Ok(submitted) => self.judge(link, &ticket.outgoing, submitted.await),
-                    Err(setback) => Err(setback),
-                };
-                if attempt.is_ok() {
-                    return Ok(());
-                }
-                first = Some((live, attempt));
+            let persist = |first| Box::pin(self.persist(link, &ticket.outgoing, first, due));
+            let Some((live, permit)) = self.at_once(link, &ticket.outgoing) else {
+                return persist(None).await;
+            };
+            let submitted = match hand_over(&live, &ticket, permit, due) {
+                Ok(submitted) => submitted,
+                Err(setback) => return persist(Some((Arc::clone(&live), Err(setback)))).await,
+            };
+            let verdict = submitted.await;
+            match self.judge(link, &ticket.outgoing, verdict) {
+                Ok(()) => Ok(()),
+                setback => persist(Some((live, setback))).await,
             }
-            Box::pin(self.persist(link, &ticket.outgoing, first, due)).await
         }
     }
 
