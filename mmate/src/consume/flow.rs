@@ -46,7 +46,7 @@ pub(super) struct Flow<'a> {
     worker: &'a Arc<Worker>,
     /// Handlers that wait for something, polled in this task. Those that end at once never get here.
     running: FuturesUnordered<Attempt<'a>>,
-    /// Places for attempts that have ended, at most `concurrency`: an attempt takes some 1.2 KiB.
+    /// Places for attempts that have ended, at most `concurrency`: an attempt takes some 1 KiB.
     spare: Vec<Place<'a>>,
     /// Messages between two attempts; they hold no place among the running ones.
     waiting: FuturesUnordered<BoxFuture<'a, Job<'a>>>,

@@ -11,7 +11,7 @@ use super::failure::{Failure, id_of};
 use super::replay::{forget_death, replayed_from};
 use super::settle::{Decision, Settler};
 use crate::contract::headers::names;
-use crate::dispatch::{Dispatched, Dispatcher, Hold};
+use crate::dispatch::{Dispatcher, Hold};
 use crate::handler::HandlerError;
 use crate::observability::{Account, Fate, Note};
 use crate::transport::{Delivery, Settlement, Tag};
@@ -168,16 +168,8 @@ impl Worker {
             return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
         }
         let hold = Hold { since: job.since, halted: &self.halted };
-        let dispatched = self.dispatcher.dispatch(delivery, attempt, hold);
-        let handled = match dispatched.await {
-            Dispatched::Handled(handled) => handled,
-            Dispatched::Left => return Decision::Leave,
-            // With the number of this attempt: it was not made.
-            Dispatched::Late(wait) => {
-                return Box::pin(self.settler.postpone(queue, delivery, attempt, wait)).await;
-            }
-        };
-        match self.settler.finish(queue, delivery, handled, attempt).await {
+        let dispatched = self.dispatcher.dispatch(delivery, attempt, hold).await;
+        match self.settler.finish(queue, delivery, dispatched, attempt).await {
             Ok(decision) => decision,
             Err(spent) => Box::pin(self.fall_back(queue, delivery, attempt, spent)).await,
         }

@@ -19,7 +19,7 @@ use super::status::Counters;
 use crate::contract::envelope::format_timestamp;
 use crate::contract::refusal::codes;
 use crate::contract::{DecodeError, Refusal};
-use crate::dispatch::{Handled, Route, Wait};
+use crate::dispatch::{Dispatched, Handled, Route, Wait};
 use crate::handler::{Answer, HandlerError, Outcome};
 use crate::observability::{Account, Fate, Note};
 use crate::publish::{Outbox, Publisher};
@@ -118,10 +118,19 @@ impl Settler {
         &'a self,
         queue: &'a str,
         delivery: &'a Delivery,
-        handled: Handled,
+        dispatched: Dispatched,
         attempt: u32,
     ) -> impl Future<Output = Result<Decision, HandlerError>> + Send + use<'a> {
         // Boxed, as all that few messages need: every message makes room for what is not.
+        let handled = match dispatched {
+            Dispatched::Handled(handled) => handled,
+            Dispatched::Left => return Either::Left(ready(Ok(Decision::Leave)).boxed()),
+            // With the number of this attempt: it was not made.
+            Dispatched::Late(wait) => {
+                let postponed = self.postpone(queue, delivery, attempt, wait);
+                return Either::Left(postponed.map(Ok).boxed());
+            }
+        };
         if handled.instead_of.is_some() {
             let finished = self.finish_instead(queue, delivery, handled, attempt);
             return Either::Left(finished.map(Ok).boxed());
