@@ -203,3 +203,23 @@ impl Worker {
         self.settler.dead_letter(&failure, "redelivery_limit").await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Hundreds are in flight at a time, so what an attempt keeps should fit the processor's cache. The delivery is half of
+    /// it.
+    #[test]
+    fn an_attempt_takes_about_a_kibibyte() {
+        let (attempt, delivery) = (bytes(Worker::run), size_of::<Delivery>());
+        assert!(
+            attempt <= 2 * delivery + 64,
+            "{attempt} bytes, of which the delivery has {delivery}"
+        );
+    }
+}

@@ -261,4 +261,15 @@ mod tests {
         let error = check_sendable(&good, 10).unwrap_err();
         assert_eq!(error.kind(), PublishErrorKind::TooLarge);
     }
+
+    fn bytes<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// The message itself is in its ticket.
+    #[test]
+    fn a_publish_that_waits_for_its_confirm_keeps_no_message() {
+        let publish = bytes(Publisher::publish);
+        assert!(publish <= size_of::<Outgoing>() / 3, "{publish} bytes");
+    }
 }
