@@ -117,7 +117,7 @@ impl Dispatcher {
     ) -> Dispatched {
         let (mut caching, ticket) = match self.enter(&opening, delivery, hold).await {
             Entered::Call(caching, ticket) => (caching, ticket),
-            other => return self.not_called(other, opening, delivery, attempt).await,
+            other => return Box::pin(self.not_called(other, opening, delivery, attempt)).await,
         };
         let target = Target::from(opening.route.entry);
         caching.call();

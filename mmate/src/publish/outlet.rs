@@ -82,16 +82,17 @@ impl Departure<'_> {
 impl Future for Departure<'_> {
     type Output = Result<Published, PublishError>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
         // Never polled again once it has ended.
-        let Some(sending) = &mut self.sending else { return Poll::Pending };
-        let sent = Pin::new(sending).poll(cx);
-        self.is_open = true;
-        let sent = ready!(sent);
+        let Some(sending) = &mut this.sending else { return Poll::Pending };
+        // Before it leaves, so that it is on record even if the transport panics.
+        this.is_open = true;
+        let sent = ready!(Pin::new(sending).poll(cx));
         // Only now, that the broker has answered: what is counted as confirmed is on the broker. Crash
         // window: confirmed and not counted; whoever published has not been told either.
-        self.end(fate_after(&sent));
-        Poll::Ready(sent.map(|()| Published { id: std::mem::take(&mut self.id) }))
+        this.end(fate_after(&sent));
+        Poll::Ready(sent.map(|()| Published { id: std::mem::take(&mut this.id) }))
     }
 }
 
@@ -126,6 +127,8 @@ pub(super) const fn fate_of(kind: PublishErrorKind) -> Fate {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
     use futures_util::FutureExt;
     use futures_util::future::{pending, ready};
 
@@ -154,6 +157,10 @@ mod tests {
         assert_eq!(sums(&ledger), []);
         drop(sent);
         assert_eq!(sums(&ledger), [(Fate::Unknown, Some("given_up".to_owned()), 1)]);
+        let broken = departure(&ledger, async { panic!("a transport with a mistake") });
+        let panicked = AssertUnwindSafe(broken).catch_unwind().now_or_never().unwrap();
+        assert!(panicked.is_err());
+        assert_eq!(sums(&ledger), [(Fate::Unknown, Some("given_up".to_owned()), 2)]);
     }
 
     #[test]

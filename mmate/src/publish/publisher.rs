@@ -337,7 +337,7 @@ impl<'a, M: Message> IntoFuture for Publish<'a, M> {
 }
 
 /// A publish that is awaited: resolves when the broker has the message, or inside a handler once it is kept. Nothing is
-/// sent or kept before it is polled. Dropped after that, it is sent all the same, and may or may not arrive.
+/// sent or kept before it is polled. If it is dropped after that and before its end, the message may or may not arrive.
 #[must_use = "nothing is published until it is polled"]
 pub struct Publishing<'a>(Way<'a>);
 
