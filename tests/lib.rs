@@ -4,6 +4,7 @@ pub mod client;
 pub mod postgres;
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,6 +17,7 @@ use mmate::transport::memory::MemoryTransport;
 use mmate::transport::{
     Delivery, Intake, Outgoing, Properties, Settlement, SubscribeOptions, Transport,
 };
+use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 
 /// How long a test waits for what must happen.
@@ -91,6 +93,20 @@ pub fn unique(prefix: &str) -> String {
         since.unwrap_or_default().as_micros() ^ u128::from(std::process::id())
     });
     format!("{prefix}-{run:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A loopback port that is held and refuses connections, until the socket listens.
+///
+/// A port that was listened on and given back is not the same: another test may get it.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn refusing_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    (socket, address)
 }
 
 /// Notes of what happened, and waiting for them. Given to handlers as `State<Probe>`.

@@ -150,17 +150,14 @@ async fn connect(url: &str) -> (Error, Duration) {
 async fn a_broker_that_cannot_be_used_is_an_error_in_seconds_without_the_password() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let silent_port = silent.local_addr().expect("an address").port();
-    let free_port = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
+    let (_refusing, refused) = mmate_tests::refusing_port();
     let real = mmate_tests::amqp_url();
     let host = real.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let cases = [
         (
-            format!("amqp://u:hunter2@127.0.0.1:{free_port}"),
+            format!("amqp://u:hunter2@{refused}"),
             TransportErrorKind::Unreachable,
-            format!("127.0.0.1:{free_port}"),
+            refused.to_string(),
         ),
         (
             format!("amqp://u:hunter2@127.0.0.1:{silent_port}"),
@@ -188,10 +185,7 @@ async fn a_broker_that_cannot_be_used_is_an_error_in_seconds_without_the_passwor
 
 #[tokio::test]
 async fn waiting_for_the_broker_goes_on_until_it_is_there() {
-    let port = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
+    let (socket, here) = mmate_tests::refusing_port();
     let real = mmate_tests::amqp_url();
     let address = real
         .rsplit('@')
@@ -199,13 +193,12 @@ async fn waiting_for_the_broker_goes_on_until_it_is_there() {
         .and_then(|rest| rest.split('/').next())
         .unwrap_or_default()
         .to_owned();
-    let url = real.replace(&address, &format!("127.0.0.1:{port}"));
+    let url = real.replace(&address, &here.to_string());
     let name = mmate_tests::unique("wait");
     let builder =
         App::builder().name(&name).handler::<told>().config("url", url).config("boot.wait", true);
     let start = tokio::spawn(builder.start());
-    let listener =
-        tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is still free");
+    let listener = socket.listen(16).expect("the port is ours");
     let forward = tokio::spawn(async move {
         loop {
             let (mut from, _) = listener.accept().await.expect("a connection");

@@ -45,11 +45,9 @@ async fn a_missing_virtual_host_is_named() {
 
 #[tokio::test]
 async fn a_closed_port_is_unreachable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let free = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let url = url_with(&format!("guest:{SECRET}@{free}"), "");
-    refused(url, TransportErrorKind::Unreachable, &[&free, "refused"]).await;
+    let (_refusing, closed) = mmate_tests::refusing_port();
+    let url = url_with(&format!("guest:{SECRET}@{closed}"), "");
+    refused(url, TransportErrorKind::Unreachable, &[&closed.to_string(), "refused"]).await;
 }
 
 #[tokio::test]

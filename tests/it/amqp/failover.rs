@@ -6,7 +6,6 @@ use mmate::transport::amqp::{AmqpConfig, AmqpTransport};
 use mmate::transport::{
     Intake, Queue, Settlement, SubscribeOptions, Transport, TransportErrorKind,
 };
-use tokio::net::TcpListener;
 
 use super::broker::{
     address, connect_to, declare, delivery, eventually, id, message, name, subscribe, url_with,
@@ -57,10 +56,8 @@ async fn when_a_broker_goes_the_next_one_is_used() {
 
 #[tokio::test]
 async fn the_boot_takes_the_first_broker_that_answers() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let free = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let gone = url_with(&format!("guest:{SECRET}@{free}"), "");
+    let (_refusing, closed) = mmate_tests::refusing_port();
+    let gone = url_with(&format!("guest:{SECRET}@{closed}"), "");
     let there = url_with(&format!("guest:guest@{}", address()), "");
     let transport = connect_to(AmqpConfig::new(format!("{gone},{there}"))).await;
     assert_eq!(transport.state().publish_down, None);
@@ -68,17 +65,15 @@ async fn the_boot_takes_the_first_broker_that_answers() {
 
 #[tokio::test]
 async fn when_no_broker_can_be_used_each_is_named_with_its_cause() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let free = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let (_refusing, closed) = mmate_tests::refusing_port();
     let address = address();
-    let gone = url_with(&format!("guest:{SECRET}@{free}"), "");
+    let gone = url_with(&format!("guest:{SECRET}@{closed}"), "");
     let refused = url_with(&format!("guest:{SECRET}@{address}"), "");
     let config = AmqpConfig::new(format!("{refused},{gone}"));
     let error = AmqpTransport::connect(config).await.expect_err("neither works");
     // The one that is down may come back, the wrong password will not become right.
     assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{error}");
-    for word in [address.as_str(), "password", free.as_str(), "refused"] {
+    for word in [address.as_str(), "password", closed.to_string().as_str(), "refused"] {
         assert!(error.to_string().contains(word), "`{word}` is missing in: {error}");
     }
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");

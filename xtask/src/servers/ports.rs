@@ -1,8 +1,10 @@
 //! Free loopback ports that stay free while a server is down.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 use super::scratch::random_u64;
 
@@ -39,12 +41,25 @@ pub(crate) fn free_port() -> io::Result<u16> {
 }
 
 /// Whether nobody listens on this loopback port.
+///
+/// It is bound and never listened on. A program that another thread starts in this moment holds
+/// a copy of the socket until it has begun; a copy that listens would keep the port after we gave
+/// it back, and whoever was told that it is free could not have it.
 pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let bind = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        // As servers do: what is left of earlier connections of the port does not count.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())
+    };
+    bind().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -58,8 +73,28 @@ mod tests {
 
     #[test]
     fn a_port_that_is_listened_on_is_not_free() {
-        let port = free_port().unwrap();
-        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        assert!(!is_free(port));
+        for listens in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+            let listener = TcpListener::bind((listens, free_port().unwrap())).unwrap();
+            assert!(!is_free(listener.local_addr().unwrap().port()), "{listens}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_free_can_be_had_while_programs_start() {
+        let started = std::thread::spawn(|| {
+            let program = std::env::current_exe().unwrap();
+            for _ in 0..100 {
+                // It lists no test: none has this name.
+                let mut program = Command::new(&program);
+                let listed = program.args(["--list", "--exact", "no such test"]);
+                assert!(listed.stdout(Stdio::null()).status().unwrap().success());
+            }
+        });
+        // A quarter of the range: what another test has been told is not offered again meanwhile.
+        let mut tries = 0..PORT_COUNT / 4;
+        while tries.next().is_some() && !started.is_finished() {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, free_port().unwrap())).unwrap();
+        }
+        started.join().unwrap();
     }
 }
