@@ -1,9 +1,11 @@
 //! What the network may send: each gets a dead letter with a reason, and the consumer goes on.
 
+use std::sync::Arc;
+
 use mmate::contract::HeaderValue;
 use mmate::contract::headers::{Headers, names};
 use mmate::prelude::*;
-use mmate::transport::{Delivery, Properties, Transport};
+use mmate::transport::{Delivery, Properties, Queue, Topology, Transport};
 use mmate_tests::{Backend, Probe, on_every_transport, publish_raw, take, unique, wait_for_ready};
 
 /// What a healthy sender sends.
@@ -17,6 +19,21 @@ struct Measure {
 #[handler(concurrency = 1)]
 async fn measure(message: Measure, probe: State<Probe>) {
     probe.note(message.value.to_string());
+}
+
+#[message(query, reply = Readings)]
+struct ReadMeter {
+    meter: u32,
+}
+
+#[message(reply)]
+struct Readings {
+    sum: u32,
+}
+
+#[handler(cache(ttl = "1m"))]
+async fn readings(query: ReadMeter) -> Result<Readings> {
+    Ok(Readings { sum: query.meter })
 }
 
 struct Bad {
@@ -109,6 +126,25 @@ fn envelopes() -> Vec<Bad> {
     ]
 }
 
+/// With an envelope that can be read all the same.
+fn no_json() -> Vec<Bad> {
+    vec![
+        bad(
+            "a payload that is no JSON",
+            envelope(r#""payload":{"value":1,}"#),
+            "not_json",
+            "the envelope at line 1 column",
+        ),
+        bad("a payload that is cut off", envelope(r#""payload":{"value":1"#), "not_json", "EOF"),
+        bad(
+            "an unknown type with a payload that is no JSON",
+            envelope(r#""payload":{"value":1,}"#).replace("Measure", "Gauge"),
+            "not_json",
+            "the envelope at line 1 column",
+        ),
+    ]
+}
+
 fn payloads() -> Vec<Bad> {
     let huge = format!(r#""payload":{{"value":1,"extra":"{}"}}"#, "x".repeat(10 * 1024 * 1024));
     vec![
@@ -188,7 +224,7 @@ async fn every_bad_message_is_dead_lettered_with_a_reason(backend: Backend) {
         .expect("the service boots");
     let transport = broker.connect().await;
     let (queue, dead) = (format!("cmd.{name}.Measure"), format!("dlq.cmd.{name}.Measure"));
-    let cases: Vec<Bad> = envelopes().into_iter().chain(payloads()).collect();
+    let cases: Vec<Bad> = [envelopes(), no_json(), payloads()].into_iter().flatten().collect();
     for case in &cases {
         let mut properties = Properties::default();
         properties.headers = case.headers.clone();
@@ -215,6 +251,49 @@ async fn every_bad_message_is_dead_lettered_with_a_reason(backend: Backend) {
     wait_for_ready(&transport, &queue, 0).await;
 }
 
+async fn caller_queue(transport: &Arc<dyn Transport>, caller: &str) {
+    let mut topology = Topology::default();
+    topology.queues.push(Queue::new(caller));
+    transport.declare(&topology).await.expect("the caller's queue");
+}
+
+/// Where the answer may be there already, the payload is the key to it and no handler reads it.
+async fn a_query_that_is_no_json_never_asks_a_cache(backend: Backend) {
+    let (broker, name) = (backend.broker().await, unique("bad"));
+    let running = broker.service(&name).await.handler::<readings>().start().await.expect("boots");
+    let (transport, caller) = (broker.connect().await, format!("{name}.caller"));
+    caller_queue(&transport, &caller).await;
+    let query = |payload: &str| {
+        let query = envelope(&format!(r#""replyTo":"{caller}","payload":{payload}"#));
+        query.replace("Measure", "ReadMeter")
+    };
+    let to = format!("qry.{name}.ReadMeter");
+    for _ in 0..2 {
+        publish_raw(&transport, &to, Properties::default(), query(r#"{"meter":7,}"#)).await;
+        let parked = take(&transport, &format!("dlq.{to}")).await;
+        assert_eq!(text(&parked, names::DEATH_REASON), "not_json");
+        publish_raw(&transport, &to, Properties::default(), query(r#"{"meter":7}"#)).await;
+        let answer = take(&transport, &caller).await;
+        assert!(String::from_utf8_lossy(&answer.body).contains(r#""sum":7"#));
+    }
+    let counts = running.stop().await.counts;
+    assert_eq!((counts.handled, counts.dead_lettered), (2, 2));
+}
+
+/// A field after the payload counts, whoever writes it there.
+async fn a_reply_address_behind_the_payload_is_found(backend: Backend) {
+    let (broker, name) = (backend.broker().await, unique("behind"));
+    let running = broker.service(&name).await.handler::<readings>().start().await.expect("boots");
+    let (transport, caller) = (broker.connect().await, format!("{name}.caller"));
+    caller_queue(&transport, &caller).await;
+    let query = envelope(&format!(r#""payload":{{"meter":3}},"replyTo":"{caller}""#))
+        .replace("Measure", "ReadMeter");
+    publish_raw(&transport, &format!("qry.{name}.ReadMeter"), Properties::default(), query).await;
+    let answer = take(&transport, &caller).await;
+    assert!(String::from_utf8_lossy(&answer.body).contains(r#""sum":3"#));
+    running.stop().await;
+}
+
 /// The transport's own limit is smaller than what came: the broker moves the message itself.
 #[tokio::test]
 async fn what_cannot_be_copied_is_moved_by_the_broker() {
@@ -223,9 +302,7 @@ async fn what_cannot_be_copied_is_moved_by_the_broker() {
     let mut config = AmqpConfig::new(mmate_tests::amqp_url());
     config.message_bytes_max = 10_000;
     let small = AmqpTransport::connect(config).await.expect("the broker of the tests");
-    let builder = App::builder()
-        .name(&name)
-        .transport(std::sync::Arc::new(small) as std::sync::Arc<dyn Transport>);
+    let builder = App::builder().name(&name).transport(Arc::new(small) as Arc<dyn Transport>);
     let running =
         builder.handler::<measure>().provide(Probe::default()).start().await.expect("boots");
     let transport = broker.connect().await;
@@ -295,5 +372,7 @@ async fn what_siblings_write_in_their_own_way_is_read(backend: Backend) {
 
 on_every_transport! {
     every_bad_message_is_dead_lettered_with_a_reason
+    a_query_that_is_no_json_never_asks_a_cache
+    a_reply_address_behind_the_payload_is_found
     what_siblings_write_in_their_own_way_is_read
 }

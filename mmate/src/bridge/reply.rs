@@ -6,6 +6,9 @@ use crate::contract::{MessageInfo, Refusal, Reply};
 
 /// Reads a reply of type `R`.
 pub(super) fn read<R: Reply>(asked: &Asked, reply: &[u8]) -> Result<R, AskError> {
+    if let Some(answer) = envelope::expect(reply) {
+        return Ok(answer);
+    }
     let payload = payload(asked, R::INFO, reply)?;
     envelope::message(payload).map_err(|error| asked.bad_reply(error))
 }

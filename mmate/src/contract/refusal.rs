@@ -105,7 +105,7 @@ struct Wire {
 
 /// True if somewhere in the payload `"success"` is followed by `false`: nearly no payload is parsed
 /// twice for it.
-fn may_refuse(payload: &str) -> bool {
+pub(super) fn may_refuse(payload: &str) -> bool {
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"success\""));
     let bytes = payload.as_bytes();
     NAME.find_iter(bytes).any(|at| {

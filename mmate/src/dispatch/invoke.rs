@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
+use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Span};
 
 use super::failure::{Callee, Panicked, TimedOut};
-use crate::handler::{Call, Fallback, HandlerEntry, HandlerError, Outcome, Started};
+use crate::handler::{Call, Context, Fallback, HandlerEntry, HandlerError, Outcome, Started};
 
 /// What is called for a message: its handler, or the handler's fallback.
 #[derive(Clone, Copy)]
@@ -40,16 +41,25 @@ pub(super) fn invoke(
     fault: Option<HandlerError>,
     call: &Call<'_>,
 ) -> impl Future<Output = Outcome> + Send + use<> {
-    let span = tracing::info_span!(
-        "handle",
-        handler = target.name,
-        message_id = call.context().message_id(),
-        correlation_id = call.context().correlation_id(),
-        attempt = call.context().attempt(),
-    );
+    let span = span(target, call.context());
     let callee = Callee("handler", target.name);
     let running = fault.map_or_else(|| begin(callee, &span, || (target.start)(call)), Err);
     guarded(callee, limit, span, running).map(|ended| ended.unwrap_or_else(Outcome::Failed))
+}
+
+/// Where nobody listens there is no span at all: a database driver turns on `tracing`'s feature `log`, with which also a
+/// span that is off says each time that it is entered and left.
+fn span(target: Target, context: &Context) -> Span {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "handle",
+        handler = target.name,
+        message_id = context.message_id(),
+        correlation_id = context.correlation_id(),
+        attempt = context.attempt(),
+    )
 }
 
 /// A call of the user's code that is under way.

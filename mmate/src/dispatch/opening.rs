@@ -51,14 +51,19 @@ pub(super) fn open<'a>(
         );
         return Err(DecodeError::new(Reason::TooLarge, text).into());
     }
-    let opened = envelope::open(&delivery.body).map_err(Unreadable::from)?;
+    let opened = envelope::peek(&delivery.body).map_err(Unreadable::from)?;
     check_headers(delivery).map_err(Unreadable::from)?;
     let reply_to = opened.reply_to().or_else(|| delivery.properties.reply_to.clone());
     check_routing_key(reply_to.as_deref().unwrap_or_default()).map_err(|why| {
         let text = format!("the reply address {why}");
         Unreadable::from(DecodeError::new(Reason::ReplyToTooLong, text))
     })?;
-    match routes.find(&opened.meta.message_type) {
+    let route = routes.find(&opened.meta.message_type);
+    // Elsewhere the handler's own reading of the payload tells what is no JSON; here nobody may read it.
+    if route.is_none_or(|route| route.cache.is_some()) {
+        opened.check().map_err(Unreadable::from)?;
+    }
+    match route {
         Some(route) => Ok(Opening { opened, route: Arc::clone(route), reply_to }),
         None => Err(Box::new(Unreadable {
             error: unknown(routes, &opened),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::resources::Resources;
-use crate::contract::envelope::{self, Meta};
+use crate::contract::envelope::{Meta, Payload};
 use crate::contract::headers::names;
 #[cfg(feature = "validation")]
 use crate::contract::validate::Validator;
@@ -214,14 +214,14 @@ impl fmt::Debug for Context {
 /// One call of a handler: the payload's text and the context. The shim takes its arguments from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    payload: &'a str,
+    payload: Payload<'a>,
     context: &'a Context,
     #[cfg(feature = "validation")]
     validator: Option<&'a Validator>,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) const fn new(payload: &'a str, context: &'a Context) -> Self {
+    pub(crate) const fn new(payload: Payload<'a>, context: &'a Context) -> Self {
         Self {
             payload,
             context,
@@ -244,16 +244,19 @@ impl<'a> Call<'a> {
     }
 
     /// The payload's text.
-    pub(crate) const fn payload(&self) -> &'a str {
-        self.payload
+    ///
+    /// # Errors
+    /// If the body is no JSON.
+    pub(crate) fn payload(&self) -> Result<&'a str, DecodeError> {
+        self.payload.checked()
     }
 
     /// Decoding comes first: what does not fit the type is said with its place in the text.
     pub(super) fn message<M: Message>(&self) -> Result<M, DecodeError> {
-        let message = envelope::message(self.payload)?;
+        let message = self.payload.message()?;
         #[cfg(feature = "validation")]
         if let Some(validator) = self.validator {
-            validator.check(self.payload)?;
+            validator.check(self.payload.as_str())?;
         }
         Ok(message)
     }

@@ -18,7 +18,7 @@ pub(super) fn start(call: &Call<'_>) -> Started {
         .resources()
         .get::<Engine>()
         .ok_or_else(|| HandlerError::msg("the app has no engine for workflows"))?;
-    let (payload, context) = (call.payload().to_owned(), call.context().clone());
+    let (payload, context) = (call.payload()?.to_owned(), call.context().clone());
     Ok(Box::pin(async move { engine.handle(&payload, &context).await }))
 }
 

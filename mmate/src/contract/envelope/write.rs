@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
 use memchr::memmem::Finder;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Meta;
+use super::{Meta, timestamp};
 use crate::contract::headers::names;
 use crate::contract::{Kind, Message};
 
@@ -71,7 +69,7 @@ fn begin(body: &mut Vec<u8>, meta: &Meta) -> Result<(), serde_json::Error> {
     field(body, "id", meta.id.as_str())?;
     field(body, "type", meta.message_type.as_str())?;
     body.extend_from_slice(b",\"timestamp\":\"");
-    write_timestamp(meta.timestamp, body).map_err(serde::ser::Error::custom)?;
+    timestamp::write(meta.timestamp, body).map_err(serde::ser::Error::custom)?;
     body.push(b'"');
     if let Some(correlation_id) = meta.correlation_id.as_deref().filter(|id| !id.is_empty()) {
         field(body, "correlationId", correlation_id)?;
@@ -200,21 +198,6 @@ fn top_level_keys(object: &[u8]) -> Vec<String> {
     serde_json::from_slice::<BTreeMap<String, &RawValue>>(&closed)
         .map(|map| map.into_keys().collect())
         .unwrap_or_default()
-}
-
-/// A timestamp as the family writes it: RFC 3339, UTC, milliseconds where there are any.
-#[must_use]
-pub fn format_timestamp(timestamp: Timestamp) -> String {
-    to_millis(timestamp).to_string()
-}
-
-/// Writes the same text without a detour over a string of its own.
-fn write_timestamp(timestamp: Timestamp, text: &mut Vec<u8>) -> Result<(), jiff::Error> {
-    DateTimePrinter::new().print_timestamp(&to_millis(timestamp), text)
-}
-
-fn to_millis(timestamp: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(timestamp.as_millisecond()).unwrap_or(timestamp)
 }
 
 /// The kind fields of a message that is about to be sent.

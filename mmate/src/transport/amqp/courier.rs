@@ -140,11 +140,15 @@ fn take_errand(bag: &Mutex<Bag>) -> Poll<Arc<Ticket>> {
     }
 }
 
-async fn write(channel: &Channel, outgoing: &Outgoing) -> Receipt {
+/// The library's own future: one around it would move the properties once more.
+fn write<'a>(
+    channel: &'a Channel,
+    outgoing: &'a Outgoing,
+) -> impl Future<Output = Receipt> + Send + use<'a> {
     let Outgoing { address, properties, body, mandatory, .. } = outgoing;
     let (exchange, key) = (&*address.exchange, &*address.routing_key);
     let options = BasicPublishOptions { mandatory: *mandatory, immediate: false };
-    channel.basic_publish(exchange.into(), key.into(), options, body, to_amqp(properties)).await
+    channel.basic_publish(exchange.into(), key.into(), options, body, to_amqp(properties))
 }
 
 /// What the broker says of a message. The library's own word has room for a whole message and is moved often.

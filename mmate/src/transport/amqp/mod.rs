@@ -57,6 +57,7 @@ use self::failover::Brokers;
 use self::failure::{short, within};
 use self::link::{Link, LinkState, LinkTiming, Live, Role};
 use self::publish::Publisher;
+use self::verdict::Ticket;
 use super::{
     Capabilities, Capability, LinkHealth, Outgoing, PublishError, PublishErrorKind, QueueKind,
     QueueStats, SubscribeOptions, Subscription, Topology, Transport, TransportError,
@@ -169,6 +170,16 @@ impl AmqpTransport {
         link.live(self.connect_timeout).await
     }
 
+    /// Apart from the way of every message, which would move the message once more for it.
+    #[cold]
+    fn delayed(
+        &self,
+        outgoing: Outgoing,
+        delay: Duration,
+    ) -> BoxFuture<'_, Result<(), PublishError>> {
+        Box::pin(self.publish_delayed(outgoing, delay))
+    }
+
     /// Publishes to a delay queue, which passes it on to the queue that the routing key names.
     async fn publish_delayed(
         &self,
@@ -192,7 +203,7 @@ impl AmqpTransport {
                 let text = format!("it cannot be delayed and was not sent: {error}");
                 PublishError::new(PublishErrorKind::Refused, outgoing.id(), text).with_source(error)
             })?;
-            match self.publisher.publish(&self.publishing, outgoing.clone()).await {
+            match self.publisher.publish(&self.publishing, Ticket::new(outgoing.clone())).await {
                 // Somebody deleted the queue or the exchange: made again, once.
                 Err(error) if again && is_missing(error.kind()) => {
                     self.delays.forget(step);
@@ -270,10 +281,10 @@ impl Transport for AmqpTransport {
     where
         'a: 'async_trait,
     {
-        match outgoing.delay {
-            None => Box::pin(self.publisher.publish(&self.publishing, outgoing)),
-            Some(delay) => Box::pin(self.publish_delayed(outgoing, delay)),
+        if let Some(delay) = outgoing.delay {
+            return self.delayed(outgoing, delay);
         }
+        Box::pin(self.publisher.publish(&self.publishing, Ticket::new(outgoing)))
     }
 
     async fn subscribe(

@@ -80,14 +80,14 @@ impl Publisher {
 
     /// Publishes and waits for the verdict.
     ///
-    /// Not an `async fn`: the message is put into its ticket first, which keeps the future small. What few messages
-    /// need has futures of its own.
+    /// The message is in its ticket already, and the future has a place for the ticket alone: an `async fn` would have two.
+    /// What few messages need has futures of its own.
+    #[expect(clippy::manual_async_fn, reason = "see above")]
     pub(super) fn publish<'a>(
         &'a self,
         link: &'a Link,
-        outgoing: Outgoing,
+        ticket: Arc<Ticket>,
     ) -> impl Future<Output = Result<(), PublishError>> + Send + 'a {
-        let ticket = Ticket::new(outgoing);
         async move {
             self.check(&ticket.outgoing)?;
             // Unless whoever waits for something else has a limit of their own, and a timer for it.

@@ -255,8 +255,13 @@ async fn an_event_whose_key_cannot_be_kept_is_dead_lettered() {
         let error = ended.failure.unwrap().error;
         assert!(error.contains("the key of event `DoorOpened`"), "{error}");
     }
+    let broken = r#"{"id":"2","type":"DoorOpened","payload":{"aggregateId":"1",}}"#;
+    publish_raw(&transport, "stageflow.porter.events", Properties::default(), broken).await;
+    let dead = || async { app.dead_letters("stageflow.porter.events").len() == 3 };
+    eventually("it is dead-lettered", dead).await;
     let letters = app.dead_letters("stageflow.porter.events");
+    assert_eq!(letters[2].reason(), "not_json");
     let errors: Vec<&str> = letters.iter().map(|letter| letter.error()).collect();
-    assert!(errors.len() == 2 && errors[0].contains("too long to be looked up by"), "{errors:?}");
+    assert!(errors[0].contains("too long to be looked up by"), "{errors:?}");
     assert!(errors[1].contains("holds a NUL character"), "{errors:?}");
 }
