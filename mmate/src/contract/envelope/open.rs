@@ -51,13 +51,14 @@ pub fn open(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
 #[cfg(feature = "runtime")]
 pub(crate) fn peek(body: &[u8]) -> Result<Opened<'_>, DecodeError> {
     let mut head = Head::new();
-    let opened = apart(body, &mut head).and_then(|(wire, text): (Wire<'_>, _)| {
-        let is_only_one = wire.payload.is_none();
-        let meta = wire.into_meta().ok().filter(|_| is_only_one)?;
-        Some(Opened { meta, payload: Payload { text, unread: Some(body) } })
-    });
+    if let Some((wire, text)) = apart::<Wire<'_>>(body, &mut head)
+        && wire.payload.is_none()
+        && let Ok(meta) = wire.into_meta()
+    {
+        return Ok(Opened { meta, payload: Payload { text, unread: Some(body) } });
+    }
     // Where anything is unusual or wrong, the whole is read.
-    opened.map_or_else(|| open(body), Ok)
+    open(body)
 }
 
 /// What stands before the payload of a body, copied into `head` and read, and the payload.

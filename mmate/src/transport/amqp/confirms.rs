@@ -19,7 +19,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -55,6 +55,13 @@ const TOGETHER_SHARE: usize = 8;
 /// So many are not waited with any longer.
 const TOGETHER_MAX: usize = 32;
 
+/// So many whose callers have gone wait at most for a look at their news, or until [`GLANCE_EVERY`] is over: looked at
+/// together, they find the code and the lock that they need warm for all but the first.
+const ABANDONED_MAX: usize = 16;
+
+/// They hold at most one in so many of the places of messages in flight.
+const ABANDONED_SHARE: u32 = 8;
+
 /// For how many verdicts, told at a time, memory is kept.
 const TOLD_MAX: usize = 512;
 
@@ -78,6 +85,9 @@ pub(super) struct Lane {
     told: Mutex<Vec<Resolved>>,
     /// No message is due earlier than this after it was submitted.
     patience: Duration,
+    /// How many callers have gone since it was looked at for one of them.
+    abandoned: AtomicUsize,
+    abandoned_max: usize,
     /// What the board says, for those who only ask: hundreds of callers would stand in line for the desk.
     is_dead: AtomicBool,
     /// Why the channel is no use any more, once a confirm has said so.
@@ -113,8 +123,12 @@ type Resolved = (Waiting, lapin::Result<bool>);
 
 impl Lane {
     /// Opens a channel in confirm mode. No message that it is given may be due earlier than after `patience`, or
-    /// its caller hears that later than at its time.
-    pub(super) async fn open(connection: &Connection, patience: Duration) -> lapin::Result<Self> {
+    /// its caller hears that later than at its time. There are `places` for messages in flight.
+    pub(super) async fn open(
+        connection: &Connection,
+        patience: Duration,
+        places: u32,
+    ) -> lapin::Result<Self> {
         let news = Arc::default();
         Ok(Self {
             channel: confirming(connection).await?,
@@ -124,6 +138,8 @@ impl Lane {
             desk: Mutex::default(),
             told: Mutex::default(),
             patience,
+            abandoned: AtomicUsize::new(0),
+            abandoned_max: abandoned_max(places),
             is_dead: AtomicBool::new(false),
             failure: OnceLock::new(),
             opened: Instant::now(),
@@ -393,6 +409,20 @@ impl Look for Lane {
         }
         done.shrink_to(TOLD_MAX);
     }
+
+    fn abandon(&self, own: &Ticket) {
+        // Counted too many or too few by one in a race, which the glance makes good.
+        if self.abandoned.fetch_add(1, Ordering::Relaxed) + 1 >= self.abandoned_max {
+            self.abandoned.store(0, Ordering::Relaxed);
+            self.look(Some(own));
+        }
+    }
+}
+
+/// How many of so many places may be held by messages whose callers have gone.
+fn abandoned_max(places: u32) -> usize {
+    usize::try_from(places / ABANDONED_SHARE)
+        .map_or(ABANDONED_MAX, |share| share.clamp(1, ABANDONED_MAX))
 }
 
 impl fmt::Debug for Lane {
@@ -497,5 +527,11 @@ mod tests {
         assert_eq!(look(3), (vec![2, 3], Some(after(5))));
         assert_eq!(look(3), (vec![], Some(after(5))));
         assert_eq!(look(9), (vec![5], None));
+    }
+
+    #[test]
+    fn those_who_have_gone_hold_few_of_the_places() {
+        let held = [0, 1, 8, 15, 16, 64, 128, 4_096, u32::MAX].map(abandoned_max);
+        assert_eq!(held, [1, 1, 1, 1, 2, 8, 16, 16, 16]);
     }
 }

@@ -20,7 +20,32 @@ const TRANSIENT: u8 = 1;
 
 /// Properties for the wire: those that [`wire_bytes`] has found to fit.
 pub(super) fn to_amqp(properties: &Properties) -> BasicProperties {
-    let mut amqp = usual(properties).unwrap_or_else(|| described(properties));
+    let mut amqp = match properties {
+        // What every message of ours has. Each step moves the properties; steps without a choice between them become one.
+        Properties {
+            message_id: Some(message_id),
+            correlation_id: Some(correlation_id),
+            message_type: Some(message_type),
+            content_type: Some(content_type),
+            app_id: Some(app_id),
+            timestamp: Some(timestamp),
+            ..
+        } => {
+            // Texts first: what is half made would have to be kept safe from a panic meanwhile.
+            let (message_id, correlation_id) = (short(message_id), short(correlation_id));
+            let (message_type, content_type) = (short(message_type), short(content_type));
+            let app_id = short(app_id);
+            BasicProperties::default()
+                .with_delivery_mode(mode(properties))
+                .with_message_id(message_id)
+                .with_correlation_id(correlation_id)
+                .with_type(message_type)
+                .with_content_type(content_type)
+                .with_app_id(app_id)
+                .with_timestamp(*timestamp)
+        }
+        _ => described(properties),
+    };
     if let Some(encoding) = &properties.content_encoding {
         amqp = amqp.with_content_encoding(short(encoding));
     }
@@ -39,29 +64,7 @@ pub(super) fn to_amqp(properties: &Properties) -> BasicProperties {
     amqp
 }
 
-/// What every message of ours has, if it is all there. Each step moves the properties; steps without a choice between
-/// them become one.
-fn usual(properties: &Properties) -> Option<BasicProperties> {
-    // Texts first: what is half made would have to be kept safe from a panic meanwhile.
-    let message_id = short(properties.message_id.as_ref()?);
-    let correlation_id = short(properties.correlation_id.as_ref()?);
-    let message_type = short(properties.message_type.as_ref()?);
-    let content_type = short(properties.content_type.as_ref()?);
-    let app_id = short(properties.app_id.as_ref()?);
-    let timestamp = properties.timestamp?;
-    Some(
-        BasicProperties::default()
-            .with_delivery_mode(mode(properties))
-            .with_message_id(message_id)
-            .with_correlation_id(correlation_id)
-            .with_type(message_type)
-            .with_content_type(content_type)
-            .with_app_id(app_id)
-            .with_timestamp(timestamp),
-    )
-}
-
-/// The same, of which some is missing.
+/// What every message of ours has, where some of it is missing.
 #[cold]
 fn described(properties: &Properties) -> BasicProperties {
     let mut amqp = BasicProperties::default().with_delivery_mode(mode(properties));

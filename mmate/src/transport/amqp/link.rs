@@ -32,6 +32,8 @@ pub(super) enum Role {
 pub(super) struct LinkTiming {
     pub(super) call_timeout: Duration,
     pub(super) publish_timeout: Duration,
+    /// How many messages may be in flight.
+    pub(super) publish_places: u32,
     pub(super) close_timeout: Duration,
     pub(super) delay_min: Duration,
     pub(super) delay_max: Duration,
@@ -216,9 +218,9 @@ impl Keeper {
             return self.lost(established, events.as_mut()).await;
         }
         loop {
-            let LinkTiming { call_timeout, publish_timeout, .. } = self.timing;
+            let LinkTiming { call_timeout, publish_timeout, publish_places, .. } = self.timing;
             let connection = &established.connection;
-            let open = Lane::open(connection, publish_timeout);
+            let open = Lane::open(connection, publish_timeout, publish_places);
             let lane = match within(call_timeout, "open a channel", open).await {
                 Ok(lane) => Arc::new(lane),
                 Err(error) => return error.to_string(),

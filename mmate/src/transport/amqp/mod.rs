@@ -136,6 +136,7 @@ impl AmqpTransport {
         let timing = LinkTiming {
             call_timeout: config.call_timeout,
             publish_timeout: config.publish_timeout,
+            publish_places: config.publish_in_flight_max,
             close_timeout: config.close_timeout,
             delay_min: config.reconnect_delay_min,
             delay_max: config.reconnect_delay_max,

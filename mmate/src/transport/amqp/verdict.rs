@@ -45,6 +45,9 @@ pub(super) enum Verdict {
 pub(super) trait Look {
     /// Looks. `own` belongs to whoever looks, and need not be woken.
     fn look(&self, own: Option<&Ticket>);
+
+    /// One that is unhurried has no caller any more. Its news, and with them the place that it takes, wait for a look.
+    fn abandon(&self, own: &Ticket);
 }
 
 /// What the library has news of.
@@ -254,6 +257,9 @@ impl<L: Look> Future for Submitted<'_, L> {
         if let Some(verdict) = self.leave_word(cx) {
             return Poll::Ready(verdict);
         }
+        if self.ticket.unhurried {
+            return Poll::Pending;
+        }
         self.lane.look(Some(self.ticket));
         self.ticket.take().map_or(Poll::Pending, Poll::Ready)
     }
@@ -263,8 +269,7 @@ impl<L: Look> Drop for Submitted<'_, L> {
     fn drop(&mut self) {
         let open = matches!(*lock(&self.ticket.state), State::Open(_));
         if open && self.ticket.unhurried {
-            // Its news have waited for a look, and with them the place that it takes.
-            self.lane.look(Some(self.ticket));
+            self.lane.abandon(self.ticket);
         }
         *lock(&self.ticket.state) = State::Over;
     }
