@@ -36,6 +36,11 @@ async fn readings(query: ReadMeter) -> Result<Readings> {
     Ok(Readings { sum: query.meter })
 }
 
+#[handler]
+async fn readings_made_anew(query: ReadMeter) -> Result<Readings> {
+    Ok(Readings { sum: query.meter })
+}
+
 struct Bad {
     what: &'static str,
     body: Vec<u8>,
@@ -272,12 +277,34 @@ async fn a_query_that_is_no_json_never_asks_a_cache(backend: Backend) {
         publish_raw(&transport, &to, Properties::default(), query(r#"{"meter":7,}"#)).await;
         let parked = take(&transport, &format!("dlq.{to}")).await;
         assert_eq!(text(&parked, names::DEATH_REASON), "not_json");
+        // The envelope says who waits.
+        let refusal = take(&transport, &caller).await;
+        assert!(String::from_utf8_lossy(&refusal.body).contains("INVALID_REQUEST"));
         publish_raw(&transport, &to, Properties::default(), query(r#"{"meter":7}"#)).await;
         let answer = take(&transport, &caller).await;
         assert!(String::from_utf8_lossy(&answer.body).contains(r#""sum":7"#));
     }
     let counts = running.stop().await.counts;
     assert_eq!((counts.handled, counts.dead_lettered), (2, 2));
+}
+
+async fn whoever_asks_what_is_no_json_is_told(backend: Backend) {
+    let (broker, name) = (backend.broker().await, unique("bad"));
+    let builder = broker.service(&name).await.handler::<readings_made_anew>();
+    let running = builder.start().await.expect("boots");
+    let (transport, caller) = (broker.connect().await, format!("{name}.caller"));
+    caller_queue(&transport, &caller).await;
+    let (to, payload) = (format!("qry.{name}.ReadMeter"), r#"{"meter":7,}"#);
+    for asked in ["ReadMeter", "ReadClock"] {
+        let query = envelope(&format!(r#""replyTo":"{caller}","payload":{payload}"#));
+        let query = query.replace("Measure", asked);
+        publish_raw(&transport, &to, Properties::default(), query).await;
+        let parked = take(&transport, &format!("dlq.{to}")).await;
+        assert_eq!(text(&parked, names::DEATH_REASON), "not_json", "{asked}");
+        let refusal = take(&transport, &caller).await;
+        assert!(String::from_utf8_lossy(&refusal.body).contains("INVALID_REQUEST"), "{asked}");
+    }
+    assert_eq!(running.stop().await.counts.dead_lettered, 2);
 }
 
 /// A field after the payload counts, whoever writes it there.
@@ -373,6 +400,7 @@ async fn what_siblings_write_in_their_own_way_is_read(backend: Backend) {
 on_every_transport! {
     every_bad_message_is_dead_lettered_with_a_reason
     a_query_that_is_no_json_never_asks_a_cache
+    whoever_asks_what_is_no_json_is_told
     a_reply_address_behind_the_payload_is_found
     what_siblings_write_in_their_own_way_is_read
 }

@@ -60,16 +60,15 @@ pub(super) fn open<'a>(
     })?;
     let route = routes.find(&opened.meta.message_type);
     // Elsewhere the handler's own reading of the payload tells what is no JSON; here nobody may read it.
-    if route.is_none_or(|route| route.cache.is_some()) {
-        opened.check().map_err(Unreadable::from)?;
-    }
-    match route {
-        Some(route) => Ok(Opening { opened, route: Arc::clone(route), reply_to }),
-        None => Err(Box::new(Unreadable {
-            error: unknown(routes, &opened),
-            caller: reply_to.map(|to| (opened.into_parts().0, to)),
-        })),
-    }
+    let is_unread = route.is_none_or(|route| route.cache.is_some());
+    let checked = if is_unread { opened.check() } else { Ok(()) };
+    let error = match (checked, route) {
+        (Ok(()), Some(route)) => return Ok(Opening { opened, route: Arc::clone(route), reply_to }),
+        (Ok(()), None) => unknown(routes, &opened),
+        (Err(error), _) => error,
+    };
+    let caller = reply_to.map(|to| (opened.into_parts().0, to));
+    Err(Box::new(Unreadable { error, caller }))
 }
 
 #[cold]
