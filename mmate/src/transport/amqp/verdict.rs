@@ -258,6 +258,7 @@ impl<L: Look> Future for Submitted<'_, L> {
             return Poll::Ready(verdict);
         }
         if self.ticket.unhurried {
+            // Nobody waits for it, so that a later look at many does.
             return Poll::Pending;
         }
         self.lane.look(Some(self.ticket));
