@@ -347,6 +347,31 @@ async fn a_message_that_was_delivered_too_often_is_not_handled_again(backend: Ba
     running.stop().await;
 }
 
+#[message(command)]
+struct Traced {
+    number: u32,
+}
+
+#[handler]
+async fn traced(message: Traced, probe: State<Probe>) {
+    let span = || tracing::Span::current().metadata().map(|span| span.name());
+    let before = span();
+    tokio::task::yield_now().await;
+    probe.note(format!("{} {before:?} {:?}", message.number, span()));
+}
+
+/// What the user's code logs says with which message it has to do, wherever the code has waited.
+#[tokio::test]
+async fn a_handler_runs_in_a_span_where_somebody_listens() {
+    let _listening = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let (name, probe) = (unique("traced"), Probe::default());
+    let service = Backend::Memory.broker().await.service(&name).await;
+    let running = service.handler::<traced>().provide(probe.clone()).start().await.expect("boots");
+    running.publisher().send(Traced { number: 7 }).await.expect("it is sent");
+    assert_eq!(probe.wait_for(1).await, [r#"7 Some("handle") Some("handle")"#]);
+    running.stop().await;
+}
+
 on_every_transport! {
     a_handled_message_is_gone
     a_failing_message_is_tried_again_and_then_dead_lettered_intact

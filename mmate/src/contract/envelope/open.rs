@@ -67,8 +67,8 @@ pub(super) fn apart<'a, 'h, T: Deserialize<'h>>(
     body: &'a [u8],
     head: &'h mut Head,
 ) -> Option<(T, &'a str)> {
-    check_depth(body).ok()?;
     let payload = split(text_of(body).ok()?, head)?;
+    check_depth(body).ok()?;
     Some((serde_json::from_str(head).ok()?, payload))
 }
 

@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
 }
 
 /// Reads a timestamp as the family writes it, `2026-11-28T10:42:03.125Z`; whatever looks otherwise is left to the library,
-/// whose reader of everything that a time may look like takes a fifth of what it takes to read a small message.
+/// whose reader of everything that a time may look like takes some 600 instructions more (callgrind).
 fn utc(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.as_bytes().split_at_checked(19)?;
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] =

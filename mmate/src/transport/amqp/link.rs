@@ -29,7 +29,7 @@ pub(super) enum Role {
 
 /// Pauses and limits of a link.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LinkTiming {
+pub(super) struct LinkOptions {
     pub(super) call_timeout: Duration,
     pub(super) publish_timeout: Duration,
     /// How many messages may be in flight.
@@ -74,13 +74,13 @@ impl Link {
     pub(super) fn start(
         brokers: Arc<Brokers>,
         role: Role,
-        timing: LinkTiming,
+        options: LinkOptions,
         first: Established,
     ) -> Self {
         let place: Arc<str> = brokers.place().into();
         let (sender, state) = watch::channel(LinkState::Down("connecting".into()));
         let (stop, stopped) = watch::channel(false);
-        let keeper = Keeper { brokers, role, timing, state: sender };
+        let keeper = Keeper { brokers, role, options, state: sender };
         tokio::spawn(keeper.run(first, stopped));
         Self { state, stop, place }
     }
@@ -167,7 +167,7 @@ pub(super) fn closed() -> TransportError {
 struct Keeper {
     brokers: Arc<Brokers>,
     role: Role,
-    timing: LinkTiming,
+    options: LinkOptions,
     state: watch::Sender<LinkState>,
 }
 
@@ -194,7 +194,7 @@ impl Keeper {
                 }
             };
         }
-        let limit = self.timing.close_timeout;
+        let limit = self.options.close_timeout;
         let closing = established.connection.close(200, "OK".into());
         if let Err(error) = within(limit, "close the connection", closing).await {
             tracing::debug!(broker = %established.place, connection = self.role.name(), %error, "closed without an answer");
@@ -218,7 +218,7 @@ impl Keeper {
             return self.lost(established, events.as_mut()).await;
         }
         loop {
-            let LinkTiming { call_timeout, publish_timeout, publish_places, .. } = self.timing;
+            let LinkOptions { call_timeout, publish_timeout, publish_places, .. } = self.options;
             let connection = &established.connection;
             let open = Lane::open(connection, publish_timeout, publish_places);
             let lane = match within(call_timeout, "open a channel", open).await {
@@ -284,7 +284,7 @@ impl Keeper {
 
     /// Tries all brokers without end, with growing pauses between the rounds.
     async fn reconnect(&self, next: usize) -> Established {
-        let mut delay = self.timing.delay_min;
+        let mut delay = self.options.delay_min;
         loop {
             // Jitter, so that a broker that comes back is not met by all services at once.
             tokio::time::sleep(delay.mul_f64(rand::random_range(0.5..1.0))).await;
@@ -295,7 +295,7 @@ impl Keeper {
                     self.state.send_replace(LinkState::Down(error.to_string().into()));
                 }
             }
-            delay = (delay * 2).min(self.timing.delay_max);
+            delay = (delay * 2).min(self.options.delay_max);
         }
     }
 }

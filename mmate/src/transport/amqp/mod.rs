@@ -55,7 +55,7 @@ use self::delay::{DelayQueues, Step};
 use self::exclusive::ExclusiveQueues;
 use self::failover::Brokers;
 use self::failure::{short, within};
-use self::link::{Link, LinkState, LinkTiming, Live, Role};
+use self::link::{Link, LinkOptions, LinkState, Live, Role};
 use self::publish::Publisher;
 use self::verdict::Ticket;
 use super::{
@@ -133,7 +133,7 @@ impl AmqpTransport {
             brokers.establish(Role::Publish.name(), 0),
             brokers.establish(Role::Consume.name(), 0),
         )?;
-        let timing = LinkTiming {
+        let options = LinkOptions {
             call_timeout: config.call_timeout,
             publish_timeout: config.publish_timeout,
             publish_places: config.publish_in_flight_max,
@@ -141,7 +141,7 @@ impl AmqpTransport {
             delay_min: config.reconnect_delay_min,
             delay_max: config.reconnect_delay_max,
         };
-        let keep = |role, first| Link::start(Arc::clone(&brokers), role, timing, first);
+        let keep = |role, first| Link::start(Arc::clone(&brokers), role, options, first);
         let connect_timeout = brokers.connect_timeout();
         let publishing = keep(Role::Publish, publish);
         let consuming = keep(Role::Consume, consume);
